@@ -1,0 +1,1 @@
+"""What everything else stands on: clips, cameras, video files, errors; imports nothing of Reverie."""

@@ -1,0 +1,93 @@
+"""The one value that travels through Reverie: a Clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reverie.core.camera import CameraPath
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a script: ``text`` holds from ``start`` seconds until the next line's start."""
+
+    start: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, exactly timed.
+
+    kind: one of core.vocabulary.EVENTS; start, end: seconds; actor: index of the thing it happened
+    to; other: index of the thing it involved (-1 for none); detail: a direction ("left", "right",
+    "front", "back") or, for kind "camera" (actor -1), the move as core.moves parses it.
+    """
+
+    kind: str
+    start: float
+    end: float
+    actor: int
+    other: int = -1
+    detail: str = ""
+
+
+@dataclass
+class Truth:
+    """What is exactly known of a simulated clip: N things over T frames.
+
+    kinds, colours, sizes, materials: N names from core.vocabulary. A thing's position is the centre
+    of its bounding box in its own frame, so that ``extent`` (its half sizes along its own axes,
+    metres, constant) and ``rotation`` make its oriented box.
+
+    Two things may never share an index; a thing that is not (yet, or any more) in the world has
+    exists False and zeros elsewhere. A thing that exists may be out of the picture.
+    """
+
+    setting: str
+    kinds: list[str]
+    colours: list[str]
+    sizes: list[str]
+    materials: list[str]
+    extent: np.ndarray  # (N, 3) float32 half sizes, m
+    exists: np.ndarray  # (T, N) bool
+    position: np.ndarray  # (T, N, 3) float32 m
+    rotation: np.ndarray  # (T, N, 3, 3) float32, thing to world
+    velocity: np.ndarray  # (T, N, 3) float32 m/s
+    phase: np.ndarray  # (T, N) float32 gait phase in radians (0 for the lifeless)
+    contacts: np.ndarray  # (K, 3) int32: frame, thing, thing or -1 for the ground
+    events: list[Event]  # by start time
+    beats: list[float]  # seconds at which a new line of the script begins, the first 0.0
+    boxes: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, N, 4) float32 x0 y0 x1 y1 px, NaN when unseen
+    visible: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, N) float32 0..1
+    masks: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, H, W) uint8: thing index + 1, 0 background
+
+
+@dataclass
+class Clip:
+    """Video of one or several cameras, with whatever else is known of it.
+
+    views: camera name -> uint8 frames (T, H, W, 3); empty for a things-only clip.
+    actions: (T, A) float32 in the units of core.vocabulary.CAMERA_UNITS, or None when unknown.
+    cameras: camera name -> CameraPath of T poses; empty when unknown.
+    truth: None for recorded video. sound: (samples, channels) float32 at sound_rate, or None.
+    """
+
+    fps: float
+    script: list[Line] = field(default_factory=list)
+    views: dict[str, np.ndarray] = field(default_factory=dict)
+    actions: np.ndarray | None = None
+    action_names: tuple[str, ...] = ()
+    cameras: dict[str, CameraPath] = field(default_factory=dict)
+    truth: Truth | None = None
+    sound: np.ndarray | None = None
+    sound_rate: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Number of frames T."""
+        if self.views:
+            return len(next(iter(self.views.values())))
+        return len(self.truth.exists) if self.truth is not None else 0

@@ -1,0 +1,1 @@
+"""Worlds whose truth is known, their captions, and the shards they are kept in."""

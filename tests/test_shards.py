@@ -16,14 +16,18 @@ from PIL import Image
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Clip, Event, Line, Truth
 from reverie.core.errors import BadData, BadInput, CannotWrite
-from reverie.core.vocabulary import CAMERA_CHANNELS
+from reverie.core.vocabulary import CAMERA_CHANNELS, COLOURS, EVENTS, KINDS
 from reverie.data import make as making
+from reverie.data.heldout import combination_held_out, template_held_out
+from reverie.data.info import check_held_out, info, readable
 from reverie.data.shards import ClipSet, Sample, read_shard, write_shard
+from reverie.data.sheet import contact_sheet, frame_boxes
 
+TRAINED = next(text for text in ("a {colour} {kind}", "one {colour} {kind}") if not template_held_out(text))
 FPS, FRAMES, H, W = 8.0, 20, 32, 64
 
 
-def tiny_clip(seed: int = 0, drawn: bool = True, frames: int = FRAMES, events: list[Event] | None = None) -> Clip:
+def tiny_clip(seed: int = 0, drawn: bool = True, frames: int = FRAMES) -> Clip:
     """A red ball crossing the picture beside a standing blue box, drawn by hand."""
     rng = np.random.default_rng(seed)
     position = np.zeros((frames, 2, 3), np.float32)
@@ -38,7 +42,7 @@ def tiny_clip(seed: int = 0, drawn: bool = True, frames: int = FRAMES, events: l
         rng.uniform(0.1, 0.3, (2, 3)).astype(np.float32), exists, position, rotation,
         np.gradient(position, axis=0).astype(np.float32) * FPS, np.zeros((frames, 2), np.float32),
         np.array([[1, 0, -1], [7, 0, 1], [frames - 1, 1, -1]], np.int32),
-        [Event("rests", 0.0, seconds, 1), Event("rolled", 0.25, 1.0, 0, 1, "right")] if events is None else events,
+        [Event("rests", 0.0, seconds, 1), Event("rolled", 0.25, 1.0, 0, 1, "right")],
         [0.0, 1.0])
     truth.boxes["front"] = rng.uniform(0, 32, (frames, 2, 4)).astype(np.float32)
     truth.boxes["front"][:2, 0] = np.nan
@@ -83,7 +87,7 @@ def assert_same(one: Clip, two: Clip) -> None:
 def write_some(folder, shards: int = 2, each: int = 3) -> None:
     for number in range(shards):
         write_shard(folder / f"sub{number}" / f"lab-{number:06d}.tar", (
-            Sample(f"lab-{index:08d}", tiny_clip(index, drawn=index % 2 == 0), {"world": "lab", "split": "train"})
+            Sample(f"lab-{index:08d}", tiny_clip(index, index % 2 == 0), {"world": "lab", "split": "train"})
             for index in range(number * each, number * each + each)))
 
 
@@ -230,7 +234,7 @@ def fake_world(monkeypatch):
         return tiny_clip(plan[0], True, plan[1])
 
     def caption(truth, rng, *, language, long, held_out):
-        return [CaptionLine(0.0, f"{truth.colours[0]} {rng.integers(1000)}", [0, 1], "a {colour} {kind}")]
+        return [CaptionLine(0.0, f"{truth.colours[0]} {rng.integers(1000)}", [0, 1], TRAINED)]
 
     stop_at = 0
 
@@ -239,12 +243,13 @@ def fake_world(monkeypatch):
         stop_at = after
 
     scenes = types.ModuleType("reverie.data.scenes")
-    scenes.SCENES = {"tiny": types.SimpleNamespace(plan=plan, simulate=simulate, draw=draw, made=made, stop=stop)}
+    world = types.SimpleNamespace(plan=plan, simulate=simulate, draw=draw, made=made, stop=stop)
+    scenes.SCENES = {"tiny": world}
     captions = types.ModuleType("reverie.data.captions")
     captions.caption = caption
     monkeypatch.setitem(sys.modules, "reverie.data.scenes", scenes)
     monkeypatch.setitem(sys.modules, "reverie.data.captions", captions)
-    return scenes.SCENES["tiny"]
+    return world
 
 
 def make_tiny(out, **other):
@@ -257,7 +262,8 @@ def test_made_data(tmp_path, fake_world):
     result = make_tiny(tmp_path)
     clips = ClipSet(tmp_path)
     assert (result["clips"], result["made"], len(clips)) == (7, 7, 7)
-    assert sorted(path.name for path in tmp_path.glob("*.tar")) == [f"tiny-train-{n:06d}.tar" for n in range(3)]
+    names = sorted(path.name for path in tmp_path.glob("*.tar"))
+    assert names == [f"tiny-train-{number:06d}.tar" for number in range(3)]
     assert not (tmp_path / ".parts").exists()
     meta = clips.meta(2)
     assert meta["provenance"]["split"] == "train" and not meta["drawn"]
@@ -299,8 +305,9 @@ def test_other_parameters_are_refused(tmp_path, fake_world):
 
 
 @pytest.mark.parametrize("wrong", [
-    {"seconds": (0, 5)}, {"seconds": (9, 5)}, {"seconds": "abc"}, {"seconds": float("nan")}, {"seconds": 10_000},
-    {"size": (100, 128)}, {"size": (0, 0)}, {"fps": 0}, {"fps": float("nan")}, {"clips": 0}, {"split": "dev"},
+    {"seconds": (0, 5)}, {"seconds": (9, 5)}, {"seconds": "abc"}, {"seconds": float("nan")},
+    {"seconds": 10_000}, {"size": (100, 128)}, {"size": (0, 0)}, {"fps": 0}, {"fps": float("nan")},
+    {"clips": 0}, {"split": "dev"},
 ])
 def test_bad_arguments(tmp_path, fake_world, wrong):
     with pytest.raises(BadInput):
@@ -312,7 +319,8 @@ def test_bad_arguments(tmp_path, fake_world, wrong):
 
 def test_a_scene_that_fails_is_left_out_and_many_are_an_error(tmp_path, fake_world, monkeypatch):
     simulate = fake_world.simulate
-    fails = {making.clip_seed(making.Job("tiny", "train", 0, 7, True, ((1, 3, 1),), (H, W), FPS, 3), 4)}
+    job = making.Job("tiny", "train", 0, 7, True, ((1, 3, 1),), (H, W), FPS, 3)
+    fails = {making.clip_seed(job, 4)}
 
     def sometimes(plan):
         if plan[0] in fails or "all" in fails:
@@ -321,7 +329,7 @@ def test_a_scene_that_fails_is_left_out_and_many_are_an_error(tmp_path, fake_wor
 
     monkeypatch.setattr(fake_world, "simulate", sometimes)
     result = make_tiny(tmp_path / "one")
-    assert result["clips"] == 6 and "tiny-00000004" in result["failed"][0] and len(ClipSet(tmp_path / "one")) == 6
+    assert result["clips"] == len(ClipSet(tmp_path / "one")) == 6 and "tiny-00000004" in result["failed"][0]
     fails.add("all")
     with pytest.raises(BadData, match="blew up"):
         make_tiny(tmp_path / "all")
@@ -330,3 +338,88 @@ def test_a_scene_that_fails_is_left_out_and_many_are_an_error(tmp_path, fake_wor
 def test_seconds_as_text():
     assert making.parse_seconds("8") == ((8, 8, 1),)
     assert making.parse_seconds("6..12:3,30..60") == ((6, 12, 3), (30, 60, 1))
+
+
+# ---------------------------------------------------------------- looking at it
+
+
+def test_info_counts_and_describes(tmp_path):
+    write_some(tmp_path)
+    (tmp_path / "cut.tar").write_bytes(b"damaged")
+    result = info(tmp_path, "lab-00000002", tmp_path / "sheet.png")
+    assert (result["clips"], result["drawn"], result["things_only"]) == (6, 3, 3)
+    assert result["frames"] == 6 * FRAMES and result["things"] == 12
+    assert result["kinds"] == {"ball": 6, "box": 6} and result["events"] == {"rests": 6, "rolled": 6}
+    assert result["sizes"] == {"64x32": 3} and result["splits"] == {"train": 6}
+    assert len(result["damaged"]) == 1 and "cut.tar" in result["damaged"][0]
+    assert result["digest"] == ClipSet(tmp_path, skip_damaged=True).digest()
+    json.dumps(result)
+    text = readable(result)
+    for words in ("6 clips", "red ball (small, bouncy", "rolled: red ball with blue box (right)", "it stops"):
+        assert words in text
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width >= 8 * 2 * W
+    with pytest.raises(BadInput, match="nope"):
+        info(tmp_path, "nope")
+    with pytest.raises(BadInput, match="only things"):
+        info(tmp_path, "lab-00000001", tmp_path / "sheet.png")
+    with pytest.raises(CannotWrite):
+        info(tmp_path, sheet=tmp_path / "cut.tar" / "sheet.png")
+
+
+def test_a_planted_breach_of_the_held_out_rule_is_found(tmp_path):
+    held = [(colour, kind, event) for colour in COLOURS for kind in KINDS for event in EVENTS
+            if combination_held_out(colour, kind, event)]
+    rolled = next((colour, kind) for colour, kind, event in held if event == "rolled")
+    rests = next((colour, kind) for colour, kind, event in held if event == "rests")
+    template = next(text for text in (f"a {{colour}} {n}" for n in range(100)) if template_held_out(text))
+    fine = next((colour, kind) for colour in COLOURS for kind in KINDS
+                if not any((colour, kind, event) in held for event in EVENTS))
+
+    def sample(key, first, second, template, split="train", quiet=False):
+        clip = tiny_clip()
+        clip.truth.colours, clip.truth.kinds = map(list, zip(first, second, strict=True))
+        if quiet:  # no event at all: both simply rest
+            clip.truth.events = []
+        line = {"start": 0.0, "text": "", "order": [], "template": template}
+        captions = [{"language": "en", "long": False, "held_out": False, "lines": [line]}]
+        return Sample(key, clip, {"split": split}, captions)
+
+    write_shard(tmp_path / "a.tar", [sample("fine", fine, fine, TRAINED),
+                                     sample("test", rolled, rests, template, "test")])
+    assert check_held_out(ClipSet(tmp_path)) == [] and info(tmp_path)["held_out"] == []
+    write_shard(tmp_path / "b.tar", [
+        sample("rolls", rolled, fine, TRAINED), sample("rests", fine, rests, TRAINED),
+        sample("quiet", fine, rests, TRAINED, quiet=True), sample("words", fine, fine, template)])
+    assert check_held_out(ClipSet(tmp_path)) == [
+        f"rolls: {' '.join(rolled)} rolled", f"rests: {' '.join(rests)} rests",
+        f"quiet: {' '.join(rests)} rests", f"words: template {template!r}"]
+    assert "4 breaches" in readable(info(tmp_path))
+
+
+def test_contact_sheet():
+    rng = np.random.default_rng(0)
+    shapes = ((20, 32, 64, 3), (3, 32, 32, 3), (1, 32, 96, 3))
+    rows = [rng.integers(0, 255, shape, np.uint8) for shape in shapes]
+    texts = ["a red ball falls, " * 30, "一个红球落下，撞到蓝色的箱子", ""]
+    sheet = contact_sheet(rows, texts)
+    assert sheet.mode == "RGB" and sheet.width >= 8 * 64 and sheet.height > 3 * 32
+    pixels = np.asarray(sheet)
+    bottom = next(y for y in range(sheet.height - 32, -1, -1)
+                  if np.array_equal(pixels[y:y + 32, 4:100], rows[2][0]))  # a lone frame: shown untouched
+    assert bottom > 64
+    assert contact_sheet(rows, texts, 4, cell_height=16).height < sheet.height
+    for wrong in (([], []), (rows, texts[:1]), ([rows[0][0]], ["x"]), ([rows[0].astype(float)], ["x"])):
+        with pytest.raises(BadInput):
+            contact_sheet(*wrong)
+
+
+def test_frame_boxes_draw_where_the_things_are():
+    clip = tiny_clip()
+    boxes = np.full((FRAMES, 2, 4), np.nan, np.float32)
+    boxes[:, 1] = [40, 16, 52, 28]
+    drawn = frame_boxes(clip.views["front"], boxes, ["red ball", "blue box"], scale=1)
+    changed = (drawn != clip.views["front"]).any(-1)
+    assert drawn.shape == clip.views["front"].shape
+    assert changed[:, 15, 40:52].all() and not changed[:, :, :30].any() and not changed[:, 30:].any()
+    assert frame_boxes(clip.views["front"], boxes, ["", ""]).shape == (FRAMES, 2 * H, 2 * W, 3)

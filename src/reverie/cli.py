@@ -1,0 +1,347 @@
+"""The command ``reverie``: each verb reads its arguments and calls one function.
+
+Exit 0 only when the thing was done, 2 for a bad argument, 1 for a failure, 130 when stopped by
+Ctrl-C (or terminated); one line on stderr says why. stdout is for results alone. Heavy imports
+stand inside the verbs, so that ``reverie --help`` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+from reverie import __version__
+from reverie.core.errors import ReverieError
+
+STOPPED = 130  # what shells use for Ctrl-C
+_EXAMPLES = """\
+examples:
+  reverie generate "a red ball falls on a table and bounces"
+  reverie generate "a dog walks behind a wall and comes out" --seconds 10 --camera "orbit left 30" -o dog.mp4
+  reverie generate "一个红球落下" --seed 7 --json
+  reverie generate --video dog.mp4 "the dog walks away" --seconds 5 -o longer.mp4
+  reverie models
+
+exit status: 0 done; 1 it failed; 2 a bad argument; 130 stopped by Ctrl-C. Why is said on stderr.
+"""
+
+
+_GENERATE = """\
+a script (times in seconds, the first 0; camera is optional, and is spread over its line):
+  [[line]]
+  start = 0.0
+  text = "a red ball rolls behind a wall"
+  camera = "orbit left 30"
+  [[line]]
+  start = 8.0
+  text = "the ball comes out again"
+
+Ctrl-C leaves what there is, playable, as NAME.partial.mp4 and exits with 130. Prompt, seed,
+model and all else that made a video are kept in its metadata (the comment).
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line and no guessing of abbreviated options."""
+
+    def __init__(self, *args, **kwargs):
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(*args, allow_abbrev=False, formatter_class=layout, **kwargs)
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    args, signals = None, _stop_on_signals()
+    try:
+        args = _parser().parse_args(argv)
+        args.verb(args)
+        return 0
+    except SystemExit as leaving:  # argparse has said why
+        return leaving.code if isinstance(leaving.code, int) else 1
+    except KeyboardInterrupt as stop:
+        _say(str(stop) or "stopped")
+        return STOPPED
+    except BrokenPipeError:  # the reader of our output has gone, as in ``reverie models | head -1``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if args is None or args.debug:
+            traceback.print_exc()
+        _say(_explain(error))
+        return getattr(error, "exit_code", 1)
+    finally:
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, ReverieError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "reverie").startswith("reverie"):
+        return f'this needs the package {error.name}: pip install "reverie[train]" brings all of them'
+    if isinstance(error, MemoryError):
+        return "out of memory: try a smaller --size"
+    return f"unexpected failure: {type(error).__name__}: {str(error)[:300]} (--debug shows where)"
+
+
+def _say(text: str) -> None:
+    print(f"reverie: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+
+def _stop_on_signals() -> dict:
+    """Termination stops the work as Ctrl-C does; a second Ctrl-C does not disturb the finishing.
+
+    Returns the handlers that were there before.
+    """
+    def stop(number, frame):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        with contextlib.suppress(ValueError):  # not in the main thread: our caller has signals of its own
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                before[number] = signal.signal(number, stop)
+    return before
+
+
+def _print_json(value) -> None:
+    plain = "utf" not in (sys.stdout.encoding or "").lower()
+    print(json.dumps(value, ensure_ascii=plain, default=str), flush=True)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT as (H, W)."""
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isascii() and width.isdigit() and height.isascii() and height.isdigit()
+            and len(text) < 20):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not WIDTHxHEIGHT, as in 256x256")
+    return int(height), int(width)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from None
+
+
+def _above_zero(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {value:g}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = _whole(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text[:40])
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number") from None
+
+
+# ---------------------------------------------------------------- the verbs
+
+
+def _generate(args) -> None:
+    from reverie.generation import generate
+
+    made = generate(
+        args.prompt or "", args.output, seconds=args.seconds, size=args.size, fps=args.fps, model=args.model,
+        seed=args.seed, steps=args.steps, image=args.image, end_image=args.end_image, loop=args.loop,
+        video=args.video, script=args.script, camera=args.camera or "", things=not args.no_things,
+        things_out=args.things, tell=lambda text: _say(f"note: {text}"), quiet=False)
+    if args.json:
+        _print_json(made.as_dict())
+    else:
+        print(f"{made.output}: {made.seconds:.1f} s, {made.size[1]}x{made.size[0]}, {made.fps:g} fps, "
+              f"seed {made.seed}, made in {made.wall_seconds:.1f} s")
+        if made.things:
+            print(f"{made.things}: the things in it")
+
+
+def _data_make(args) -> None:
+    from reverie.data.make import make
+
+    made = make(args.world, args.output, clips=args.clips, things_only=args.things_only, seconds=args.seconds,
+                size=args.size, fps=args.fps, seed=args.seed, split=args.split, workers=args.workers,
+                shard_size=args.shard_size, progress=True)
+    if args.json:
+        _print_json(made)
+    else:
+        print(f"{made['folder']}: {made['clips']} clips ({made['made']} made now, {made['frames']} frames, "
+              f"{made['fps']:g} frames/s)")
+
+
+def _data_info(args) -> None:
+    from reverie.data.info import info
+
+    about = info(args.folder, args.key, args.sheet)
+    if args.json:
+        _print_json(about)
+    elif "text" in about:
+        print(about["text"])
+    else:
+        _print_tree(about)
+
+
+def _train(args) -> None:
+    from reverie.train.recipes import train
+
+    train(args.recipe, minutes=args.minutes, stage=args.stage, data=args.data, out=args.output,
+          start_from=args.start_from)
+
+
+def _evaluate(args) -> None:
+    from reverie.evaluate.suite import run
+
+    report = run(args.suite, model=args.model, n=args.n)
+    if args.json:
+        _print_json(report)
+        return
+    print(f"{report['suite']}: model {report['model']}, commit {report['commit']}, {report['seconds']:.0f} s")
+    for figure in report["figures"]:
+        value = figure["value"]
+        shown = f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
+        goal = f"   goal {figure['goal']}" if figure.get("goal") else ""
+        print(f"  {figure['name']:<44} {shown:>10} {figure.get('unit') or '':<8} n={figure.get('n')}{goal}")
+
+
+def _models(args) -> None:
+    from reverie.world import models
+
+    found = models()
+    if args.json:
+        _print_json(found)
+    else:
+        for model in found:
+            if isinstance(model, dict):
+                print("  ".join([str(model.get("name", "?")),
+                                 *(f"{key}={value}" for key, value in model.items() if key != "name")]))
+            else:
+                print(model)
+
+
+def _print_tree(value, depth: int = 0) -> None:
+    """A dict of plain values as indented lines."""
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            print(f"{'  ' * depth}{key}:")
+            _print_tree(inner, depth + 1)
+        elif isinstance(inner, list) and inner and isinstance(inner[0], dict):
+            print(f"{'  ' * depth}{key}: {len(inner)}")
+            for row in inner:
+                print(f"{'  ' * (depth + 1)}{json.dumps(row, ensure_ascii=False, default=str)}")
+        else:
+            print(f"{'  ' * depth}{key}: {inner}")
+
+
+# ---------------------------------------------------------------- their arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="reverie", epilog=_EXAMPLES,
+                     description="An open world simulator: a sentence becomes a minute of video.")
+    parser.add_argument("--version", action="version", version=f"reverie {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    _add_generate(verbs)
+    data = verbs.add_parser("data", help="make training data, and look at it").add_subparsers(
+        title="verbs", metavar="VERB", required=True)
+    _add_data(data)
+    _add_rest(verbs)
+    return parser
+
+
+def _verb(verbs, name: str, function, help: str, epilog: str = ""):
+    """A verb's parser; returns its add_argument."""
+    parser = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", epilog=epilog)
+    parser.set_defaults(verb=function)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    return parser.add_argument
+
+
+def _add_json(add) -> None:
+    add("--json", action="store_true", help="print one JSON object on stdout and nothing else")
+
+
+def _add_generate(verbs) -> None:
+    add = _verb(verbs, "generate", _generate, "make a video from a sentence", epilog=_GENERATE)
+    add("prompt", nargs="?", metavar="PROMPT", help="what happens, in English or Chinese")
+    add("--seconds", type=_number, default=60.0, metavar="S", help="of new video, up to 600 (default 60)")
+    add("--size", type=_size, metavar="WxH", help="multiples of 32, 64 to 1024 (default: the model's own)")
+    add("--fps", type=_number, metavar="N", help="frames per second, 1 to 60 (default: the model's own)")
+    add("--model", default="base", metavar="NAME|DIR", help="a model (default base; see reverie models)")
+    add("--seed", type=_whole, default=0, metavar="N", help="same seed, same video (default 0)")
+    add("--steps", type=_whole, metavar="N", help="1 to 64: fewer is faster (default: the model's)")
+    add("--image", metavar="FILE", help="begin with this picture")
+    add("--end-image", metavar="FILE", help="end with this picture")
+    add("--loop", action="store_true", help="let the end meet the beginning")
+    add("--video", metavar="FILE", help="extend this video: the output is it (its middle, scaled to size, "
+                                        "at the fps, without sound) followed by the new seconds")
+    add("--script", metavar="FILE.toml", help="texts with start times, instead of PROMPT (see below)")
+    add("--camera", metavar="MOVES", help="over the whole video: pan, tilt, orbit (degrees), dolly, crane "
+                                          "(metres), as in \"orbit left 30, dolly in 0.5\"")
+    add("--no-things", action="store_true", help="paint without imagining the things first, for comparison")
+    add("-o", "--output", default="out.mp4", metavar="FILE.mp4", help="where to write (default out.mp4)")
+    add("--things", metavar="FILE.jsonl", help="also write what was imagined: one line per thing and frame")
+    _add_json(add)
+
+
+def _add_data(verbs) -> None:
+    add = _verb(verbs, "make", _data_make, "simulate, draw and caption clips into tar shards",
+                epilog="The same command goes on where it was stopped.")
+    add("world", metavar="WORLD", help="lab")
+    add("-o", "--output", required=True, metavar="DIR", help="the folder of shards")
+    add("--clips", type=_whole, default=256, metavar="N", help="how many (default 256)")
+    add("--things-only", action="store_true", help="simulate without drawing: 100 times as fast")
+    add("--seconds", default="8", metavar="S", help="of each clip: 8, 6..60, or 6..12:3,30..60:1 (default 8)")
+    add("--size", type=_size, default=(128, 128), metavar="WxH", help="multiples of 32 (default 128x128)")
+    add("--fps", type=_number, default=24.0, metavar="N", help="frames per second (default 24)")
+    add("--seed", type=_whole, default=0, metavar="N", help="another seed, other clips (default 0)")
+    add("--split", choices=("train", "test"), default="train",
+        help="test holds what training never sees (default train)")
+    add("--workers", type=_whole, metavar="N", help="processes (default: one per core)")
+    add("--shard-size", type=_whole, default=32, metavar="N", help="clips in a shard (default 32)")
+    _add_json(add)
+    add = _verb(verbs, "info", _data_info, "counts of a data set, or the truth of one clip")
+    add("folder", metavar="FOLDER")
+    add("key", nargs="?", metavar="KEY", help="one clip")
+    add("--sheet", metavar="FILE.png", help="also draw a contact sheet")
+    _add_json(add)
+
+
+def _add_rest(verbs) -> None:
+    add = _verb(verbs, "train", _train, "train a model",
+                epilog="The same command goes on where it was stopped; what is learned is in DIR.")
+    add("recipe", choices=("cpu", "one_gpu", "debug"), help="for which machine; debug takes a minute")
+    add("--minutes", type=_above_zero, metavar="N", help="how long in all (default: the recipe's)")
+    add("--stage", choices=("all", "tokenizer", "latents", "transformer", "observer"), default="all",
+        help="only this part (default all)")
+    add("--data", metavar="DIR", help="shards made by reverie data make (default: made as it goes)")
+    add("-o", "--output", metavar="DIR", help="where the run goes (default runs/RECIPE)")
+    add("--from", dest="start_from", metavar="MODEL", help="begin from this model's weights")
+    add = _verb(verbs, "evaluate", _evaluate, "measure a model: one suite of figures")
+    add("suite", metavar="SUITE")
+    add("--model", default="base", metavar="NAME|DIR", help="a model (default base)")
+    add("--n", type=_count, metavar="N", help="how many cases, instead of the suite's own number")
+    _add_json(add)
+    add = _verb(verbs, "models", _models, "list the models that are here")
+    _add_json(add)
+

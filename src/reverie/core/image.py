@@ -1,0 +1,65 @@
+"""Pictures: reading them safely and writing them whole (Pillow)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from reverie.core.errors import BadMedia, CannotWrite
+from reverie.core.files import check_input, check_output, reason
+
+MAX_PIXELS = 50_000_000  # of one picture or frame
+PICTURES = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+
+
+def read_image(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A picture as uint8 (H, W, 3); ``size`` (H, W): its middle is cut to that shape and scaled.
+
+    Turned upright (EXIF); grey, palette and 16-bit pictures become RGB; what is transparent becomes
+    white. Raises BadMedia.
+    """
+    from PIL import Image, ImageOps
+
+    check_input(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=PICTURES) as picture:
+                width, height = picture.size
+                if width * height > MAX_PIXELS:
+                    raise BadMedia(f"{path}: {width}x{height} is over 50 megapixels; make it smaller first")
+                picture = ImageOps.exif_transpose(picture)
+                if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits a pixel or more
+                    grey = np.asarray(picture, np.float32)
+                    scale = 255.0 / 65535.0 if grey.max() > 255 else 1.0
+                    picture = Image.fromarray((grey * scale).clip(0, 255).astype(np.uint8))
+                if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+                    picture = picture.convert("RGBA")
+                    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+                picture = picture.convert("RGB")
+                if size is not None:
+                    picture = ImageOps.fit(picture, (size[1], size[0]), Image.Resampling.LANCZOS)
+                return np.array(picture)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadMedia(f"{path} is more than 50 megapixels; make it smaller first") from error
+    except (OSError, SyntaxError, ValueError, ArithmeticError, EOFError, KeyError, IndexError, TypeError,
+            MemoryError) as error:  # Pillow's decoders raise all of these on damaged files
+        raise BadMedia(f"{path} is no picture that can be read (PNG, JPEG, ...), or it is damaged") from error
+
+
+def write_image(path: str | Path, pixels: np.ndarray) -> Path:
+    """Write uint8 (H, W, 3) as PNG or JPEG by the name's ending, atomically. Raises CannotWrite."""
+    from PIL import Image
+
+    path = check_output(path)
+    growing = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        Image.fromarray(pixels).save(growing)
+        os.replace(growing, path)
+    except (OSError, ValueError, KeyError) as error:
+        growing.unlink(missing_ok=True)
+        raise CannotWrite(f"cannot write {path}: {reason(error)}") from error
+    return path

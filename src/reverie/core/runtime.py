@@ -1,0 +1,101 @@
+"""The machine that the program runs on: cores, device, seeds, memory, speed, and which code this is."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from reverie.core.errors import BadInput
+
+
+def cores() -> int:
+    """CPU cores that this process may use: its affinity, or a container's quota if that is less."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:  # in a container of 2 CPUs on a machine of 64, 64 threads would be far slower than 2
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            count = min(count, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass
+    return count
+
+
+def set_threads(count: int | None = None) -> int:
+    """Let torch use ``count`` threads (None: OMP_NUM_THREADS, or every core we may use); returns it."""
+    import torch
+
+    if count is None:
+        wanted = os.environ.get("OMP_NUM_THREADS", "")
+        count = int(wanted) if wanted.isdigit() and int(wanted) > 0 else cores()
+    if count < 1:
+        raise BadInput(f"{count} threads: give at least 1")
+    torch.set_num_threads(count)
+    return count
+
+
+def device(name: str = "auto"):
+    """The torch device called ``name``; "auto" is the GPU if there is one, else the CPU."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(name)
+    except RuntimeError as error:
+        raise BadInput(f"there is no device {name!r}: use auto, cpu or cuda") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise BadInput("this machine has no CUDA GPU that torch can use: use cpu")
+    return chosen
+
+
+def generator(seed: int, *, on="cpu"):
+    """A torch random generator. Draw on the CPU, so that a seed means the same on every device."""
+    import torch
+
+    return torch.Generator(device=on).manual_seed(seed)
+
+
+def peak_memory_bytes() -> int:
+    """The most memory this process has held so far (resident set); 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def matmul_gflops(seconds: float = 0.5, width: int = 1024) -> float:
+    """What this machine reaches in float32 matrix products with torch's threads, in GFLOP/s.
+
+    Figures from two machines, or from one that is busy, can be compared when this stands beside them.
+    """
+    import torch
+
+    left, right = torch.randn(width, width), torch.randn(width, width)
+    left @ right  # the first call sets up threads and buffers
+    began, rounds = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        left @ right
+        rounds += 1
+    return rounds * 2 * width**3 / (time.perf_counter() - began) / 1e9
+
+
+@functools.cache
+def commit() -> str:
+    """The git commit of the running code, "+" behind it when src has changed since; "" if unknown."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / "src" / "reverie").is_dir() or not (root / ".git").exists():
+        return ""
+    try:
+        ask = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True, timeout=10,
+                                check=True)
+        head = ask(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+        changed = ask(["git", "status", "--porcelain", "--untracked-files=no", "--", "src"]).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return head + ("+" if changed else "")

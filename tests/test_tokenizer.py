@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 import torch
 
-from reverie.core.errors import BadInput, BadWeights
-from reverie.model.checkpoint import save_model
+from reverie.core.camera import CameraPath
+from reverie.core.clip import Clip, Truth
+from reverie.core.errors import BadData, BadInput, BadWeights
+from reverie.data.sample import Sample
+from reverie.data.shards import ClipSet, write_shard
+from reverie.model.checkpoint import load_model, save_model
 from reverie.model.tokenizer import (
     PRESETS,
     Tokenizer,
@@ -16,6 +23,16 @@ from reverie.model.tokenizer import (
     to_patches,
 )
 from reverie.train.losses import PooledError, tokenizer_loss
+from reverie.train.tokenizer import (
+    TokenizerRecipe,
+    Windows,
+    drawn,
+    moving_pixels,
+    near,
+    round_trip,
+    tokenizer_scores,
+    train_tokenizer,
+)
 
 
 def random_tokenizer(name: str = "tiny") -> Tokenizer:
@@ -176,3 +193,132 @@ def test_pooled_psnr():
     alone = PooledError()
     alone.add(made, true, mask)
     assert alone.psnr == pytest.approx(40.0, abs=1e-3)
+
+
+def shapes_clip(seed: int, frames: int = 24, size: tuple[int, int] = (64, 96)) -> Clip:
+    """Coloured discs that slide over a shaded ground, with their truth: what a drawn clip looks like."""
+    rng = np.random.default_rng(seed)
+    height, width = size
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    ground = (0.4 + 0.3 * y / height + 0.1 * np.sin(x / 7 + seed))[..., None] * rng.uniform(0.6, 1, 3)
+    things = 3
+    radius = rng.uniform(7, 14, things)
+    place = rng.uniform(0.2, 0.8, (things, 2)) * [width, height]
+    speed = rng.uniform(-2, 2, (things, 2))
+    speed[0] = 0  # one rests
+    colour = rng.uniform(0, 1, (things, 3))
+    video = np.empty((frames, height, width, 3), np.uint8)
+    masks = np.zeros((frames, height, width), np.uint8)
+    for t in range(frames):
+        picture = ground.copy()
+        for n in range(things):
+            cx, cy = place[n] + speed[n] * t
+            inside = (x - cx) ** 2 + (y - cy) ** 2 < radius[n] ** 2
+            light = 0.6 + 0.4 * np.exp(-((x - cx + 3) ** 2 + (y - cy + 3) ** 2) / radius[n] ** 2)
+            picture[inside] = (light[..., None] * colour[n])[inside]
+            masks[t][inside] = n + 1
+        video[t] = (picture.clip(0, 1) * 255).astype(np.uint8)
+    velocity = np.zeros((frames, things, 3), np.float32)
+    velocity[..., :2] = speed / 5
+    truth = Truth(
+        "room", ["ball"] * things, ["red", "green", "blue"], ["small"] * things, ["heavy"] * things,
+        np.ones((things, 3), np.float32), np.ones((frames, things), bool),
+        np.zeros((frames, things, 3), np.float32),
+        np.tile(np.eye(3, dtype=np.float32), (frames, things, 1, 1)), velocity,
+        np.zeros((frames, things), np.float32), np.zeros((0, 3), np.int32), [], [0.0],
+        masks={"front": masks})
+    still = CameraPath(np.zeros((frames, 3), np.float32),
+                       np.tile(np.eye(3, dtype=np.float32), (frames, 1, 1)), 45.0)
+    return Clip(24.0, views={"front": video}, cameras={"front": still}, truth=truth)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shapes")
+    write_shard(folder / "a.tar", [Sample(f"shapes-{i:04d}", shapes_clip(i)) for i in range(4)])
+    wide = [Sample(f"wide-{i:04d}", shapes_clip(i, 14, (32, 64))) for i in range(1, 3)]
+    write_shard(folder / "b.tar", wide)
+    return folder
+
+
+def test_windows_are_a_pure_function_and_the_memory_changes_nothing(shards):
+    clips = ClipSet(shards)
+    recipe = TokenizerRecipe(pixels=64 * 64 * 96)
+    kept, read = (Windows(clips, drawn(clips), recipe, memory) for memory in (2**30, 0))
+    shapes = set()
+    for step in range(12):
+        first, again, third = (w(step, np.random.default_rng([5, step])) for w in (kept, kept, read))
+        assert all(torch.equal(first[n], again[n]) and torch.equal(first[n], third[n]) for n in first)
+        shape = tuple(first["frames"].shape)
+        assert first["frames"].dtype == torch.uint8 and first["moving"].shape == shape[:4]
+        assert shape[1] in (8, 12, 16)
+        shapes.add(shape[1:4])
+    assert {s[1:] for s in shapes} == {(64, 96), (32, 64)} and max(s[0] for s in shapes if s[1] == 32) == 12
+
+
+def test_moving_pixels_are_the_moving_things_and_two_pixels_around():
+    clip = shapes_clip(0)
+    moving = moving_pixels(clip.truth, "front")
+    masks = clip.truth.masks["front"]
+    assert np.array_equal(moving, masks > 1)  # the first thing rests
+    point = np.zeros((1, 9, 9), bool)
+    point[0, 4, 0] = True
+    grown = near(point)
+    assert grown.sum() == 5 * 3 and grown[0, 2:7, :3].all() and point.sum() == 1
+
+
+def test_scores_are_of_the_pixels_they_name(shards):
+    class Spoiler:
+        """Stands for a tokenizer whose round trip is exact but for a dark band on the left."""
+
+        def parameters(self):
+            return iter([torch.zeros(1)])
+
+        def encode(self, frames, state):
+            return frames.float() / 127.5 - 1, None
+
+        def decode(self, latents, state):
+            out = latents.clone()
+            out[:, :, :, :8] -= 0.2
+            return out, None
+
+    clips = ClipSet(shards)
+    scores = tokenizer_scores(Spoiler(), clips, frames=16)
+    error, total, chosen, count = 0.0, 0, 0.0, 0
+    for i in range(len(clips)):
+        clip = clips.clip(i, 0, min(16, clips.meta(i)["frames"] // 4 * 4))
+        true = clip.views["front"]
+        made = round_trip(Spoiler(), true)
+        squared = ((made.astype(float) - true) / 127.5) ** 2
+        mask = near(moving_pixels(clip.truth, "front"))
+        error, total = error + squared.sum(), total + squared.size
+        chosen, count = chosen + squared[mask].sum(), count + 3 * mask.sum()
+    assert scores["psnr"] == pytest.approx(10 * np.log10(4 * total / error), abs=1e-3)
+    assert scores["psnr_moving"] == pytest.approx(10 * np.log10(4 * count / chosen), abs=1e-3)
+    assert np.isfinite(scores["psnr_moving_16_32"]) and np.isnan(scores["psnr_moving_over_32"])
+
+
+def test_the_recipe_learns_and_the_same_command_resumes(shards, tmp_path):
+    recipe = TokenizerRecipe(pixels=64 * 96 * 16, lr=1e-2, warm_up=5, ema=0.9)
+    how = {"config": "tiny", "recipe": recipe, "progress": False, "precision": "fp32"}
+    path = train_tokenizer(shards, tmp_path / "run", steps=120, **how)
+    model, (_, meta) = Tokenizer.load(path), load_model(path)
+    assert meta["config"]["channels"] == 8 and meta["recipe"]["steps"] == 120
+    assert meta["data"] and meta["scores"]["psnr"] > 17
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert log[-2]["square"] < 0.6 * log[0]["square"]
+    assert (tmp_path / "run" / "sheet-0000120.png").exists()
+    frames = torch.from_numpy(shapes_clip(3).views["front"])[None]
+    with torch.no_grad():
+        latents = model.encode(frames)[0].flatten(0, 3)
+    assert 0.5 < latents.std() < 2 and latents.mean().abs() < 0.5
+    before = path.read_bytes()
+    assert train_tokenizer(shards, tmp_path / "run", steps=120, **how) == path  # nothing left to do
+    assert load_model(path)[1]["scores"] == meta["scores"] and len(path.read_bytes()) == len(before)
+
+
+def test_recipe_refuses_what_makes_no_sense(shards, tmp_path):
+    with pytest.raises(BadInput, match="no tokenizer config"):
+        train_tokenizer(shards, tmp_path, steps=1, config="s8")
+    with pytest.raises(BadData):
+        train_tokenizer(tmp_path / "none", tmp_path, steps=1)

@@ -185,11 +185,13 @@ class Tokenizer(nn.Module):
         frames_BTHWC = from_patches(patches_XCHW.float(), len(latents_BNHWC))
         return (frames_BTHWC if self.training else frames_BTHWC.clamp(-1, 1)), kept
 
-    def forward(self, frames_BTHWC: Tensor, noise: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Round trip of whole windows: decoded frames and the latents, ``noise`` added to what is decoded."""
+    def forward(self, frames_BTHWC: Tensor, noise: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Round trip of whole windows, for training: decoded frames, and the latents without noise.
+
+        noise: deviation of what is added to the latents before decoding, broadcast against them.
+        """
         latents_BNHWC, _ = self.encode(frames_BTHWC)
-        heard = latents_BNHWC + noise * torch.randn_like(latents_BNHWC) if noise else latents_BNHWC
-        return self.decode(heard)[0], latents_BNHWC
+        return self.decode(latents_BNHWC + noise * torch.randn_like(latents_BNHWC))[0], latents_BNHWC
 
     @torch.no_grad()
     def measure_latents(self, windows: list[Tensor]) -> None:

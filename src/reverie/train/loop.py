@@ -91,7 +91,7 @@ def fit(model: nn.Module, batches: Callable[[int, np.random.Generator], Batch],
     run.take_up(optimiser)
     report = Reporter(run.out, run.step, progress)
     model.train()
-    sums: dict[str, Tensor | float] = {}
+    sums: dict[str, list] = {}  # name: sum and number of values, for not every step has every figure
     counted, last_save, last_look, mark = 0, time.monotonic(), time.monotonic(), time.monotonic()
     scores: dict[str, float] = {}
     loss = None
@@ -125,12 +125,14 @@ def fit(model: nn.Module, batches: Callable[[int, np.random.Generator], Batch],
             run.ema.update(model, run.step - run.began)
             run.step += 1
             for name, value in {"loss": loss.detach(), "gradient": norm, **figures}.items():
-                sums[name] = sums.get(name, 0.0) + (value.detach() if isinstance(value, Tensor) else value)
+                so_far = sums.setdefault(name, [0.0, 0])
+                so_far[0] = so_far[0] + (value.detach() if isinstance(value, Tensor) else value)
+                so_far[1] += 1
             counted += 1
             now = time.monotonic()
             due = now - last_save > 60 * checkpoint_every_minutes
             if run.step % log_every == 0 or due or run.progress() >= 1 or stopped:
-                line = {name: float(value) / counted for name, value in sums.items()}
+                line = {name: float(total) / n for name, (total, n) in sums.items()}
                 if not all(map(math.isfinite, line.values())):
                     raise _not_finite(run)
                 line["lr"] = optimiser.param_groups[0]["lr"]

@@ -1,0 +1,299 @@
+"""Training a tokenizer, from drawn clips to a model file, and measuring one.
+
+The recipe: windows of 8 to 16 frames from anywhere in the drawn clips, whole frames, some of them held
+still (an image is four equal frames); the loss weighs what moves; latents are decoded with noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reverie.core.clip import Truth
+from reverie.core.errors import BadData, BadInput
+from reverie.core.runtime import commit
+from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.data.shards import ClipSet
+from reverie.model.tokenizer import PRESETS, Tokenizer, TokenizerConfig
+from reverie.train.loop import FitResult, fit
+from reverie.train.losses import MOVING_WEIGHT, PooledError, tokenizer_loss
+
+MOVING_SPEED = 0.05  # m/s, above which a thing counts as moving
+NEAR = 2  # pixels around a moving thing's mask that count as its own
+BANDS = {"12_16": (12, 16), "16_32": (16, 32), "over_32": (32, math.inf)}  # pixels: low <= width < high
+LENGTHS = (8, 12, 16)  # frames of a training window
+STILL = 0.05  # share of windows that show one frame, held
+ADAM = ("encoder.stem", "encoder.head", "decoder.stem", "decoder.head")  # what comes in and goes out
+
+
+@dataclass(frozen=True)
+class TokenizerRecipe:
+    """How a tokenizer is trained.
+
+    pixels: per step, frames times height times width. lr: see MuonAdamW. noise: greatest deviation of
+    what is added to latents of unit scale before they are decoded; each window draws its own below it.
+    """
+
+    pixels: int = 96 * 128 * 128
+    lr: float = 3e-3
+    noise: float = 0.15
+    moving_weight: float = MOVING_WEIGHT
+    square: float = 4.0
+    edge: float = 0.5
+    ema: float = 0.998
+    warm_up: int = 50
+    hold: float = 0.3
+
+
+class Windows:
+    """Random windows of drawn clips as training batches: a pure function of step and random state.
+
+    clips: a ClipSet; chosen: the numbers of the clips to draw from; memory: bytes of decoded frames to
+    keep, so that a clip is decoded once instead of for each window.
+    """
+
+    def __init__(self, clips: ClipSet, chosen: Sequence[int], recipe: TokenizerRecipe,
+                 memory: int = 4 * 2**30) -> None:
+        self.clips, self.recipe, self.memory = clips, recipe, memory
+        self._kept: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._used = 0
+        sizes: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        total = 0
+        for i in chosen:
+            meta = clips.meta(i)
+            if meta["frames"] >= FRAMES_PER_LATENT:
+                height, width = meta["size"]
+                sizes.setdefault((height, width), []).append((i, meta["frames"]))
+                total += meta["frames"] * height * width * 3
+        if not sizes:
+            raise BadData(f"no drawn clip of {FRAMES_PER_LATENT} frames in {clips.folder}; "
+                          "make some with: reverie data make lab")
+        # Where all cannot be kept, a clip is thrown out before it is drawn again: then read windows only.
+        self._whole = total <= memory
+        self._sizes = sorted(sizes)
+        self._members = [np.array(sizes[size]) for size in self._sizes]
+        frames = np.array([members[:, 1].sum() for members in self._members], float)
+        self._shares = frames / frames.sum()
+
+    def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """frames uint8 (B, T, H, W, 3) and moving bool (B, T, H, W), all windows of one size and length."""
+        group = int(rng.choice(len(self._sizes), p=self._shares))
+        (height, width), members = self._sizes[group], self._members[group]
+        length = int(rng.choice(LENGTHS))
+        longest = int(members[:, 1].max()) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
+        length = min(length, longest)
+        members = members[members[:, 1] >= length]
+        count = max(1, round(self.recipe.pixels / (length * height * width)))
+        shares = members[:, 1] / members[:, 1].sum()
+        frames = np.empty((count, length, height, width, 3), np.uint8)
+        moving = np.empty((count, length, height, width), bool)
+        for b, row in enumerate(rng.choice(len(members), count, p=shares)):
+            i, long = members[row]
+            start = int(rng.integers(long - length + 1))
+            frames[b], moving[b] = self._window(int(i), start, start + length)
+            if rng.random() < STILL:
+                frames[b], moving[b] = frames[b, :1], moving[b, :1]
+        return {"frames": torch.from_numpy(frames), "moving": torch.from_numpy(moving)}
+
+    def _window(self, i: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        if not self._whole:
+            return read_window(self.clips, i, start, stop)
+        if i not in self._kept:
+            frames, moving = read_window(self.clips, i, 0, None)
+            self._kept[i] = frames, np.packbits(moving, axis=-1)
+        frames, packed = self._kept[i]
+        moving = np.unpackbits(packed[start:stop], axis=-1, count=frames.shape[2]).view(bool)
+        return frames[start:stop], moving
+
+
+def read_window(clips: ClipSet, i: int, start: int, stop: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 frames (T, H, W, 3) of a clip's first camera and bool (T, H, W): on or near a moving thing."""
+    clip = clips.clip(i, start, stop, views=True)
+    name = next(iter(clip.views))
+    frames = clip.views[name]
+    if clip.truth is None or name not in clip.truth.masks:
+        return frames, np.zeros(frames.shape[:3], bool)  # a recorded clip: nothing is known to move
+    return frames, near(moving_pixels(clip.truth, name))
+
+
+def moving_things(truth: Truth) -> np.ndarray:
+    """bool (T, N): which things are there and move."""
+    return truth.exists & (np.linalg.norm(truth.velocity, axis=-1) > MOVING_SPEED)
+
+
+def moving_pixels(truth: Truth, camera: str) -> np.ndarray:
+    """bool (T, H, W): the pixels of moving things."""
+    masks = truth.masks[camera]
+    moves = np.zeros((len(masks), 256), bool)  # by mask value, 0 the background
+    moves[:, 1:1 + len(truth.kinds)] = moving_things(truth)
+    return np.take_along_axis(moves, masks.reshape(len(masks), -1).astype(np.intp), 1).reshape(masks.shape)
+
+
+def near(pixels: np.ndarray, distance: int = NEAR) -> np.ndarray:
+    """bool (..., H, W) grown by ``distance`` pixels in every direction, diagonals included."""
+    for axis in (-1, -2):
+        grown = pixels.copy()
+        flat, out = np.moveaxis(pixels, axis, 0), np.moveaxis(grown, axis, 0)
+        for shift in range(1, distance + 1):
+            out[shift:] |= flat[:-shift]
+            out[:-shift] |= flat[shift:]
+        pixels = grown
+    return pixels
+
+
+def loss_fn(recipe: TokenizerRecipe):
+    """The loss of a batch of Windows, for train.loop.fit."""
+
+    def loss(model: Tokenizer, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+        frames = batch["frames"].float() / 127.5 - 1
+        noise = recipe.noise * torch.rand(len(frames), 1, 1, 1, 1, device=frames.device)
+        decoded, _ = model(frames, noise)
+        return tokenizer_loss(decoded, frames, batch["moving"], moving_weight=recipe.moving_weight,
+                              square=recipe.square, edge=recipe.edge)
+
+    return loss
+
+
+@torch.no_grad()
+def tokenizer_scores(tokenizer: Tokenizer, clips: ClipSet, chosen: Sequence[int] | None = None, *,
+                     frames: int = 96, chunk: int = 16) -> dict[str, float]:
+    """PSNR (dB, of the pooled error) of the round trip through latents, as a viewer would see it.
+
+    Of each chosen clip (default: all drawn ones) the first ``frames`` frames are encoded and decoded as
+    a stream and rounded to uint8. Keys: "psnr" over all pixels, "psnr_moving" within 2 pixels of a
+    moving thing's mask, "psnr_moving_12_16", "_16_32", "_over_32" the same by the mask's width in that
+    frame. A figure over nothing is NaN. Raises BadData when no clip is drawn.
+    """
+    chosen = drawn(clips) if chosen is None else chosen
+    device = next(tokenizer.parameters()).device
+    pools = {name: PooledError() for name in ("psnr", "psnr_moving", *(f"psnr_moving_{b}" for b in BANDS))}
+    for i in chosen:
+        stop = min(frames, clips.meta(i)["frames"]) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
+        clip = clips.clip(i, 0, stop, views=True)
+        name, true = next(iter(clip.views.items()))
+        made = torch.from_numpy(round_trip(tokenizer, true, chunk, device)).float() / 127.5 - 1
+        seen = torch.from_numpy(true).float() / 127.5 - 1
+        pools["psnr"].add(made, seen)
+        if clip.truth is None or name not in clip.truth.masks:
+            continue
+        pools["psnr_moving"].add(made, seen, torch.from_numpy(near(moving_pixels(clip.truth, name))))
+        for band, mask in _by_width(clip.truth, name).items():
+            pools[f"psnr_moving_{band}"].add(made, seen, torch.from_numpy(mask))
+    if not pools["psnr"].count:
+        raise BadData(f"no drawn clip in {clips.folder} to measure a tokenizer on")
+    return {name: pool.psnr for name, pool in pools.items()}
+
+
+@torch.no_grad()
+def round_trip(tokenizer: Tokenizer, frames: np.ndarray, chunk: int = 16,
+               device: torch.device | str = "cpu") -> np.ndarray:
+    """uint8 (T, H, W, 3), T a multiple of 4, through the tokenizer and back, ``chunk`` frames at a time."""
+    made, coming, going = [], None, None
+    for start in range(0, len(frames), chunk):
+        piece = torch.from_numpy(frames[None, start:start + chunk]).to(device)
+        latents, coming = tokenizer.encode(piece, coming)
+        out, going = tokenizer.decode(latents, going)
+        made.append(((out[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy())
+    return np.concatenate(made)
+
+
+def drawn(clips: ClipSet) -> list[int]:
+    """Numbers of the clips that have pictures."""
+    return [i for i in range(len(clips)) if clips.meta(i)["drawn"]]
+
+
+def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None = None,
+                    steps: int | None = None, config: TokenizerConfig | str = "s16",
+                    recipe: TokenizerRecipe | None = None, held: str | Path | None = None,
+                    device: str = "cpu", seed: int = 0, precision: str = "auto", memory: int = 4 * 2**30,
+                    start_from: str | Path | None = None, progress: bool = True) -> Path | None:
+    """Train a tokenizer on the drawn clips of a folder of shards; the model is ``out/tokenizer.safetensors``.
+
+    config: a TokenizerConfig or the name of one in PRESETS. held: a folder of shards that is only
+    looked at (default: one in 20 of data's own clips, by their keys, kept out of training). The run
+    itself (checkpoint, log, sheets) is in ``out`` too, and the same command goes on with it. memory:
+    bytes for decoded clips. Returns the model's path, or None when the run was interrupted.
+    Raises what ``train.loop.fit`` does, and BadData, BadInput.
+    """
+    if isinstance(config, str):
+        if config not in PRESETS:
+            raise BadInput(f"no tokenizer config {config!r}: use one of {', '.join(PRESETS)}")
+        config = PRESETS[config]
+    recipe, out, clips = recipe or TokenizerRecipe(), Path(out), ClipSet(data)
+    train, looked_at = drawn(clips), clips
+    if held is not None:
+        looked_at = ClipSet(held)
+        test = drawn(looked_at)
+    else:
+        test = [i for i in train if _kept_out(clips.keys[i])] or train[-1:]
+        train = [i for i in train if i not in set(test)] or train
+    test = test[:24]  # looked at every few minutes: a minute each time would be too dear
+    torch.manual_seed(seed)
+    model = Tokenizer(config).to(device)
+    windows = Windows(clips, train, recipe, memory)
+    result = fit(
+        model, windows, loss_fn(recipe), out=out, minutes=minutes, steps=steps, lr=recipe.lr, adam=ADAM,
+        ema=recipe.ema, warm_up=recipe.warm_up, hold=recipe.hold, seed=seed, precision=precision,
+        start_from=start_from, progress=progress,
+        evaluate=lambda m: tokenizer_scores(m, looked_at, test[:8], frames=48),
+        sheet=lambda m, path: write_sheet(m, looked_at, test[:4], path.with_suffix(".png")))
+    if not result.finished:
+        return None
+    path = out / "tokenizer.safetensors"
+    _finish(model, windows, result, recipe, looked_at, test, path, minutes, seed)
+    return path
+
+
+def write_sheet(tokenizer: Tokenizer, clips: ClipSet, chosen: Sequence[int], path: Path) -> None:
+    """A contact sheet: for each chosen clip a row of truth and under it a row of its round trip."""
+    from reverie.data.sheet import contact_sheet
+
+    rows, captions = [], []
+    for i in chosen:
+        stop = min(48, clips.meta(i)["frames"]) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
+        true = next(iter(clips.clip(i, 0, stop, views=True, masks=False).views.values()))
+        rows += [true, round_trip(tokenizer, true, device=next(tokenizer.parameters()).device)]
+        captions += [clips.keys[i], ""]
+    part = path.with_name(f".{path.name}")
+    contact_sheet(rows, captions).save(part, "PNG")
+    part.replace(path)
+
+
+def _finish(model: Tokenizer, windows: Windows, result: FitResult, recipe: TokenizerRecipe, held: ClipSet,
+            test: Sequence[int], path: Path, minutes: float | None, seed: int) -> None:
+    """Measure the latents' scale anew with the averaged weights, score, and write the model."""
+    device = next(model.parameters()).device
+    sample = [windows(0, np.random.default_rng([seed, 2**31, n]))["frames"].to(device) for n in range(24)]
+    model.measure_latents(sample)
+    scores = tokenizer_scores(model, held, test)
+    model.save(path, {
+        "recipe": {**asdict(recipe), "minutes": minutes, "steps": result.step, "seed": seed,
+                   "seconds": round(result.elapsed)},
+        "data": windows.clips.digest()[:16], "held": held.digest()[:16], "commit": commit(),
+        "scores": {name: None if math.isnan(value) else round(value, 3) for name, value in scores.items()}})
+
+
+def _kept_out(key: str) -> bool:
+    digits = "".join(c for c in key if c.isdigit())
+    return int(digits or 0) % 20 == 0
+
+
+def _by_width(truth: Truth, camera: str) -> dict[str, np.ndarray]:
+    """For each band of widths, bool (T, H, W): within NEAR pixels of a moving thing whose mask is so wide."""
+    masks, moves = truth.masks[camera], moving_things(truth)
+    found = {band: np.zeros(masks.shape, bool) for band in BANDS}
+    for t, n in zip(*np.nonzero(moves), strict=True):
+        mask = masks[t] == n + 1
+        columns = np.flatnonzero(mask.any(0))
+        width = columns[-1] - columns[0] + 1 if len(columns) else 0
+        for band, (low, high) in BANDS.items():
+            if low <= width < high:
+                found[band][t] |= near(mask)
+    return found

@@ -39,6 +39,7 @@ EVENTS = (
 # (which it keeps facing), positive dolly moves it forward, positive crane moves it up.
 CAMERA_CHANNELS = ("pan", "tilt", "orbit", "dolly", "crane")
 CAMERA_UNITS = ("deg/s", "deg/s", "deg/s", "m/s", "m/s")
+ACTION_SCALE = (30.0, 30.0, 30.0, 1.0, 1.0)  # in these units, what a network sees as 1
 
 MAX_THINGS = 16  # thing tokens in a latent frame
 FRAMES_PER_LATENT = 4

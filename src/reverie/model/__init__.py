@@ -1,0 +1,1 @@
+"""The networks and how they are sampled; knows nothing of files but its own weights."""

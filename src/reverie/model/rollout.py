@@ -1,0 +1,242 @@
+"""A rollout: latent frame after latent frame, first its things, then its views, remembered for the next.
+
+Legend as in transformer.py. Batch B runs several dreams at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from reverie.core.vocabulary import MAX_THINGS
+from reverie.model import flow
+from reverie.model import things as th
+from reverie.model.transformer import Output, Past, Text, Transformer, Window
+
+
+@dataclass
+class Entry:
+    """Keys and values of one latent in every layer: (layers, B, tokens, K, E) each."""
+
+    keys: Tensor
+    values: Tensor
+
+
+@dataclass
+class Memory:
+    """What a rollout keeps of the past; forgets what no later latent may see."""
+
+    things: dict[int, Entry] = field(default_factory=dict)
+    views: dict[int, Entry] = field(default_factory=dict)
+    given: dict[int, Entry] = field(default_factory=dict)  # views that were given: things see them
+    goal: Entry | None = None
+
+    def remember(self, n: int, group: str, output: Output, *, given: bool = False) -> None:
+        """Store the clean pass over latent n."""
+        if group == "things":
+            self.things[n] = Entry(torch.stack([k for k, _, _ in output.things_keys]),
+                                   torch.stack([v for _, _, v in output.things_keys]))
+            return
+        entry = Entry(torch.stack([k for k, _ in output.views_keys]),
+                      torch.stack([v for _, v in output.views_keys]))
+        if n < 0:
+            self.goal = entry
+            return
+        self.views[n] = entry
+        if given:
+            self.given[n] = entry
+
+    def forget(self, n: int, things_window: int, views_window: int, stride: int) -> None:
+        """Drop what latent n and all after it do not see."""
+        for store, window in ((self.things, things_window), (self.views, views_window), (self.given, 2)):
+            keep = stride if store is not self.given else 0
+            for m in [m for m in store if n - m >= window and not (keep and m % keep == 0)]:
+                del store[m]
+
+
+def _joined(entries: list[Entry]) -> Entry | None:
+    if not entries:
+        return None
+    return Entry(torch.cat([e.keys for e in entries], 2), torch.cat([e.values for e in entries], 2))
+
+
+def _layers(entry: Entry | None) -> list[tuple[Tensor, Tensor]]:
+    return [] if entry is None else list(zip(entry.keys.unbind(0), entry.values.unbind(0), strict=True))
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What holds during one latent: (B,) line in force, (B,) seconds since it began, (B, 4 A) actions."""
+
+    line: Tensor
+    since: Tensor
+    actions: Tensor
+
+
+class Rollout:
+    """Steps a batch of dreams from latent to latent.
+
+    grid: (H, W) cells of the views. things_steps, views_steps: denoising steps; the very first latent,
+    where all is open, takes four times as many for its things. guidance: how far the things lean towards
+    the text (1: not at all beyond what the network says). calm: the noise level that the past is said to
+    have, so that the network doubts it a little.
+    """
+
+    def __init__(self, model: Transformer, text: Text, *, fps: Tensor, grid: tuple[int, int],
+                 generator: torch.Generator, things_steps: int = 4, views_steps: int = 2,
+                 guidance: float = 1.0, calm: float = 0.02, with_things: bool = True,
+                 with_views: bool = True) -> None:
+        self.model, self.text, self.fps, self.grid = model, text, fps, grid
+        self.generator = generator
+        self.things_steps, self.views_steps = things_steps, views_steps
+        self.guidance, self.calm = guidance, calm
+        self.with_things, self.with_views = with_things, with_views
+        self.batch, self.device = len(fps), fps.device
+        self.memory = Memory()
+        self.n = 0
+        self.things: Tensor | None = None  # (B, S, WIDTH), the last latent's
+        self.identity: Tensor | None = None  # (B, things, static channels) of every slot that ever existed
+        self.met = torch.zeros(self.batch, MAX_THINGS, dtype=torch.bool, device=self.device)
+
+    # -- one latent ---------------------------------------------------------------------------------------
+
+    def step(self, conditions: Conditions, *, view: Tensor | None = None, things: Tensor | None = None,
+             known: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
+        """The next latent: things (B, S, WIDTH) and view (B, H, W, C).
+
+        view: given instead of painted (an image, the past). things with known (B, S) bool: tokens that are
+        given instead of imagined.
+        """
+        c = self.model.config
+        self.memory.forget(self.n, c.things_window, c.views_window, c.stride)
+        if view is not None:
+            output = self._pass(conditions, views=view, noise=0.0, views_known=True, past=self._past(view=True))
+            self.memory.remember(self.n, "views", output, given=True)
+        scene = None
+        if self.with_things:
+            self.things, scene = self._imagine(conditions, things, known)
+        if self.with_views and view is None:
+            view = self._paint(conditions, scene)
+        self.n += 1
+        return self.things, view
+
+    def aim(self, conditions: Conditions, view: Tensor, at: int) -> None:
+        """Make ``view`` (B, H, W, C) the goal that stands at latent ``at``."""
+        output = self._pass(conditions, views=view, noise=0.0, goal=True, past=Past(), index=at)
+        self.memory.remember(-1, "views", output)
+
+    # -- things -------------------------------------------------------------------------------------------
+
+    def _imagine(self, conditions: Conditions, given: Tensor | None,
+                 known: Tensor | None) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        shape = (self.batch, th.TOKENS, th.WIDTH)
+        noise = torch.randn(shape, generator=self.generator, device=self.device)
+        if given is None or known is None:
+            given, known = torch.zeros_like(noise), torch.zeros(shape[:2], dtype=torch.bool, device=self.device)
+        past = self._past()
+        x = torch.where(known[..., None], given, noise)
+        if not bool(known.all()):
+            times = flow.levels(self.things_steps * (4 if self.n == 0 else 1)).tolist()
+            for level, target in zip(times[:-1], times[1:], strict=True):
+                clean = self._denoise(conditions, x, level, known, past)
+                clean = self._steady(clean)
+                x = torch.where(known[..., None], given, flow.step(x, clean, level, target))
+        x = torch.where(known[..., None], given, self._settle(x))
+        self._meet(x)
+        output = self._pass(conditions, things=x, noise=self.calm, things_known=known, past=past)
+        self.memory.remember(self.n, "things", output)
+        return x, [(placed, value) for _, placed, value in output.things_keys]
+
+    def _denoise(self, conditions: Conditions, x: Tensor, level: float, known: Tensor, past: Past) -> Tensor:
+        clean = self._pass(conditions, things=x, noise=level, things_known=known, past=past).things[:, 0]
+        if self.guidance != 1.0:
+            free = Conditions(torch.full_like(conditions.line, -1), conditions.since, conditions.actions)
+            other = self._pass(free, things=x, noise=level, things_known=known, past=past).things[:, 0]
+            clean = other + self.guidance * (clean - other)
+        return clean
+
+    def _steady(self, clean: Tensor) -> Tensor:
+        """A thing that was ever seen keeps its kind, colour, material and size: the same slot, the same thing."""
+        if self.identity is None:
+            return clean
+        there = self.met[..., None]
+        kept = torch.where(there, self.identity, clean[:, :MAX_THINGS, th.STATIC])
+        things = torch.cat([clean[:, :MAX_THINGS, :1], kept, clean[:, :MAX_THINGS, th.STATIC.stop :]], -1)
+        return torch.cat([things, clean[:, MAX_THINGS:]], 1)
+
+    def _settle(self, x: Tensor) -> Tensor:
+        """Decisions made sharp: a thing is or is not, has one kind, one colour, one material."""
+        things = x[:, :MAX_THINGS].clone()
+        exists = things[..., :1] > 0
+        for name in ("kind", "colour", "material"):
+            part = things[..., th.THING[name]]
+            sharp = torch.nn.functional.one_hot(part.argmax(-1), part.shape[-1]).to(part.dtype)
+            things[..., th.THING[name]] = sharp * th.ONE_HOT
+        things = torch.where(exists, things, torch.zeros_like(things))
+        things[..., :1] = torch.where(exists, 1.0, -1.0)
+        setting = x[:, th.SETTING_TOKEN]
+        sharp = torch.nn.functional.one_hot(setting.argmax(-1), th.WIDTH).to(x.dtype) * th.ONE_HOT
+        return torch.cat([things, x[:, th.CAMERA_TOKEN : th.CAMERA_TOKEN + 1], sharp[:, None]], 1)
+
+    def _meet(self, x: Tensor) -> None:
+        static = x[:, :MAX_THINGS, th.STATIC]
+        new = (x[:, :MAX_THINGS, 0] > 0) & ~self.met
+        self.identity = static if self.identity is None else torch.where(new[..., None], static, self.identity)
+        self.met = self.met | new
+
+    # -- views --------------------------------------------------------------------------------------------
+
+    def _paint(self, conditions: Conditions, scene_keys: list[tuple[Tensor, Tensor]] | None) -> Tensor:
+        shape = (self.batch, *self.grid, self.model.config.channels)
+        x = torch.randn(shape, generator=self.generator, device=self.device)
+        past = self._past(view=True)
+        past.scene = scene_keys or []
+        times = flow.levels(self.views_steps).tolist()
+        for level, target in zip(times[:-1], times[1:], strict=True):
+            clean = self._pass(conditions, views=x, noise=level, past=past).views[:, 0]
+            x = flow.step(x, clean, level, target)
+        output = self._pass(conditions, views=x, noise=self.calm, past=past)
+        self.memory.remember(self.n, "views", output)
+        return x
+
+    # -- the network --------------------------------------------------------------------------------------
+
+    def _past(self, *, view: bool = False) -> Past:
+        """What latent n may see of the memory, layer by layer."""
+        c, m, n = self.model.config, self.memory, self.n
+        if not view:
+            things = [m.things[k] for k in sorted(m.things) if k < n]
+            given = [m.given[k] for k in sorted(m.given) if n - k < 2] + ([m.goal] if m.goal else [])
+            return Past(things=_layers(_joined(things)), given=_layers(_joined(given)))
+        earlier = [k for k in sorted(m.views) if k < n]
+        goal = [m.goal] if m.goal else []
+        near = _layers(_joined([m.views[k] for k in earlier if n - k < c.views_window or k == 0] + goal))
+        far = _layers(_joined([m.views[k] for k in earlier if n - k < c.views_window or k % c.stride == 0] + goal))
+        return Past(views=[far[i] if i % 4 == 3 else near[i] for i in range(len(near))])
+
+    def _pass(self, conditions: Conditions, *, noise: float, past: Past, things: Tensor | None = None,
+              views: Tensor | None = None, things_known: Tensor | None = None, views_known: bool = False,
+              goal: bool = False, index: int | None = None) -> Output:
+        b, device = self.batch, self.device
+
+        def full(*shape: int, value: float | bool) -> Tensor:
+            return torch.full((b, 1, *shape), value, device=device)
+
+        w = Window(index=full(value=self.n if index is None else index), fps=self.fps,
+                   line=conditions.line[:, None], since=conditions.since[:, None],
+                   actions=conditions.actions[:, None], things_seen=full(value=self.with_things))
+        if things is not None:
+            w.things, w.things_known = things[:, None], things_known[:, None]
+            w.things_noise = torch.where(w.things_known, 0.0, full(th.TOKENS, value=noise))
+            first = self.n == 0
+            w.previous = torch.zeros_like(w.things) if first else self.things[:, None]
+            w.previous_noise = full(th.TOKENS, value=1.0 if first else self.calm)
+            w.grid = self.grid
+        if views is not None:
+            w.views, w.views_noise = views[:, None], full(value=noise)
+            w.views_known = full(value=views_known)
+            w.goal = full(value=goal)
+            w.scene = self.things[:, None] if self.with_things and self.things is not None else None
+        return self.model(w, self.text, past)

@@ -1,0 +1,231 @@
+"""Things as vectors, cameras as vectors, and where a camera sees a thing: computed, not learned.
+
+A latent frame holds MAX_THINGS thing tokens, one camera token and one setting token; each is a vector
+of ``WIDTH`` numbers, scaled to about unit size (a thing's channels are listed in ``THING``).
+Legend: B batch, T latent frames, S thing slots, F frames in a latent, H W latent cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reverie.core.camera import CameraPath
+from reverie.core.clip import Truth
+from reverie.core.vocabulary import (
+    COLOURS,
+    FRAMES_PER_LATENT,
+    KINDS,
+    MATERIALS,
+    MAX_THINGS,
+    SETTINGS,
+)
+
+F = FRAMES_PER_LATENT
+TOKENS = MAX_THINGS + 2  # things, camera, setting
+CAMERA_TOKEN, SETTING_TOKEN = MAX_THINGS, MAX_THINGS + 1
+HALVES = (1, 3)  # the sub-frames at which rotation and gait phase are kept
+
+# channel slices of a thing; the vocabularies have room to grow
+THING = {
+    "exists": slice(0, 1), "kind": slice(1, 25), "colour": slice(25, 37), "material": slice(37, 40),
+    "extent": slice(40, 43), "position": slice(43, 55), "rotation": slice(55, 67),
+    "velocity": slice(67, 70), "phase": slice(70, 74),
+}
+CAMERA = {"position": slice(0, 12), "rotation": slice(12, 36), "fovy": slice(36, 37)}
+STATIC = slice(1, 43)  # what never changes while a thing exists
+WIDTH = 74
+ONE_HOT = 2.0  # the size of a one-hot's one: at 1 the noise drowns it until late
+POSITION_SCALE = 2.0  # metres
+POSITION_CENTRE = (0.0, 0.0, 0.7)
+CAMERA_CENTRE = (0.0, -6.0, 1.8)
+VELOCITY_SCALE = 3.0  # m/s
+
+
+def encode_things(truth: Truth) -> np.ndarray:
+    """Truth of T frames to (T // 4, N, WIDTH) float32 vectors, in the order of the truth."""
+    latents, count = len(truth.exists) // F, len(truth.kinds)
+    exists = truth.exists[: latents * F].reshape(latents, F, count)
+    out = np.zeros((latents, count, WIDTH), np.float32)
+    there = exists.any(1)
+    out[..., 0] = np.where(there, 1.0, -1.0)
+    for i, (kind, colour, material) in enumerate(
+            zip(truth.kinds, truth.colours, truth.materials, strict=True)):
+        out[:, i, 1 + KINDS.index(kind)] = ONE_HOT
+        out[:, i, 25 + list(COLOURS).index(colour)] = ONE_HOT
+        out[:, i, 37 + MATERIALS.index(material)] = ONE_HOT
+    out[..., THING["extent"]] = np.log(np.maximum(truth.extent, 1e-3) / 0.3) / 0.7
+
+    def frames(values: np.ndarray) -> np.ndarray:
+        """(T, N, ...) to (latents, F, N, ...), a sub-frame without the thing copied from one with it."""
+        values = values[: latents * F].reshape(latents, F, count, *values.shape[2:]).copy()
+        for order in (range(1, F), range(F - 2, -1, -1)):
+            for f in order:
+                source = f - 1 if order.start == 1 else f + 1
+                gap = ~exists[:, f] & exists[:, source] if order.start == 1 else (
+                    ~exists[:, : f + 1].any(1) & exists[:, source:].any(1))
+                values[:, f][gap] = values[:, source][gap]
+        return values
+
+    position = (frames(truth.position) - np.array(POSITION_CENTRE, np.float32)) / POSITION_SCALE
+    out[..., THING["position"]] = position.transpose(0, 2, 1, 3).reshape(latents, count, 3 * F)
+    rotation = frames(truth.rotation)[:, list(HALVES)][..., :2]  # two columns of the matrix
+    out[..., THING["rotation"]] = rotation.transpose(0, 2, 1, 4, 3).reshape(latents, count, 12)
+    out[..., THING["velocity"]] = frames(truth.velocity)[:, -1] / VELOCITY_SCALE
+    phase = frames(truth.phase)[:, list(HALVES)].transpose(0, 2, 1)
+    alive = (np.abs(truth.phase).max(0) > 0).astype(np.float32)[None, :, None]
+    out[..., THING["phase"]] = np.concatenate([np.sin(phase), np.cos(phase)], -1) * alive
+    out[~there, 1:] = 0.0
+    return out
+
+
+def encode_camera(path: CameraPath) -> np.ndarray:
+    """A camera's T poses to (T // 4, WIDTH) float32 vectors."""
+    latents = len(path) // F
+    out = np.zeros((latents, WIDTH), np.float32)
+    position = (path.position[: latents * F] - np.array(CAMERA_CENTRE, np.float32)) / POSITION_SCALE
+    out[:, CAMERA["position"]] = position.reshape(latents, 3 * F)
+    # right and back axes; their cross product gives the third
+    rotation = path.rotation[: latents * F][..., [0, 2]].transpose(0, 2, 1)
+    out[:, CAMERA["rotation"]] = rotation.reshape(latents, 6 * F)
+    out[:, CAMERA["fovy"]] = np.log(path.fovy / 40.0) / 0.2
+    return out
+
+
+def decode_camera(vectors: np.ndarray) -> CameraPath:
+    """(T, WIDTH) camera vectors to the CameraPath of 4 T frames."""
+    camera = cameras_of(torch.as_tensor(vectors, dtype=torch.float32)[None])
+    return CameraPath(camera.position[0].flatten(0, 1).numpy(), camera.rotation[0].flatten(0, 1).numpy(),
+                      float(camera.fovy.mean()))
+
+
+def encode_setting(setting: str) -> np.ndarray:
+    """(WIDTH,) float32."""
+    out = np.zeros(WIDTH, np.float32)
+    out[SETTINGS.index(setting)] = ONE_HOT
+    return out
+
+
+@dataclass
+class Cameras:
+    """Cameras read out of camera vectors: position (B, T, F, 3), rotation (B, T, F, 3, 3), fovy (B, T)."""
+
+    position: Tensor
+    rotation: Tensor
+    fovy: Tensor
+
+
+def _frame_from_two(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Two axes made orthonormal, the first kept."""
+    a = torch.nn.functional.normalize(a, dim=-1, eps=1e-4)
+    b = torch.nn.functional.normalize(b - (a * b).sum(-1, keepdim=True) * a, dim=-1, eps=1e-4)
+    return a, b
+
+
+def cameras_of(vectors: Tensor) -> Cameras:
+    """(B, T, WIDTH) camera vectors to poses; also noisy ones give valid poses."""
+    position = vectors[..., CAMERA["position"]].unflatten(-1, (F, 3)) * POSITION_SCALE
+    position = position + position.new_tensor(CAMERA_CENTRE)
+    axes = vectors[..., CAMERA["rotation"]].unflatten(-1, (F, 2, 3))
+    back, right = _frame_from_two(axes[..., 1, :], axes[..., 0, :])
+    rotation = torch.stack([right, torch.linalg.cross(back, right), back], -1)
+    fovy = 40.0 * torch.exp(0.2 * vectors[..., CAMERA["fovy"].start].clamp(-4, 4))
+    return Cameras(position, rotation, fovy)
+
+
+def positions_of(vectors: Tensor) -> Tensor:
+    """(..., WIDTH) thing vectors to positions (..., F, 3) in metres."""
+    position = vectors[..., THING["position"]].unflatten(-1, (F, 3)) * POSITION_SCALE
+    return position + position.new_tensor(POSITION_CENTRE)
+
+
+def rotations_of(vectors: Tensor) -> Tensor:
+    """(..., WIDTH) thing vectors to rotation matrices (..., 2, 3, 3) at the sub-frames HALVES."""
+    axes = vectors[..., THING["rotation"]].unflatten(-1, (2, 2, 3))
+    first, second = _frame_from_two(axes[..., 0, :], axes[..., 1, :])
+    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
+
+
+def extents_of(vectors: Tensor) -> Tensor:
+    """(..., WIDTH) thing vectors to half sizes (..., 3) in metres."""
+    return 0.3 * torch.exp(0.7 * vectors[..., THING["extent"]].clamp(-4, 4))
+
+
+def extrapolate(previous: Tensor, seconds: float | Tensor) -> Tensor:
+    """The next latent's thing vectors if all went on as before: the network learns what differs.
+
+    previous (..., S, WIDTH) thing vectors; seconds: the time between two frames. Positions move at the
+    last velocity, everything else stays.
+    """
+    rate = VELOCITY_SCALE / POSITION_SCALE
+    ahead = torch.arange(1, F + 1, device=previous.device, dtype=previous.dtype)[:, None] * seconds * rate
+    last = previous[..., THING["position"]].unflatten(-1, (F, 3))[..., -1:, :]
+    path = last + ahead * previous[..., None, THING["velocity"]]
+    rotation = previous[..., THING["rotation"]].unflatten(-1, (2, 6))[..., 1:, :].expand(
+        *previous.shape[:-1], 2, 6)
+    return torch.cat([previous[..., :THING["position"].start], path.flatten(-2), rotation.flatten(-2),
+                      previous[..., THING["velocity"].start:]], -1)
+
+
+def place(things: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
+    """Where things are as a camera sees them, in the camera's own frame.
+
+    things (B, T, S, WIDTH) -> local positions (B, T, S, F, 3) in metres along the camera's right, up and
+    forward axes, and rotations thing to camera (B, T, S, 2, 3, 3).
+    """
+    offset = positions_of(things) - cameras.position[:, :, None]
+    local = torch.einsum("btfij,btsfi->btsfj", cameras.rotation, offset)
+    turned = torch.einsum("btfij,btsfik->btsfjk", cameras.rotation[:, :, list(HALVES)], rotations_of(things))
+    return local * local.new_tensor([1.0, 1.0, -1.0]), turned
+
+
+class Splat(nn.Module):
+    """Thing vectors drawn as features onto a view's latent cells, where the camera sees them.
+
+    Each cell looks at each thing through numbers that geometry gives exactly: how far the cell's ray
+    passes from the thing's centre (metres at the thing's depth, each sub-frame), the thing's distance,
+    its sizes and its rotation relative to the camera. Things near the ray, and before others, weigh most.
+    """
+
+    def __init__(self, width: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.content = nn.Linear(WIDTH - 3 * F - 12 + 12 + F, hidden)  # places and turns as the camera sees them
+        self.geometry = nn.Linear(2 * F + 3 * F, hidden, bias=False)
+        self.mix = nn.Linear(hidden, hidden)
+        self.gate = nn.Linear(hidden, 1)
+        self.out = nn.Linear(hidden, width)
+
+    def forward(self, things: Tensor, camera: Tensor, present: Tensor, height: int, width: int) -> Tensor:
+        """(B, T, H, W, D) from things (B, T, S, WIDTH), camera (B, T, WIDTH), present (B, T, S) 0..1."""
+        cameras = cameras_of(camera.float())
+        local, turned = place(things.float(), cameras)
+        depth = local[..., 2].clamp(min=0.3)  # B T S F
+        half = torch.tan(torch.deg2rad(cameras.fovy) / 2)[..., None, None, None]
+        rows = (torch.arange(height, device=things.device) + 0.5) * (2 / height) - 1
+        columns = ((torch.arange(width, device=things.device) + 0.5) * (2 / width) - 1) * (width / height)
+        reach = extents_of(things.float()).norm(dim=-1)[..., None, None].clamp(min=0.1)
+        # metres at the thing's depth between its centre and the cell's ray: B T S F (1 W) and (H 1)
+        x = (columns * half * depth[..., None] - local[..., 0:1])[..., None, :] / reach[..., None]
+        y = (-rows * half * depth[..., None] - local[..., 1:2])[..., :, None] / reach[..., None]
+        shape = (*x.shape[:4], height, width)
+        x, y = x.expand(shape).clamp(-4, 4), y.expand(shape).clamp(-4, 4)
+        square = x * x + y * y
+        geometry = torch.cat([x, y, torch.exp(-square), torch.exp(-4 * square), torch.exp(-16 * square)], 3)
+        content = torch.cat([
+            things[..., :THING["position"].start], things[..., THING["velocity"].start:],
+            turned[..., :2].transpose(-1, -2).flatten(-3).to(things.dtype),
+            depth.log().to(things.dtype),
+        ], -1)
+        hidden = nn.functional.silu(
+            self.content(content)[:, :, :, None, None]
+            + self.geometry(geometry.movedim(3, -1).to(things.dtype)))
+        hidden = nn.functional.silu(self.mix(hidden))
+        # nearer things cover farther ones; far from the ray nothing is seen
+        near = self.gate(hidden)[..., 0].float() - 2 * square.amin(3) - 2 * depth.mean(-1)[..., None, None].log()
+        near = near + torch.log(present.float().clamp(min=1e-6))[..., None, None]
+        none = torch.zeros_like(near[:, :, :1]) - 4.0
+        share = torch.softmax(torch.cat([near, none], 2), 2)[:, :, :-1]
+        return self.out(torch.einsum("btshw,btshwd->bthwd", share.to(hidden.dtype), hidden))

@@ -1,0 +1,367 @@
+"""The transformer: in every latent frame first the things, then the views painted given them.
+
+Two groups of tokens, each with its own weights in every layer, joined by attention. Who sees whom:
+
+    things see   the things of their latent and of the past: the last ``things_window`` latents and every
+                 ``stride``-th one before, so that a whole minute stays in view; and views that were given
+                 (an image, a video), of their own latent, the one before and the goal
+    views see    the views of their latent, of the last ``views_window`` latents and of the first one (every
+                 ``stride``-th one too in every fourth layer), the goal, and their own latent's things
+                 (but for views that were given: those are not painted)
+
+The same forward serves training (a window of many latents, no memory) and sampling (one latent, with the
+keys and values of the past in a memory): tested to give the same numbers.
+
+Legend: B batch, T latent frames, S thing tokens (things, camera, setting), H W cells, L = H W, C latent
+channels, D width, A action channels, R script lines, P text tokens of a line, M keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reverie.core.vocabulary import CAMERA_CHANNELS, FRAMES_PER_LATENT
+from reverie.model import things as th
+from reverie.model.layers import Block, Rotary, fourier, rms_norm, rotate
+from reverie.model.text import TextEncoder
+
+
+@dataclass(frozen=True)
+class Config:
+    """One dial, ``depth``, sets the size; the rest says what is seen and what goes in."""
+
+    depth: int = 6
+    channels: int = 32  # of the tokenizer's latents
+    text: int = 512  # width of the pretrained token vectors
+    things_window: int = 16
+    views_window: int = 4
+    stride: int = 8
+    actions: int = len(CAMERA_CHANNELS)
+
+    @property
+    def width(self) -> int:
+        """D: 32 channels for each layer."""
+        return 32 * self.depth
+
+    def to_dict(self) -> dict:
+        """Plain values, for a model file."""
+        return asdict(self)
+
+
+@dataclass
+class Window:
+    """What the transformer is given: some latent frames, with their conditions.
+
+    A missing ``things`` or ``views`` means that this pass is about the other group alone.
+    """
+
+    index: Tensor  # (B, T) int64: which latent of the clip
+    fps: Tensor  # (B,)
+    line: Tensor  # (B, T) int64: the script's line in force, -1 for none
+    since: Tensor  # (B, T) seconds since that line began
+    actions: Tensor  # (B, T, 4 A) in units of the channel's typical size, NaN where unknown
+    things: Tensor | None = None  # (B, T, S, WIDTH), noisy
+    things_noise: Tensor | None = None  # (B, T, S) in 0..1, 1 is pure noise
+    things_known: Tensor | None = None  # (B, T, S) bool: given, not to be imagined
+    things_seen: Tensor | None = None  # (B, T) bool: False where the clip's things are unknown and left out
+    previous: Tensor | None = None  # (B, T, S, WIDTH): things one latent before, as noisy as they stand
+    previous_noise: Tensor | None = None  # (B, T, S), 1 where there is none
+    views: Tensor | None = None  # (B, T, H, W, C), noisy
+    views_noise: Tensor | None = None  # (B, T)
+    views_known: Tensor | None = None  # (B, T) bool
+    goal: Tensor | None = None  # (B, T) bool: an end image, standing first, seen by all
+    scene: Tensor | None = None  # (B, T, S, WIDTH): the finished things, where views are painted alone
+    grid: tuple[int, int] | None = None  # (H, W) of the views, where things are denoised alone
+
+    def to(self, device: torch.device) -> Window:
+        """The same on another device."""
+        return replace(self, **{k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)})
+
+
+@dataclass
+class Text:
+    """A script, encoded: per layer with text attention its keys and values, and each token's line."""
+
+    layers: dict[str, list[tuple[Tensor, Tensor]]]  # group -> per text layer (B, R P, K, E) twice
+    line: Tensor  # (B, R P) int64, -1 for padding
+
+
+@dataclass
+class Past:
+    """The keys and values of the past that one layer of each group may see: all of it, no mask needed."""
+
+    things: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # per layer, for things
+    given: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # per layer, given views for things
+    views: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # per layer, views for views
+    scene: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # per layer, this latent's things for views
+
+
+@dataclass
+class Output:
+    """x-prediction (things (B, T, S, WIDTH), views (B, T, H, W, C)) and, per layer, the new keys and values."""
+
+    things: Tensor | None
+    views: Tensor | None
+    things_keys: list[tuple[Tensor, Tensor, Tensor]]  # key by time, key by place, value
+    views_keys: list[tuple[Tensor, Tensor]]
+
+
+def _sees(queries: Tensor, keys: Tensor, window: int, stride: int | None, first: bool) -> Tensor:
+    """(B, T, T) bool: which latents of ``keys`` (B, T) the latents of ``queries`` (B, T) look at."""
+    gap = queries[:, :, None] - keys[:, None, :]
+    near = gap < window
+    if stride is not None:
+        near = near | (keys % stride == 0)[:, None, :]
+    if first:
+        near = near | (keys == 0)[:, None, :]
+    return (gap >= 0) & near
+
+
+def _spread(mask_BTT: Tensor, rows: int, columns: int) -> Tensor:
+    """A mask between latents to one between their tokens."""
+    return mask_BTT.repeat_interleave(rows, 1).repeat_interleave(columns, 2)
+
+
+def _level(w: Window) -> Tensor:
+    """(B, T): the noise level of a latent's things, that of its noisiest token."""
+    return w.things_noise.amax(-1)
+
+
+class Transformer(nn.Module):
+    """Denoises things and views; see the module's head."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = c = config
+        d, heads, kv = c.width, 4, 2
+        self.head = d // heads
+        self.rotary = Rotary(self.head)
+        self.text_encoder = TextEncoder(d, vector_width=c.text)
+        # things
+        self.things_in = nn.ModuleList(nn.Linear(2 * th.WIDTH, d) for _ in range(3))
+        self.slots = nn.Parameter(0.5 * torch.randn(th.TOKENS, d))
+        self.levels_in = nn.Linear(2, d, bias=False)  # noise of a thing token and of the one before it
+        self.things_out = nn.ModuleList(nn.Linear(d, th.WIDTH) for _ in range(3))
+        # views
+        self.views_in = nn.Linear(c.channels, d)
+        self.splat = th.Splat(d)
+        self.views_out = nn.Linear(d, c.channels)
+        self.marks = nn.Parameter(torch.zeros(3, d))  # a known thing, a known view, a goal
+        # conditions
+        self.condition = nn.ModuleDict({g: nn.Sequential(nn.Linear(4 * 64, d), nn.SiLU(), nn.Linear(d, d))
+                                        for g in ("things", "views")})
+        self.actions_in = nn.Linear(2 * FRAMES_PER_LATENT * c.actions, d)
+        self.gains = nn.ModuleDict({g: nn.Linear(d, 6 * d) for g in ("things", "views")})
+        self.final = nn.ModuleDict({g: nn.Linear(d, 2 * d) for g in ("things", "views")})
+        for module in (*self.things_out, self.views_out, *self.gains.values(), *self.final.values()):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+        self.layers = nn.ModuleDict({
+            "things": nn.ModuleList(Block(d, heads, kv, text=i % 2 == 0) for i in range(c.depth)),
+            "views": nn.ModuleList(Block(d, heads, kv, text=i % 4 == 1) for i in range(c.depth)),
+        })
+
+    # -- text ---------------------------------------------------------------------------------------------
+
+    def encode_text(self, vectors_BRPD: Tensor, mask_BRP: Tensor) -> Text:
+        """A batch of scripts (pretrained vectors of R lines of P tokens) to what the layers look at."""
+        b, r, p = mask_BRP.shape
+        tokens = self.text_encoder(vectors_BRPD.flatten(0, 1), mask_BRP.flatten(0, 1)).view(b, r * p, -1)
+        layers = {group: [block.text.keys_values(tokens) for block in blocks if block.text is not None]
+                  for group, blocks in self.layers.items()}
+        line = torch.arange(r, device=tokens.device)[None, :, None].expand(b, r, p)
+        return Text(layers, torch.where(mask_BRP, line, -1).reshape(b, r * p))
+
+    # -- the pass -----------------------------------------------------------------------------------------
+
+    def forward(self, w: Window, text: Text, past: Past | None = None) -> Output:
+        """One pass over the latents of ``w``; with ``past``, T is 1 and the past is what memory holds."""
+        states, gains, turns = {}, {}, {}
+        if w.things is not None:
+            states["things"] = self._embed_things(w)
+            gains["things"] = self.gains["things"](F.silu(self._conditions("things", w, _level(w))))
+            zeros = torch.zeros_like(w.index)
+            time = torch.stack([w.index, zeros, zeros], -1).repeat_interleave(th.TOKENS, 1)
+            turns["things"] = self.rotary(time)
+        if w.views is not None:
+            states["views"] = self._embed_views(w)
+            gains["views"] = self.gains["views"](F.silu(self._conditions("views", w, w.views_noise)))
+            turns["views"] = self.rotary(self._view_positions(w))
+        if w.things is not None and (w.views is not None or w.grid is not None):
+            turns["place"] = self.rotary(self._thing_positions(w))
+        masks = self._masks(w, text, past is not None)
+        gains = {g: x.unflatten(-1, (6, -1)) for g, x in gains.items()}
+        things_keys, views_keys, count = [], [], {"things": 0, "views": 0}
+        for i in range(self.config.depth):
+            blocks = {g: self.layers[g][i] for g in states}
+            inputs = {g: blocks[g].before(states[g], gains[g]).flatten(1, 2) for g in states}
+            if "things" in states:
+                key, value = blocks["things"].attention.keys_values(inputs["things"])
+                placed = rotate(key, turns["place"]) if "place" in turns else key
+                things_keys.append((rotate(key, turns["things"]), placed, value))
+            if "views" in states:
+                key, value = blocks["views"].attention.keys_values(inputs["views"])
+                views_keys.append((rotate(key, turns["views"]), value))
+            for g in states:
+                attention = blocks[g].attention
+                sources = self._sources(g, i, w, things_keys, views_keys, past)
+                queries = rotate(attention.queries(inputs[g]), turns[g])
+                keys = torch.cat([s[0] for s in sources], 1)
+                values = torch.cat([s[1] for s in sources], 1)
+                mask = masks[g][i % 4 == 3] if past is None else None
+                attended = attention.attend(queries, keys, values, mask).view_as(states[g])
+                words = None
+                if blocks[g].text is not None:
+                    words = (*text.layers[g][count[g]], masks[g + " text"])
+                    count[g] += 1
+                states[g] = blocks[g].after(states[g], gains[g], attended, words)
+        return Output(self._things_out(states["things"], w) if "things" in states else None,
+                      self._views_out(states["views"], w) if "views" in states else None,
+                      things_keys, views_keys)
+
+    def _sources(self, group: str, i: int, w: Window, things_keys: list, views_keys: list,
+                 past: Past | None) -> list[tuple[Tensor, Tensor]]:
+        """The keys and values that a group looks at in layer i: the past's, then this pass's own."""
+        sources = []
+        if group == "things":
+            if past is not None:
+                sources += past.things[i : i + 1] + past.given[i : i + 1]
+            sources.append((things_keys[i][0], things_keys[i][2]))
+            if w.views is not None:
+                sources.append(views_keys[i])
+        else:
+            if past is not None:
+                sources += past.views[i : i + 1] + past.scene[i : i + 1]
+            sources.append(views_keys[i])
+            if w.things is not None:
+                sources.append((things_keys[i][1], things_keys[i][2]))
+        return sources
+
+    def _masks(self, w: Window, text: Text, remembered: bool) -> dict:
+        """Per group its masks over this pass's own keys (local layers, global layers), and over the text."""
+        c, masks = self.config, {}
+        line = torch.where(w.line < 0, -2, w.line)
+        for g, x in (("things", w.things), ("views", w.views)):
+            if x is not None:
+                tokens = x.shape[2] if g == "things" else x.shape[2] * x.shape[3]
+                masks[g + " text"] = (line[:, :, None] == text.line[:, None, :]).repeat_interleave(tokens, 1)
+        if remembered:
+            return masks
+        b, t = w.index.shape
+        nowhere = w.index.new_zeros(b, t, dtype=torch.bool)
+        goal = nowhere if w.goal is None else w.goal
+        cells = 0 if w.views is None else w.views.shape[2] * w.views.shape[3]
+        if w.things is not None:
+            sees = _sees(w.index, w.index, c.things_window, c.stride, False) & w.things_seen[:, None, :]
+            mask = _spread(sees & ~goal[:, None, :], th.TOKENS, th.TOKENS)
+            if w.views is not None:
+                gap = w.index[:, :, None] - w.index[:, None, :]
+                near = ((gap >= 0) & (gap < 2) & w.views_known[:, None, :]) | goal[:, None, :]
+                mask = torch.cat([mask, _spread(near, th.TOKENS, cells)], 2)
+            masks["things"] = (mask, mask)
+        if w.views is not None:
+            both = []
+            for stride in (None, c.stride):
+                sees = _sees(w.index, w.index, c.views_window, stride, True) & ~goal[:, None, :]
+                sees = sees | goal[:, None, :]
+                mask = _spread(sees, cells, cells)
+                if w.things is not None:
+                    own = torch.eye(t, dtype=torch.bool, device=goal.device)[None]
+                    scene = own & w.things_seen[:, None, :] & ~(w.views_known | goal)[:, :, None]
+                    mask = torch.cat([mask, _spread(scene, cells, th.TOKENS)], 2)
+                both.append(mask)
+            masks["views"] = tuple(both)
+        return masks
+
+    # -- in and out ---------------------------------------------------------------------------------------
+
+    def _conditions(self, group: str, w: Window, noise_BT: Tensor) -> Tensor:
+        """(B, T, 1, D) from noise level, frame rate, time since the line began, actions."""
+        whole = torch.stack([noise_BT, (w.fps / 60.0)[:, None].expand_as(noise_BT),
+                             torch.log1p(w.since.clamp(0, 60)) / 4.2, w.since.clamp(0, 8) / 8.0], -1)
+        known = torch.isfinite(w.actions)
+        actions = self.actions_in(torch.cat([torch.nan_to_num(w.actions), known.to(w.actions.dtype)], -1))
+        return (self.condition[group](fourier(whole, 64).flatten(-2)) + actions)[:, :, None]
+
+    def _embed_things(self, w: Window) -> Tensor:
+        pair = torch.cat([w.things, w.previous * (w.previous_noise < 1)[..., None]], -1)
+        n = th.MAX_THINGS
+        parts = [self.things_in[0](pair[:, :, :n]), self.things_in[1](pair[:, :, n : n + 1]),
+                 self.things_in[2](pair[:, :, n + 1 :])]
+        levels = torch.stack([w.things_noise, w.previous_noise], -1)
+        x = torch.cat(parts, 2) + self.slots + self.levels_in(levels)
+        return x + w.things_known[..., None] * self.marks[0]
+
+    def _things_out(self, x: Tensor, w: Window) -> Tensor:
+        gain, shift = self.final["things"](F.silu(self._conditions("things", w, _level(w)))).chunk(2, -1)
+        x = rms_norm(x) * (1 + gain) + shift
+        n = th.MAX_THINGS
+        out = torch.cat([self.things_out[0](x[:, :, :n]), self.things_out[1](x[:, :, n : n + 1]),
+                         self.things_out[2](x[:, :, n + 1 :])], 2)
+        return out + self._continuation(w)
+
+    @staticmethod
+    def _continuation(w: Window) -> Tensor:
+        """What each token would be if all went on as before; zero where the past is unknown."""
+        seconds = (1.0 / w.fps)[:, None, None, None, None]
+        n = th.MAX_THINGS
+        before = w.previous[:, :, :n]
+        ahead = th.extrapolate(before, seconds)
+        there = (before[..., :1] > 0).to(ahead.dtype)
+        ahead = torch.cat([before[..., :1].clamp(-1, 1), ahead[..., 1:] * there], -1)
+        camera = w.previous[:, :, n : n + 1]
+        last = torch.cat([camera[..., 9:12].repeat(1, 1, 1, FRAMES_PER_LATENT),
+                          camera[..., 30:36].repeat(1, 1, 1, FRAMES_PER_LATENT), camera[..., 36:]], -1)
+        whole = torch.cat([ahead, last, w.previous[:, :, n + 1 :]], 2)
+        return whole * (w.previous_noise < 0.25).to(whole.dtype)[..., None]
+
+    def _embed_views(self, w: Window) -> Tensor:
+        b, t, height, width, _ = w.views.shape
+        x = self.views_in(w.views)
+        given = w.views_known if w.goal is None else w.views_known | w.goal
+        scene = w.things if w.things is not None else w.scene
+        if scene is not None:
+            drawn = self.splat(scene[:, :, : th.MAX_THINGS], scene[:, :, th.CAMERA_TOKEN],
+                               torch.sigmoid(8 * scene[:, :, : th.MAX_THINGS, 0]), height, width)
+            shown = w.things_seen & ~given
+            x = x + drawn * shown[:, :, None, None, None]
+        x = x + w.views_known[:, :, None, None, None] * self.marks[1]
+        if w.goal is not None:
+            x = x + w.goal[:, :, None, None, None] * self.marks[2]
+        return x.flatten(2, 3)
+
+    def _views_out(self, x: Tensor, w: Window) -> Tensor:
+        b, t, height, width, c = w.views.shape
+        gain, shift = self.final["views"](F.silu(self._conditions("views", w, w.views_noise))).chunk(2, -1)
+        return self.views_out(rms_norm(x) * (1 + gain) + shift).view(b, t, height, width, c)
+
+    # -- positions ----------------------------------------------------------------------------------------
+
+    def _view_positions(self, w: Window) -> Tensor:
+        b, t, height, width, _ = w.views.shape
+        device = w.views.device
+        y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device),
+                              indexing="ij")
+        place = torch.stack([y, x], -1).flatten(0, 1)[None, None].expand(b, t, -1, 2)
+        time = w.index[:, :, None, None].expand(b, t, height * width, 1)
+        return torch.cat([time, place], -1).flatten(1, 2)
+
+    def _thing_positions(self, w: Window) -> Tensor:
+        """Where the view sees each thing token, in latent cells; camera and setting stand in the middle."""
+        b, t = w.index.shape
+        height, width = w.views.shape[2:4] if w.views is not None else w.grid
+        cameras = th.cameras_of(w.things[:, :, th.CAMERA_TOKEN].float())
+        local, _ = th.place(w.things[:, :, : th.MAX_THINGS].float(), cameras)
+        local = local.mean(3)
+        focal = 0.5 * height / torch.tan(torch.deg2rad(cameras.fovy) / 2)[..., None]
+        depth = local[..., 2].clamp(min=0.3)
+        y = (0.5 * height - focal * local[..., 1] / depth).clamp(-height, 2 * height)
+        x = (0.5 * width + focal * local[..., 0] / depth).clamp(-width, 2 * width)
+        place = torch.stack([y, x], -1)
+        middle = place.new_tensor([height / 2, width / 2]).expand(b, t, 2, 2)
+        time = w.index[:, :, None, None].expand(b, t, th.TOKENS, 1)
+        return torch.cat([time.to(place.dtype), torch.cat([place, middle], 2)], -1).flatten(1, 2)

@@ -1,0 +1,197 @@
+"""Shards to a bank: small arrays from which the transformer trains, all of them in memory.
+
+A bank is one ``.npz`` per shard folder: every clip's things, camera, setting and actions as the model's
+vectors, its captions as token numbers into one table of pretrained vectors, and, for drawn clips, the
+tokenizer's latents. It needs neither video codecs nor the text package, so it can travel to a machine
+that has neither.
+
+Legend: T latent frames of a clip, N its things, H W latent cells, C latent channels, A action channels.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reverie.core.clip import Clip
+from reverie.core.errors import BadData
+from reverie.core.vocabulary import ACTION_SCALE, CAMERA_CHANNELS, FRAMES_PER_LATENT
+from reverie.data.shards import ClipSet
+from reverie.model import things as th
+
+STILL_STRIDE = 8  # every eighth latent is also kept as the latent of a still image of its first frame
+FORMAT = 1
+
+
+@dataclass
+class Item:
+    """One clip of a bank."""
+
+    key: str
+    fps: float
+    things: np.ndarray  # (T, N, WIDTH) float16
+    camera: np.ndarray  # (T, WIDTH) float16
+    setting: np.ndarray  # (WIDTH,) float16
+    actions: np.ndarray  # (T, 4 A) float16
+    captions: list[dict]  # {"start": [s], "tokens": [int array], "order": [slots], "language": str}
+    latents: np.ndarray | None = None  # (T, H, W, C) float16
+    still: np.ndarray | None = None  # (ceil(T / STILL_STRIDE), H, W, C) float16
+
+    def __len__(self) -> int:
+        return len(self.camera)
+
+
+@dataclass
+class Bank:
+    """All clips in memory, with the table of token vectors and the hash of the shards they came from."""
+
+    items: list[Item] = field(default_factory=list)
+    vectors: np.ndarray = field(default_factory=lambda: np.zeros((0, 512), np.float16))
+    digest: str = ""
+
+    @property
+    def drawn(self) -> list[Item]:
+        """The clips that have latents."""
+        return [item for item in self.items if item.latents is not None]
+
+
+def action_vectors(actions: np.ndarray | None, frames: int) -> np.ndarray:
+    """(frames, A) actions in their units, or None, to (frames // 4, 4 A) network inputs (NaN: unknown)."""
+    latents = frames // FRAMES_PER_LATENT
+    if actions is None:
+        return np.full((latents, FRAMES_PER_LATENT * len(CAMERA_CHANNELS)), np.nan, np.float32)
+    scaled = actions[: latents * FRAMES_PER_LATENT] / np.array(ACTION_SCALE, np.float32)
+    return scaled.reshape(latents, -1).astype(np.float32)
+
+
+def slot_order(orders: list[list[int]], count: int) -> np.ndarray:
+    """Slots by first mention over all lines, then the unmentioned in the order of the truth."""
+    named = list(dict.fromkeys(i for order in orders for i in order if 0 <= i < count))
+    return np.array(named + [i for i in range(count) if i not in named], np.int64)
+
+
+def encode_clip(clip: Clip, key: str, captions: list[dict], tokens, tokenizer, device: str) -> Item:
+    """One clip to an Item; ``tokens`` maps a text to its token numbers."""
+    frames = clip.frames // FRAMES_PER_LATENT * FRAMES_PER_LATENT
+    camera = next(iter(clip.cameras.values()))
+    item = Item(
+        key, clip.fps, th.encode_things(clip.truth).astype(np.float16),
+        th.encode_camera(camera).astype(np.float16), th.encode_setting(clip.truth.setting).astype(np.float16),
+        action_vectors(clip.actions, frames).astype(np.float16),
+        [{"start": [line["start"] for line in c["lines"]], "tokens": [tokens(line["text"]) for line in c["lines"]],
+          "order": slot_order([line["order"] for line in c["lines"]], len(clip.truth.kinds)),
+          "language": c["language"]} for c in captions])
+    if clip.views and tokenizer is not None:
+        view = next(iter(clip.views.values()))[:frames]
+        item.latents = _latents(tokenizer, view, device)
+        stills = view[:: FRAMES_PER_LATENT * STILL_STRIDE]
+        item.still = np.concatenate([_latents(tokenizer, np.repeat(frame[None], FRAMES_PER_LATENT, 0), device)
+                                     for frame in stills])
+    return item
+
+
+@torch.no_grad()
+def _latents(tokenizer, frames: np.ndarray, device: str, chunk: int = 64) -> np.ndarray:
+    """uint8 (T, H, W, 3) to float16 (T / 4, h, w, C), in pieces that carry the encoder's state on."""
+    state, out = None, []
+    for start in range(0, len(frames), chunk):
+        piece = torch.from_numpy(frames[start : start + chunk]).to(device).float() / 127.5 - 1
+        latents, state = tokenizer.encode(piece[None], state)
+        out.append(latents[0].half().cpu().numpy())
+    return np.concatenate(out)
+
+
+class _TokenTable:
+    """Texts to token numbers in one table of vectors that grows as new tokens come."""
+
+    def __init__(self, source, rows: np.ndarray) -> None:
+        self.source, self.rows, self.texts = source, list(rows), {}
+        self.numbers = {row.tobytes(): i for i, row in enumerate(self.rows)}
+
+    def __call__(self, text: str) -> np.ndarray:
+        if text not in self.texts:
+            found = []
+            for vector in self.source.encode(text)[1].astype(np.float16):
+                key = vector.tobytes()
+                if key not in self.numbers:
+                    self.numbers[key] = len(self.rows)
+                    self.rows.append(vector)
+                found.append(self.numbers[key])
+            self.texts[text] = np.array(found, np.int32)
+        return self.texts[text]
+
+
+def encode(data: str | Path, tokenizer, *, vectors, device: str = "cpu", tell: Callable[[], None] | None = None,
+           keep: Callable[[dict], bool] | None = None, table: np.ndarray | None = None) -> Bank:
+    """All clips of a folder of shards to a Bank.
+
+    tokenizer: a model.tokenizer.Tokenizer, or None for things without latents. vectors: a TokenVectors.
+    tell is called after each clip; keep(meta) says which clips to take (default: all). table: token
+    vectors that the bank's table begins with.
+    """
+    clips = ClipSet(data, skip_damaged=True)
+    tokens = _TokenTable(vectors, np.zeros((0, 512), np.float16) if table is None else table)
+    bank = Bank(digest=clips.digest())
+    for i in range(len(clips)):
+        meta = clips.meta(i)
+        if keep is None or keep(meta):
+            drawn = meta["drawn"] and tokenizer is not None
+            clip = clips.clip(i, views=drawn, masks=False)
+            bank.items.append(encode_clip(clip, clips.keys[i], meta["captions"], tokens, tokenizer, device))
+        if tell is not None:
+            tell()
+    bank.vectors = np.stack(tokens.rows) if tokens.rows else bank.vectors
+    return bank
+
+
+def save_bank(bank: Bank, path: str | Path) -> None:
+    """One ``.npz`` file, written atomically."""
+    arrays: dict[str, np.ndarray] = {"vectors": bank.vectors}
+    index = []
+    for i, item in enumerate(bank.items):
+        for name in ("things", "camera", "setting", "actions", "latents", "still"):
+            value = getattr(item, name)
+            if value is not None:
+                arrays[f"{i}.{name}"] = value
+        captions = [{**c, "tokens": [t.tolist() for t in c["tokens"]], "order": c["order"].tolist()}
+                    for c in item.captions]
+        index.append({"key": item.key, "fps": item.fps, "captions": captions})
+    head = {"format": FORMAT, "digest": bank.digest, "items": index}
+    arrays["index"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+    os.replace(temporary, path)
+
+
+def load_bank(path: str | Path) -> Bank:
+    """Reads what save_bank wrote; BadData when it is missing, damaged or of another format."""
+    try:
+        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
+            head = json.loads(file["index"].tobytes())
+            if head["format"] != FORMAT:
+                raise BadData(f"{path} was made by another version: delete it and encode again")
+            names = set(file.files)
+            items = []
+            for i, entry in enumerate(head["items"]):
+                captions = [{**c, "tokens": [np.array(t, np.int32) for t in c["tokens"]],
+                             "order": np.array(c["order"], np.int64)} for c in entry["captions"]]
+                part = {n: file[f"{i}.{n}"] if f"{i}.{n}" in names else None
+                        for n in ("things", "camera", "setting", "actions", "latents", "still")}
+                items.append(Item(entry["key"], entry["fps"], captions=captions, **part))
+            return Bank(items, file["vectors"], head["digest"])
+    except BadData:
+        raise
+    except FileNotFoundError:
+        raise BadData(f"no bank at {path}: run the latents stage first") from None
+    except Exception as error:
+        raise BadData(f"{path} is damaged ({error}): delete it and encode again") from None

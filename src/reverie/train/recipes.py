@@ -1,0 +1,265 @@
+"""Recipes: everything that ``reverie train NAME`` does, from data to weights, stage by stage.
+
+    words        captions of clips that will be drawn elsewhere, as token arrays (for a machine without
+                 the text package)
+    tokenizer    drawn clips -> out/tokenizer/tokenizer.safetensors
+    latents      clips -> out/*.npz, the bank that the transformer trains from
+    transformer  bank -> out/transformer/transformer.safetensors
+    observer     drawn clips -> out/observer/observer.safetensors
+    all          tokenizer, latents, transformer, observer
+
+``out`` also gets a folder ``model`` with the finished weights, which --model takes. Every stage goes
+on where it was stopped; a finished one is left alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from reverie.core import runtime
+from reverie.core.errors import BadInput
+from reverie.core.progress import track
+from reverie.model.checkpoint import save_model
+from reverie.model.tokenizer import Tokenizer
+from reverie.model.transformer import Config, Transformer
+from reverie.train.encode import Bank, encode, load_bank, save_bank
+from reverie.train.loop import fit
+from reverie.train.transformer import ADAM, transformer_loss
+from reverie.train.windows import Mixture, WindowPlan
+
+STAGES = ("tokenizer", "latents", "transformer", "observer")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is made. shares: of the minutes, for each stage that takes minutes."""
+
+    tokenizer: str
+    depth: int
+    minutes: float
+    things: WindowPlan
+    drawn: WindowPlan
+    shares: dict = field(default_factory=lambda: {"tokenizer": 0.3, "transformer": 0.6, "observer": 0.1})
+    drawn_share: float = 0.5
+    lr: float = 2e-3
+    ema: float = 0.998
+    precision: str = "auto"
+    views_window: int = 4
+    clips: int = 0  # drawn clips that the recipe makes for itself where there is no data
+    things_clips: int = 0
+    seconds: str = "6"
+    size: tuple[int, int] = (128, 128)
+    growing: bool = False  # whether more clips are drawn into the data folder while it trains
+    steps: int | None = None  # a budget in steps instead of minutes (tests)
+
+
+RECIPES = {
+    # two cores: a small network, short windows, every minute goes into steps
+    "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 16), WindowPlan(10, 8, past=2, views=True), clips=600,
+                  things_clips=3000, seconds="6-16"),
+    # one GPU: a wider network, long windows, clips drawn on all cores while it trains
+    "one_gpu": Recipe("s16", 10, 28.0, WindowPlan(48, 64, past=16), WindowPlan(20, 48, past=6, views=True),
+                      clips=3000, things_clips=6000, seconds="8-60", lr=2e-3, ema=0.999, views_window=8,
+                      growing=True),
+    # a minute, on data it makes itself: does everything work?
+    "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True), clips=4,
+                    things_clips=4, seconds="3", size=(64, 64), precision="fp32"),
+}
+
+
+def train(recipe: str, *, minutes: float | None = None, stage: str = "all", data: str | Path | None = None,
+          out: str | Path | None = None, start_from: str | Path | None = None, words: str | Path | None = None,
+          device: str = "auto", progress: bool = True, **changes: object) -> Path | None:
+    """Run a recipe, or one stage of it; returns the folder of the finished model, None when interrupted.
+
+    minutes: of the whole recipe, or of the one stage. data: a folder of shards (made there where it is
+    missing). start_from: a model folder or transformer weights to begin from, without optimiser state.
+    words: token arrays of the captions, where the text package is missing. changes: other fields of the
+    Recipe. Raises BadInput for an unknown recipe or stage.
+    """
+    if recipe not in RECIPES:
+        raise BadInput(f"no recipe {recipe!r}: {', '.join(RECIPES)}")
+    if stage not in (*STAGES, "all", "words"):
+        raise BadInput(f"no stage {stage!r}: {', '.join((*STAGES, 'words', 'all'))}")
+    plan = replace(RECIPES[recipe], **changes)
+    run = _Run(plan, recipe, Path(out or f"runs/{recipe}"), Path(data or f"data/{recipe}"),
+               Path(words) if words else None, start_from, str(runtime.device(device)), progress)
+    if stage == "words":
+        return run.write_words()
+    run.have_data()
+    for name in STAGES if stage == "all" else (stage,):
+        budget = minutes if stage == name else (minutes or plan.minutes) * plan.shares.get(name, 0.0)
+        if not getattr(run, name)(budget or plan.minutes * plan.shares.get(name, 1.0)):
+            return None
+    return run.gather()
+
+
+@dataclass
+class _Run:
+    plan: Recipe
+    name: str
+    out: Path
+    data: Path
+    words: Path | None
+    start_from: str | Path | None
+    device: str
+    progress: bool
+
+    # -- data ---------------------------------------------------------------------------------------------
+
+    def have_data(self) -> None:
+        """Make the recipe's own data where the folder is missing."""
+        if self.data.exists():
+            return
+        from reverie.data.make import make
+
+        plan = self.plan
+        common = {"seconds": plan.seconds, "size": plan.size, "progress": self.progress}
+        make("lab", self.data / "drawn", clips=plan.clips, seed=1, **common)
+        make("lab", self.data / "things", clips=plan.things_clips, seed=2, things_only=True, **common)
+
+    def write_words(self) -> Path:
+        """Token arrays of all captions of the recipe's own clips: simulated here, to be drawn elsewhere."""
+        from reverie.data.shards import ClipSet
+        from reverie.model.text import TokenVectors
+
+        clips = ClipSet(self.data)
+        texts = {line["text"] for i in range(len(clips)) for c in clips.meta(i)["captions"] for line in c["lines"]}
+        path = self.out / "words.npz"
+        TokenVectors.load().save(path, sorted(texts))
+        return path
+
+    def _vectors(self):
+        from reverie.model.text import TokenVectors
+
+        return TokenVectors.open(self.words) if self.words else TokenVectors.load()
+
+    # -- stages -------------------------------------------------------------------------------------------
+
+    def tokenizer(self, minutes: float) -> bool:
+        """Train the tokenizer; True when it is finished."""
+        from reverie.train.tokenizer import train_tokenizer
+
+        if self._file("tokenizer").exists():
+            return True
+        made = train_tokenizer(self.data, self.out / "tokenizer", config=self.plan.tokenizer, device=self.device,
+                               precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
+        return made is not None
+
+    def latents(self, minutes: float) -> bool:
+        """Encode all clips into the bank."""
+        del minutes
+        if (self.out / "bank.npz").exists():
+            return True
+        tokenizer = Tokenizer.load(self._file("tokenizer")).to(self.device).eval()
+        with track(None, "encoding clips", quiet=not self.progress) as bar:
+            bank = encode(self.data, tokenizer, vectors=self._vectors(), device=self.device,
+                          tell=lambda: bar.advance(), keep=_in_training)
+        save_bank(bank, self.out / "bank.npz")
+        return True
+
+    def transformer(self, minutes: float) -> bool:
+        """Train the transformer from the bank; True when it is finished."""
+        plan = self.plan
+        bank = load_bank(self.out / "bank.npz")
+        drawn = bank.drawn
+        if not drawn:
+            raise BadInput(f"{self.data} has no drawn clip: make some with 'reverie data make lab'")
+        config = Config(depth=plan.depth, channels=drawn[0].latents.shape[-1], text=bank.vectors.shape[1],
+                        views_window=plan.views_window)
+        torch.manual_seed(0)
+        model = Transformer(config).to(self.device)
+        folder = self.out / "transformer"
+        with self._source(bank) as batches:
+            result = fit(model, batches, transformer_loss, out=folder, lr=plan.lr, adam=ADAM, ema=plan.ema,
+                         precision=plan.precision, hold=0.5, start_from=self._start(), sheet=self._sheet(),
+                         progress=self.progress, **self._budget(minutes))
+        if not result.finished:
+            return False
+        save_model(folder / "transformer.safetensors", result.weights, self.card(config, bank, result))
+        return True
+
+    def observer(self, minutes: float) -> bool:
+        """Train the judge's eye from truth, through the tokenizer as well as plain."""
+        from reverie.train.observer import train_observer
+
+        if self._file("observer").exists():
+            return True
+        made = train_observer(self.data, self.out / "observer", tokenizer=self._file("tokenizer"),
+                              device=self.device, precision=self.plan.precision, progress=self.progress,
+                              **self._budget(minutes))
+        return made is not None
+
+    def gather(self) -> Path:
+        """Copy what is finished into out/model, which --model takes."""
+        folder = self.out / "model"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("tokenizer", "transformer", "observer"):
+            for file in (self.out / name).glob(f"{name}*.safetensors"):
+                shutil.copyfile(file, folder / file.name)
+        return folder
+
+    # -- parts --------------------------------------------------------------------------------------------
+
+    def card(self, config: Config, bank: Bank, result) -> dict:
+        """What the model file says of itself."""
+        from reverie.data.captions import known_words
+
+        drawn = bank.drawn
+        latents = sum(map(len, drawn))
+        return {
+            "kind": "transformer", "config": config.to_dict(), "size": list(self.plan.size), "fps": 24.0,
+            "recipe": {"name": self.name, **asdict(self.plan), "steps": result.step,
+                       "seconds": round(result.elapsed)},
+            "data": {"digest": bank.digest[:16], "clips": len(bank.items), "drawn": len(drawn),
+                     "drawn_hours": round(latents * 4 / 24 / 3600, 2),
+                     "hours": round(sum(map(len, bank.items)) * 4 / 24 / 3600, 2)},
+            "commit": runtime.commit(), "scores": result.scores,
+            "words": sorted(known_words("en") | known_words("zh")),
+        }
+
+    def _source(self, bank: Bank):
+        from reverie.train.stream import fixed, growing
+
+        mixture = Mixture(bank, self.plan.things, self.plan.drawn, self.plan.drawn_share)
+        if not self.plan.growing:
+            return fixed(mixture)
+        tokenizer = Tokenizer.load(self._file("tokenizer")).to(self.device).eval()
+        return growing(mixture, self.data / "drawn", tokenizer, self._vectors(), device=self.device)
+
+    def _sheet(self) -> Callable[[torch.nn.Module, Path], None] | None:
+        """Contact sheets of dreams, where the text package is there to prompt them."""
+        from reverie.train.look import dream_sheet
+
+        tokenizer = Tokenizer.load(self._file("tokenizer")).to(self.device).eval()
+        vectors = self._vectors()
+
+        def sheet(model: torch.nn.Module, path: Path) -> None:
+            dream_sheet(model, tokenizer, vectors, self.plan.size, path.with_suffix(".png"))
+
+        return sheet
+
+    def _start(self) -> str | Path | None:
+        if self.start_from is None:
+            return None
+        path = Path(self.start_from)
+        return path / "transformer.safetensors" if path.is_dir() else path
+
+    def _file(self, name: str) -> Path:
+        own = self.out / name / f"{name}.safetensors"
+        if not own.exists() and self.start_from is not None and Path(self.start_from).is_dir():
+            other = Path(self.start_from) / f"{name}.safetensors"
+            return other if other.exists() else own
+        return own
+
+    def _budget(self, minutes: float) -> dict:
+        return {"steps": self.plan.steps} if self.plan.steps else {"minutes": minutes}
+
+
+def _in_training(meta: dict) -> bool:
+    return meta["provenance"].get("split", "train") == "train"

@@ -1,0 +1,98 @@
+"""Training the transformer: one loss over things and views, each latent at its own noise level."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from reverie.core.vocabulary import MAX_THINGS
+from reverie.model import flow
+from reverie.model import things as th
+from reverie.model.transformer import Transformer, Window
+
+# AdamW takes what is no hidden matrix: what goes in, what comes out, tables
+ADAM = ("things_in", "things_out", "views_in", "views_out", "slots", "marks", "levels_in",
+        "splat.content", "splat.geometry", "splat.gate", "final", "text_encoder.project")
+
+
+def channel_weights() -> Tensor:
+    """(S, WIDTH): how much an error of each channel of each token counts."""
+    weights = torch.zeros(th.TOKENS, th.WIDTH)
+    of = {"exists": 4.0, "kind": 0.5, "colour": 1.0, "material": 0.25, "extent": 1.0, "position": 6.0,
+          "rotation": 2.0, "velocity": 3.0, "phase": 2.0}
+    for name, weight in of.items():
+        part = th.THING[name]
+        weights[:MAX_THINGS, part] = weight / (part.stop - part.start) ** 0.5
+    for name, weight in {"position": 4.0, "rotation": 6.0, "fovy": 1.0}.items():
+        part = th.CAMERA[name]
+        weights[th.CAMERA_TOKEN, part] = weight / (part.stop - part.start) ** 0.5
+    weights[th.SETTING_TOKEN, :8] = 0.5
+    return weights
+
+
+def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of a batch of train.windows, and its parts. Noise comes from torch's global generator."""
+    index, things = batch["index"], batch["things"]
+    b, t = index.shape
+    device = things.device
+    chance = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
+    with_views = "views" in batch
+    # things: a scene that is painted is mostly finished, as it is when sampling
+    noise = flow.training_levels((b, t), chance)
+    if with_views:
+        finished = 0.05 * torch.rand(b, t, generator=chance) ** 2
+        noise = torch.where(torch.rand(b, 1, generator=chance) < 0.6, finished, noise)
+    noise = noise.to(device)[..., None].expand(b, t, th.TOKENS)
+    noise = torch.where(batch["things_known"], 0.0, noise)
+    noisy = flow.add_noise(things, torch.randn_like(things), noise)
+    # the latent before stands as noisy as it is in the window, or nearly finished where it lies outside it
+    follows = batch["follows"][..., None]
+    outside = torch.where(index > 0, 0.1 * torch.rand(b, t, generator=chance).to(device) ** 2, 1.0)[..., None]
+    before = torch.where(follows, noise.roll(1, 1), outside.expand_as(noise))
+    previous = batch["previous"]
+    previous = torch.where(follows[..., None], noisy.roll(1, 1),
+                           flow.add_noise(previous, torch.randn_like(previous), before.clamp(max=0.99)))
+    w = Window(index=index, fps=batch["fps"], line=batch["line"], since=batch["since"], actions=batch["actions"],
+               things=noisy, things_noise=noise, things_known=batch["things_known"],
+               things_seen=batch["things_seen"], previous=previous, previous_noise=before)
+    if with_views:
+        views = batch["views"]
+        given = batch["views_known"] | batch["goal"]
+        level = flow.training_levels((b, t), chance, calm=0.06).to(device)
+        level = torch.where(given, 0.0, level)
+        w.views = flow.add_noise(views, torch.randn_like(views), level[:, :, None, None].expand(views.shape[:-1]))
+        w.views_noise, w.views_known, w.goal = level, batch["views_known"], batch["goal"]
+    out = model(w, model.encode_text(batch["text"], batch["text_mask"]))
+    loss, figures = _things_loss(out.things.float(), things, noise, batch)
+    if with_views:
+        error = (out.views.float() - views).square().mean((2, 3, 4))
+        counted = (~given).float()
+        per = (error * flow.weight(level) * counted).sum() / counted.sum().clamp(min=1)
+        figures["views"] = per.detach()
+        high = (level > 0.5).float() * counted
+        figures["views_error"] = ((error * high).sum() / high.sum().clamp(min=1)).detach()
+        loss = loss * 0.5 + per * 0.5
+    return loss, figures
+
+
+def _things_loss(x: Tensor, truth: Tensor, noise: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+    weights = channel_weights().to(x.device)
+    exists = truth[:, :, :MAX_THINGS, :1] > 0
+    mask = torch.ones_like(truth)
+    mask[:, :, :MAX_THINGS, 1:] = exists.to(mask.dtype).expand_as(mask[:, :, :MAX_THINGS, 1:])
+    error = (x - truth).square() * weights * mask
+    free = ~batch["things_known"] & batch["things_seen"][..., None]
+    if "goal" in batch:
+        free = free & ~batch["goal"][..., None]
+    free = free.float()
+    per = error.sum(-1) * flow.weight(noise) * free
+    # a slot without a thing has little to say: let the ones with things decide
+    loss = per.sum() / free.sum().clamp(min=1)
+    high = (noise > 0.5).float() * free
+    total = high.sum().clamp(min=1)
+    place = error[..., th.THING["position"]].sum(-1)[:, :, :MAX_THINGS] * high[:, :, :MAX_THINGS]
+    there = (high[:, :, :MAX_THINGS] * exists[..., 0]).sum().clamp(min=1)
+    return loss, {"things": loss.detach(), "things_error": ((error.sum(-1) * high).sum() / total).detach(),
+                  "place_error": (place.sum() / there).detach()}
+
+

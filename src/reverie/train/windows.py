@@ -1,0 +1,181 @@
+"""Windows of clips, as the transformer trains on them: which latents, which words, what is given.
+
+A window is a run of latents, mostly preceded by some of every eighth one of the clip's past, as a
+rollout remembers it. What is known beforehand varies: nothing, the camera, all things, the first views
+(an image, a video to extend), an end image.
+
+Legend: B batch, T latent frames, S thing tokens, R script lines, P text tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reverie.core.errors import BadData
+from reverie.core.vocabulary import FRAMES_PER_LATENT, MAX_THINGS
+from reverie.model import things as th
+from reverie.train.encode import STILL_STRIDE, Bank, Item
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """How windows are drawn. latents: T of a window; batch: B; past: at most so many of the far past."""
+
+    latents: int
+    batch: int
+    past: int = 6
+    views: bool = False
+    no_text: float = 0.1  # share of windows without any text
+    camera_known: float = 0.25
+    things_known: float = 0.1  # all things given (a scene to be painted)
+    thing_known: float = 0.1  # of the others: some things given from the start
+    no_things: float = 0.25  # of windows with views: things unknown and left out
+    given: float = 0.25  # of windows with views: the first views given, as an image or a video
+    goal: float = 0.1  # of windows with views: an end image
+
+
+def _chosen(length: int, plan: WindowPlan, rng: np.random.Generator) -> np.ndarray:
+    """Latent numbers of one window, ascending: a few of the far past, then a run."""
+    t = plan.latents
+    if length < t:
+        raise BadData(f"a clip of {length} latents is too short for windows of {t}")
+    start = 0 if rng.random() < 0.25 else int(rng.integers(0, length - t + 1))
+    keys = np.arange(0, start, STILL_STRIDE)
+    if len(keys) and plan.past and rng.random() < 0.6:
+        count = min(int(rng.integers(1, plan.past + 1)), len(keys), t - 2)
+        keys = np.sort(rng.choice(keys, count, replace=False))
+        return np.concatenate([keys, np.arange(start, start + t - count)])
+    return np.arange(start, start + t)
+
+
+def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan,
+                 rng: np.random.Generator) -> dict[str, Tensor]:
+    """One batch: clean windows with their conditions, as flat tensors (see ``train.losses``)."""
+    b, t = plan.batch, plan.latents
+    things = np.zeros((b, t, th.TOKENS, th.WIDTH), np.float32)
+    things[:, :, :MAX_THINGS, 0] = -1.0
+    previous = things.copy()
+    out = {
+        "index": np.zeros((b, t), np.int64), "fps": np.zeros(b, np.float32),
+        "line": np.full((b, t), -1, np.int64), "since": np.zeros((b, t), np.float32),
+        "actions": np.zeros((b, t, 20), np.float32), "things": things, "previous": previous,
+        "follows": np.zeros((b, t), bool), "things_known": np.zeros((b, t, th.TOKENS), bool),
+        "things_seen": np.ones((b, t), bool),
+    }
+    size = None
+    texts: list[list[np.ndarray]] = []
+    for row in range(b):
+        item = items[int(rng.integers(len(items)))]
+        while plan.views and size is not None and item.latents.shape[1:3] != size:
+            item = items[int(rng.integers(len(items)))]
+        numbers = _chosen(len(item), plan, rng)
+        caption = item.captions[int(rng.integers(len(item.captions)))]
+        order = caption["order"]
+        for source, target in ((numbers, things), (numbers - 1, previous)):
+            safe = np.maximum(source, 0)
+            target[row, :, : len(order)] = item.things[safe][:, order]
+            target[row, :, th.CAMERA_TOKEN] = item.camera[safe]
+            target[row, :, th.SETTING_TOKEN] = item.setting
+        out["index"][row], out["fps"][row] = numbers, item.fps
+        out["follows"][row, 1:] = np.diff(numbers) == 1
+        seconds = numbers * FRAMES_PER_LATENT / item.fps
+        starts = np.array(caption["start"])
+        line = np.maximum(np.searchsorted(starts, seconds + 1e-6, side="right") - 1, 0)
+        out["since"][row] = seconds - starts[line]
+        used, local = np.unique(line, return_inverse=True)
+        if rng.random() < plan.no_text:
+            texts.append([])
+        else:
+            texts.append([caption["tokens"][i] for i in used])
+            out["line"][row] = local
+        out["actions"][row] = item.actions[numbers] if rng.random() < 0.8 else np.nan
+        _given_things(out["things_known"][row], plan, rng)
+        if plan.views:
+            size = item.latents.shape[1:3]
+            _views(out, row, item, numbers, plan, rng)
+    out["text"], out["text_mask"] = _words(texts, vectors)
+    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in out.items()}
+
+
+def _given_things(known: np.ndarray, plan: WindowPlan, rng: np.random.Generator) -> None:
+    if rng.random() < plan.things_known:
+        known[:] = True
+    elif rng.random() < plan.thing_known:
+        known[:, :MAX_THINGS] = rng.random(MAX_THINGS) < 0.5
+    if rng.random() < plan.camera_known:
+        known[:, th.CAMERA_TOKEN] = True
+
+
+def _views(out: dict, row: int, item: Item, numbers: np.ndarray, plan: WindowPlan,
+           rng: np.random.Generator) -> None:
+    """Fill in the views of one window: latents, which are given, the goal."""
+    b, t = out["index"].shape
+    if "views" not in out:
+        out["views"] = np.zeros((b, t, *item.latents.shape[1:]), np.float32)
+        out["views_known"] = np.zeros((b, t), bool)
+        out["goal"] = np.zeros((b, t), bool)
+    out["views"][row] = item.latents[numbers]
+    if rng.random() < plan.no_things:
+        out["things_seen"][row] = False
+    if rng.random() < plan.given:
+        # a dream that begins here: its first views are given, one still image or up to half the window
+        if numbers[0] % STILL_STRIDE == 0 and rng.random() < 0.5:
+            out["views"][row, 0] = item.still[numbers[0] // STILL_STRIDE]
+            out["views_known"][row, 0] = True
+        else:
+            out["views_known"][row, : int(rng.integers(1, t // 2 + 1))] = True
+        out["index"][row] -= numbers[0]
+    if rng.random() < plan.goal:
+        ends = np.arange(0, len(item), STILL_STRIDE)
+        ends = ends[ends > numbers[-1]]
+        if len(ends):
+            # the first place of the window becomes the end image, with the time position of its own
+            end = int(ends[0] if rng.random() < 0.7 else rng.choice(ends))
+            shift = out["index"][row, -1] - numbers[-1]
+            out["goal"][row, 0] = True
+            out["views"][row, 0] = item.still[end // STILL_STRIDE]
+            out["views_known"][row, 0] = False
+            out["index"][row, 0] = end + shift
+            out["follows"][row, 1] = False
+
+
+def _words(texts: list[list[np.ndarray]], vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Token numbers per line to padded vectors (B, R, P, D) float32 and mask (B, R, P)."""
+    lines = max(1, max(len(t) for t in texts))
+    longest = max([1] + [len(line) for t in texts for line in t])
+    out = np.zeros((len(texts), lines, longest, vectors.shape[1]), np.float32)
+    mask = np.zeros(out.shape[:3], bool)
+    for row, text in enumerate(texts):
+        for r, line in enumerate(text):
+            out[row, r, : len(line)] = vectors[line]
+            mask[row, r, : len(line)] = True
+    return out, mask
+
+
+class Mixture:
+    """The batches of a run: each step one kind, things only or with views, by its share.
+
+    things, drawn: the two kinds' plans; drawn_share: share of steps with views (0 where no clip is drawn).
+    """
+
+    def __init__(self, bank: Bank, things: WindowPlan, drawn: WindowPlan, drawn_share: float) -> None:
+        self.bank, self.things, self.drawn, self.share = bank, things, drawn, drawn_share
+        self.add(Bank([], bank.vectors))
+        if not self.all and not self.with_views:
+            raise BadData(f"no clip is as long as a window of {things.latents} latents: make longer clips")
+
+    def add(self, fresh: Bank) -> None:
+        """Take up more clips, whose token table begins with the one there is."""
+        self.bank = Bank([*self.bank.items, *fresh.items], fresh.vectors, self.bank.digest)
+        self.all = [i for i in self.bank.items if len(i) >= self.things.latents]
+        self.with_views = [i for i in self.bank.drawn if len(i) >= self.drawn.latents]
+
+    def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The batch of a step."""
+        if self.with_views and (rng.random() < self.share or not self.all):
+            return draw_windows(self.with_views, self.bank.vectors, self.drawn, rng)
+        return draw_windows(self.all, self.bank.vectors, self.things, rng)

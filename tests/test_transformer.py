@@ -1,0 +1,182 @@
+"""The transformer: sampling with memory gives what one pass over the whole window gives."""
+
+import pytest
+import torch
+
+from reverie.core.vocabulary import MAX_THINGS
+from reverie.model import flow
+from reverie.model import things as th
+from reverie.model.rollout import Conditions, Rollout
+from reverie.model.transformer import Config, Transformer, Window
+
+GRID = (2, 3)
+
+
+def tiny(seed: int = 0, **options) -> Transformer:
+    torch.manual_seed(seed)
+    config = Config(depth=4, channels=4, text=16, things_window=5, views_window=3, stride=4, **options)
+    model = Transformer(config)
+    for parameter in model.parameters():  # nothing may hide behind a zero
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def words(model: Transformer, batch: int = 1, lines: int = 2):
+    torch.manual_seed(5)
+    mask = torch.ones(batch, lines, 6, dtype=torch.bool)
+    mask[:, -1, 4:] = False
+    return model.encode_text(torch.randn(batch, lines, 6, 16), mask)
+
+
+class Recorder(Rollout):
+    """Keeps each latent's clean pass, to hold against the pass over the whole."""
+
+    def _pass(self, conditions, **options):
+        output = super()._pass(conditions, **options)
+        self.last = output
+        kind = "things" if options.get("things") is not None else "views"
+        self.seen[self.n, kind] = output.things if kind == "things" else output.views
+        return output
+
+    seen: dict
+
+
+@pytest.mark.parametrize("given", [0, 2])
+@torch.no_grad()
+def test_cached_equals_uncached(given: int) -> None:
+    model, latents = tiny(), 14
+    text = words(model)
+    roll = Recorder(model, text, fps=torch.tensor([24.0]), grid=GRID, things_steps=1, views_steps=1,
+                    generator=torch.Generator().manual_seed(1))
+    roll.seen = {}
+    actions = torch.randn(latents, 20)
+    things, views = [], []
+    for n in range(latents):
+        conditions = Conditions(torch.tensor([n // 7]), torch.tensor([(n % 7) / 6]), actions[n : n + 1])
+        view = torch.randn(1, *GRID, 4) if n < given else None
+        t, v = roll.step(conditions, view=view)
+        things.append(t)
+        views.append(v)
+    stack = torch.stack(things, 1)
+    index = torch.arange(latents)[None]
+    calm = torch.full((1, latents, th.TOKENS), roll.calm)
+    before = calm.clone()
+    before[:, 0] = 1.0
+    known = index < given
+    window = Window(
+        index=index, fps=torch.tensor([24.0]), line=index // 7, since=(index % 7) / 6, actions=actions[None],
+        things=stack, things_noise=calm, things_known=torch.zeros_like(calm, dtype=torch.bool),
+        things_seen=torch.ones(1, latents, dtype=torch.bool),
+        previous=torch.cat([torch.zeros_like(stack[:, :1]), stack[:, :-1]], 1), previous_noise=before,
+        views=torch.stack(views, 1), views_noise=torch.where(known, 0.0, roll.calm), views_known=known)
+    whole = model(window, text)
+    for n in range(latents):
+        torch.testing.assert_close(roll.seen[n, "things"][:, 0], whole.things[:, n], atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(roll.seen[n, "views"][:, 0], whole.views[:, n], atol=1e-4, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_future_does_not_reach_back() -> None:
+    model = tiny()
+    text = words(model)
+    window = random_window(model, 6)
+    first = model(window, text)
+    window.things[:, 4:] += 1.0
+    window.views[:, 4:] -= 1.0
+    second = model(window, text)
+    torch.testing.assert_close(first.things[:, :4], second.things[:, :4], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(first.views[:, :4], second.views[:, :4], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(first.views[:, 4:], second.views[:, 4:], atol=1e-3)
+
+
+@torch.no_grad()
+def test_things_are_blind_to_views_that_are_not_given() -> None:
+    model = tiny()
+    text = words(model)
+    window = random_window(model, 5)
+    first = model(window, text)
+    window.views[:, 2] += 1.0
+    second = model(window, text)
+    torch.testing.assert_close(first.things, second.things, atol=1e-5, rtol=1e-4)
+    window.views_known[:, 2] = True
+    third = model(window, text)
+    assert not torch.allclose(first.things[:, 2], third.things[:, 2], atol=1e-3)
+
+
+@torch.no_grad()
+def test_views_without_things_do_not_see_them() -> None:
+    model = tiny()
+    text = words(model)
+    window = random_window(model, 4)
+    window.things_seen[:] = False
+    first = model(window, text)
+    window.things += 1.0
+    torch.testing.assert_close(first.views, model(window, text).views, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_goal_is_seen_from_the_beginning() -> None:
+    model = tiny()
+    text = words(model)
+    window = random_window(model, 5)
+    window.goal = torch.zeros(1, 5, dtype=torch.bool)
+    window.goal[:, 0] = True
+    window.index[:, 0] = 40
+    first = model(window, text)
+    window.views[:, 0] += 1.0
+    second = model(window, text)
+    assert not torch.allclose(first.views[:, 1], second.views[:, 1], atol=1e-3)
+    assert not torch.allclose(first.things[:, 1], second.things[:, 1], atol=1e-3)
+
+
+def random_window(model: Transformer, latents: int) -> Window:
+    torch.manual_seed(3)
+    c = model.config
+    no = torch.zeros(1, latents, dtype=torch.bool)
+    return Window(
+        index=torch.arange(latents)[None], fps=torch.tensor([24.0]), line=torch.zeros(1, latents, dtype=torch.long),
+        since=torch.arange(latents)[None] / 6, actions=torch.full((1, latents, 20), torch.nan),
+        things=torch.randn(1, latents, th.TOKENS, th.WIDTH), things_noise=torch.rand(1, latents, th.TOKENS),
+        things_known=torch.zeros(1, latents, th.TOKENS, dtype=torch.bool), things_seen=~no,
+        previous=torch.randn(1, latents, th.TOKENS, th.WIDTH), previous_noise=torch.rand(1, latents, th.TOKENS),
+        views=torch.randn(1, latents, *GRID, c.channels), views_noise=torch.rand(1, latents), views_known=no.clone())
+
+
+@torch.no_grad()
+def test_memory_stays_flat_and_identity_stays() -> None:
+    model = tiny()
+    roll = Rollout(model, words(model), fps=torch.tensor([24.0]), grid=GRID, things_steps=1, views_steps=1,
+                   generator=torch.Generator().manual_seed(0))
+    nothing = torch.full((1, 20), torch.nan)
+    seen = {}
+    for n in range(40):
+        things, _ = roll.step(Conditions(torch.tensor([0]), torch.tensor([n / 6]), nothing))
+        for slot in range(MAX_THINGS):
+            if things[0, slot, 0] > 0:
+                static = things[0, slot, th.STATIC]
+                assert torch.equal(seen.setdefault(slot, static), static)
+    c = model.config
+    assert len(roll.memory.things) <= c.things_window + 40 // c.stride + 1
+    assert len(roll.memory.views) <= c.views_window + 40 // c.stride + 1
+
+
+@torch.no_grad()
+def test_same_seed_same_dream() -> None:
+    model = tiny()
+    dreams = []
+    for seed in (1, 1, 2):
+        roll = Rollout(model, words(model), fps=torch.tensor([24.0]), grid=GRID,
+                       generator=torch.Generator().manual_seed(seed))
+        nothing = torch.full((1, 20), torch.nan)
+        dreams.append(torch.stack([roll.step(Conditions(torch.tensor([0]), torch.zeros(1), nothing))[1]
+                                   for _ in range(3)]))
+    assert torch.equal(dreams[0], dreams[1])
+    assert not torch.equal(dreams[0], dreams[2])
+
+
+def test_flow_step_ends_at_the_clean_value() -> None:
+    x, noise = torch.randn(3, 5), torch.randn(3, 5)
+    level = torch.full((3,), 0.6)
+    noisy = flow.add_noise(x, noise, level)
+    torch.testing.assert_close(flow.step(noisy, x, 0.6, 0.0), x)
+    torch.testing.assert_close(flow.step(noisy, x, 0.6, 0.3), flow.add_noise(x, noise, torch.full((3,), 0.3)))

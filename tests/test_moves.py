@@ -20,12 +20,37 @@ def test_parse():
         assert parse_moves(", ".join(m.text for m in parse_moves(text))) == parse_moves(text)
 
 
-@pytest.mark.parametrize("text", [
-    "", "  ", ",", "pan", "pan left", "pan left 20,", "pan up 20", "zoom in 2", "left 20", "pan left -20",
-    "pan left 0", "pan left nan", "pan left inf", "pan left 1e999", "orbit left 361", "dolly in 20.5",
-    "pan left twenty", "pan left 10 20", "still 5", "still, pan left 3", "pan left 3, pan right 3",
-    "pan left ٣", "pan left 1_0", "pan left 0x10", "pan left " + "9" * 400, "x" * 5000,
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  ",
+        ",",
+        "pan",
+        "pan left",
+        "pan left 20,",
+        "pan up 20",
+        "zoom in 2",
+        "left 20",
+        "pan left -20",
+        "pan left 0",
+        "pan left nan",
+        "pan left inf",
+        "pan left 1e999",
+        "orbit left 361",
+        "dolly in 20.5",
+        "pan left twenty",
+        "pan left 10 20",
+        "still 5",
+        "still, pan left 3",
+        "pan left 3, pan right 3",
+        "pan left ٣",
+        "pan left 1_0",
+        "pan left 0x10",
+        "pan left " + "9" * 400,
+        "x" * 5000,
+    ],
+)
 def test_nonsense_is_refused_in_one_line(text):
     with pytest.raises(BadInput) as caught:
         parse_moves(text)
@@ -33,8 +58,9 @@ def test_nonsense_is_refused_in_one_line(text):
 
 
 @pytest.mark.parametrize("fps", [10.0, 24.0])
-@pytest.mark.parametrize("text", ["pan left 30", "tilt up 10", "orbit left 30, dolly in 0.5",
-                                  "crane up 1, pan right 5"])
+@pytest.mark.parametrize(
+    "text", ["pan left 30", "tilt up 10", "orbit left 30, dolly in 0.5", "crane up 1, pan right 5"]
+)
 def test_path_is_the_integral_of_actions_and_the_amount_arrives(text, fps):
     moves = parse_moves(text)
     path, actions = camera_path(moves, PLACE, VIEW, 40.0, 60, fps, start=5, end=50)

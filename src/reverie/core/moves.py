@@ -90,7 +90,7 @@ def _parse_one(part: str) -> Move:
     if len(words) < 2 or words[1] not in DIRECTIONS[kind]:
         raise BadInput(f"{where}: {kind} needs a direction, {positive} or {negative}")
     if len(words) < 3:
-        raise BadInput(f"{where}: an amount in {_UNIT[kind]} is missing, as in \"{kind} {words[1]} 1\"")
+        raise BadInput(f'{where}: an amount in {_UNIT[kind]} is missing, as in "{kind} {words[1]} 1"')
     if len(words) > 3:
         raise BadInput(f"{where}: too many words; separate moves with commas")
     if not _NUMBER.fullmatch(words[2]) or len(words[2]) > 30:
@@ -109,8 +109,9 @@ def _turn(axis: np.ndarray, degrees: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * skew @ skew
 
 
-def integrate(actions: np.ndarray, position: np.ndarray, rotation: np.ndarray, fovy: float,
-              fps: float) -> CameraPath:
+def integrate(
+    actions: np.ndarray, position: np.ndarray, rotation: np.ndarray, fovy: float, fps: float
+) -> CameraPath:
     """The path that camera actions make, from a first pose.
 
     actions (T, 5) rates in vocabulary.CAMERA_CHANNELS; position (3,), rotation (3, 3): the pose of
@@ -134,13 +135,24 @@ def integrate(actions: np.ndarray, position: np.ndarray, rotation: np.ndarray, f
         place = place - dolly * view[:, 2] + crane * up
         places.append(place)
         views.append(view)
-    return CameraPath(np.array(places[: len(steps)], np.float32).reshape(-1, 3),
-                      np.array(views[: len(steps)], np.float32).reshape(-1, 3, 3), float(fovy))
+    return CameraPath(
+        np.array(places[: len(steps)], np.float32).reshape(-1, 3),
+        np.array(views[: len(steps)], np.float32).reshape(-1, 3, 3),
+        float(fovy),
+    )
 
 
-def camera_path(moves: tuple[Move, ...], position: np.ndarray, rotation: np.ndarray, fovy: float,
-                frames: int, fps: float, *, start: int = 0, end: int | None = None
-                ) -> tuple[CameraPath, np.ndarray]:
+def camera_path(
+    moves: tuple[Move, ...],
+    position: np.ndarray,
+    rotation: np.ndarray,
+    fovy: float,
+    frames: int,
+    fps: float,
+    *,
+    start: int = 0,
+    end: int | None = None,
+) -> tuple[CameraPath, np.ndarray]:
     """Path of T = ``frames`` poses and its actions (T, 5) float32, all moves made at the same time.
 
     The camera stands as given until frame ``start``, moves between frames ``start`` and ``end``

@@ -94,7 +94,8 @@ def _explain(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"reverie: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    print(f"reverie: {line}", file=sys.stderr, flush=True)
 
 
 def _stop_on_signals() -> dict:

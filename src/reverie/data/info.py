@@ -97,7 +97,7 @@ def check_held_out(clips: ClipSet) -> list[str]:
     """Every breach of the held-out rule (data.heldout) in clips of split "train", a line each.
 
     Looked at are colour x kind x event of each event's thing, colour x kind x "rests" of each thing
-    to which nothing happens, and the template of each caption line.
+    to which nothing happens, and the templates of each caption line.
     """
     return [breach for i in range(len(clips)) for breach in _breaches(clips.meta(i))]
 
@@ -122,8 +122,8 @@ def _breaches(meta: dict) -> list[str]:
              if combination_held_out(colour, kind, event)]
     for variant in meta["captions"]:
         for line in variant["lines"]:
-            if template_held_out(line.get("template", "")):
-                found.append(f"{meta['key']}: template {line['template']!r}")
+            found += [f"{meta['key']}: template {template!r}" for template in line.get("template", ())
+                      if template_held_out(template)]
     return found
 
 

@@ -127,8 +127,9 @@ def make_sample(job: Job, index: int) -> Sample:
     clip = scene.simulate(plan) if job.things_only else scene.draw(plan, job.size)
     captions = []
     for language, held_out, long in _CAPTIONS + (_HELD_OUT_CAPTIONS if job.split != "train" else []):
-        lines = caption(clip.truth, rng, language=language, long=long, held_out=held_out)
-        stored = [{"start": float(line.start), "text": line.text, "template": line.template,
+        lines = caption(clip.truth, rng, language=language, long=long, held_out=held_out,
+                        cameras=clip.cameras, fps=clip.fps)
+        stored = [{"start": float(line.start), "text": line.text, "template": list(line.template),
                    "order": [int(thing) for thing in line.order]} for line in lines]
         captions.append({"language": language, "long": long, "held_out": held_out, "lines": stored})
     provenance = {"world": job.world, "seed": seed, "index": index, "plan_seconds": seconds,

@@ -1,7 +1,7 @@
 # make demo: from nothing to a minute of video.   make test: from nothing to every test.
 PYTHON ?= python3
 PY := .venv/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check install --quiet
+PIP := $(PY) -m pip --disable-pip-version-check install -qq
 
 .PHONY: demo test lint results clean
 
@@ -26,6 +26,7 @@ clean:
 # torch first, and that version first: it is the newest tested one; where its build is not to be had, any in range.
 .venv/.torch: Makefile
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Reverie needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@echo "Setting up .venv, once; it takes a minute or more"
 	test -x $(PY) || $(PYTHON) -m venv .venv
 	$(PIP) "torch==2.13.0" || $(PIP) "torch>=2.11,<2.14"
 	@touch $@

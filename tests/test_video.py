@@ -2,6 +2,7 @@
 
 import errno
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -279,6 +280,39 @@ def test_times_that_vary_keep_their_pace(tmp_path):
         container.mux(stream.encode(None))
     seen = numbers(read_video(path, fps=10)[0])
     assert seen[:10] == list(range(10)) and seen[10:20] == list(range(10, 30, 2))
+
+
+def test_a_video_from_a_telephone_is_shown_upright(tmp_path):
+    frames = np.zeros((6, 64, 96, 3), np.uint8)
+    frames[:, :32] = 255  # its top
+    data = bytearray(write(tmp_path / "a.mp4", frames).read_bytes())
+    matrix = data.index(b"tkhd") + 44
+    data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
+    (tmp_path / "turned.mp4").write_bytes(data)  # to be shown turned by 90 degrees clockwise
+    for size in (None, (64, 64)):
+        seen = read_video(tmp_path / "turned.mp4", size=size)[0]
+        assert seen.shape[1:3] == (size or (96, 64))
+        assert seen[:, :, :16].max() < 10 and seen[:, :, -16:].min() > 245
+
+
+@pytest.mark.parametrize("name, codec, pixels", [
+    ("untagged.mp4", "libx264", "yuv420p"), ("full.mp4", "libx264", "yuvj420p"),
+    ("deep.mkv", "libx264", "yuv420p10le"), ("old.avi", "mjpeg", "yuvj420p"),
+    ("web.webm", "libvpx-vp9", "yuv420p")])
+def test_colours_of_videos_from_elsewhere(tmp_path, name, codec, pixels):
+    if codec not in av.codecs_available:
+        pytest.skip(f"this build of FFmpeg has no {codec}")
+    picture = patches()
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=24)
+        stream.width = stream.height = 128
+        stream.pix_fmt, stream.options = pixels, {"qscale": "1"} if codec == "mjpeg" else {"crf": "10"}
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    frames, _ = read_video(tmp_path / name)
+    assert np.abs(frames[1, 16::32, 16::32].astype(int) - picture[16::32, 16::32]).max() <= 8
 
 
 def test_a_damaged_end_gives_what_came_before(tmp_path):

@@ -333,11 +333,40 @@ def test_a_scene_that_fails_is_left_out_and_many_are_an_error(tmp_path, fake_wor
     fails.add("all")
     with pytest.raises(BadData, match="blew up"):
         make_tiny(tmp_path / "all")
+    fails.clear()  # the scene is mended: what was left out is made after all
+    assert make_tiny(tmp_path / "all")["clips"] == 7
 
 
 def test_seconds_as_text():
     assert making.parse_seconds("8") == ((8, 8, 1),)
     assert making.parse_seconds("6..12:3,30..60") == ((6, 12, 3), (30, 60, 1))
+
+
+def test_the_lab_made_by_two_processes_is_the_one_made_by_none(tmp_path):
+    pytest.importorskip("mujoco", reason="MuJoCo is not installed")
+    arguments = {"clips": 5, "things_only": True, "seconds": (1, 2), "shard_size": 4, "progress": False}
+    for name, workers in (("none", 0), ("two", 2)):
+        assert making.make("lab", tmp_path / name, workers=workers, **arguments)["failed"] == []
+    for path in (tmp_path / "none").glob("*.tar"):
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+    clips = ClipSet(tmp_path / "two")
+    assert len(clips) == 5 and check_held_out(clips) == []
+
+
+def test_the_lab_drawn(tmp_path):
+    pytest.importorskip("mujoco", reason="MuJoCo is not installed")
+    try:
+        making.choose_renderer()
+    except BadInput as error:
+        pytest.skip(str(error))
+    making.make("lab", tmp_path, clips=2, seconds=1, size=(64, 96), split="test", workers=1, progress=False)
+    clips = ClipSet(tmp_path)
+    for i in range(2):
+        clip = clips.clip(i)
+        [(camera, frames)] = clip.views.items()
+        assert frames.shape == (24, 64, 96, 3) and frames.std() > 5
+        assert clip.truth.masks[camera].shape == (24, 64, 96) and clip.script
+        assert {variant["held_out"] for variant in clips.meta(i)["captions"]} == {True, False}
 
 
 # ---------------------------------------------------------------- looking at it

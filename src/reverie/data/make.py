@@ -210,14 +210,13 @@ def make(world: str, out: Path | str, *, clips: int, things_only: bool = False,
             made, frames = made + (not error), frames + count
             if error:
                 failed.append(error)
-                _leave_out(out / _PARTS, job, index)
                 bar.say(f"left out {error}")
-                if len(failed) > 3 + made // 50:
+                if len(failed) > 3 + made // 50 or len(failed) == job.clips:
                     raise BadData(f"{len(failed)} of {made + len(failed)} scenes failed, the last: {error}")
             bar.step(count)
             _join(out, job, index // job.shard_size)
-    for number in range(job.shards):  # a stop may have come between parts and joining
-        _join(out, job, number)
+    for number in range(job.shards):  # those with clips left out, and those stopped before joining
+        _join(out, job, number, gaps=True)
     shutil.rmtree(out / _PARTS, ignore_errors=True)
     wall = time.monotonic() - began
     there = sum(len(scan(out / job.shard(number))) for number in range(job.shards))
@@ -272,20 +271,23 @@ def _unfinished(out: Path, job: Job) -> list[int]:
     for number in range(job.shards):
         if not (out / job.shard(number)).exists():
             todo += [index for index in job.indices(number)
-                     if not (out / _PARTS / f"{job.key(index)}.tar").exists()]
+                     if not _whole(out / _PARTS / f"{job.key(index)}.tar")]
     return todo
 
 
-def _leave_out(parts: Path, job: Job, index: int) -> None:
-    """An empty part in place of a scene that cannot be made: its shard is complete without it."""
-    write_members(parts / f"{job.key(index)}.tar", [])
+def _whole(part: Path) -> bool:
+    try:
+        return part.exists() and len(scan(part)) == 1
+    except BadData:  # a power cut may leave a file without its bytes
+        return False
 
 
-def _join(out: Path, job: Job, number: int) -> None:
-    """Join the parts of shard ``number`` into it, once they are all there."""
+def _join(out: Path, job: Job, number: int, gaps: bool = False) -> None:
+    """Join the parts of shard ``number`` into it, if they are all there, or with ``gaps`` anyway."""
     parts = [out / _PARTS / f"{job.key(index)}.tar" for index in job.indices(number)]
-    if not all(part.exists() for part in parts):
+    if not all(part.exists() for part in parts) and not gaps:
         return
+    parts = [part for part in parts if part.exists()]
 
     def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
         for part in parts:

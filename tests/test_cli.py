@@ -1,5 +1,7 @@
 """The command line's contract, over a stand-in world: exit codes, one line, what is left behind."""
 
+import importlib
+import inspect
 import json
 import os
 import signal
@@ -168,6 +170,48 @@ def test_help_needs_nothing_heavy():
         return min(times)
 
     assert best("-m", "reverie", "--help") < 8 * best("-c", "pass")
+
+
+def other(monkeypatch, module: str, name: str, answer):
+    """Put a function that notes its arguments and gives ``answer`` in the place of module.name."""
+    calls = []
+
+    def function(*args, **kwargs):
+        calls.append((args, kwargs))
+        return answer
+
+    monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(**{name: function}))
+    return calls
+
+
+def test_data_verbs(capsys, monkeypatch):
+    made = {"folder": "d", "clips": 4, "made": 2, "frames": 96, "failed": [], "seconds": 1.0,
+            "fps": 96.0}
+    calls = other(monkeypatch, "reverie.data.make", "make", made)
+    assert run("data", "make", "lab", "-o", "d", "--clips", 4, "--size", "96x64", "--seconds", "6..60") == 0
+    assert calls[0][0] == ("lab", "d")
+    assert calls[0][1]["size"] == (64, 96) and calls[0][1]["seconds"] == "6..60"
+    assert "4 clips" in capsys.readouterr().out
+    about = {"clips": 4, "kinds": {"ball": 3}, "rows": [{"a": 1}]}
+    calls = other(monkeypatch, "reverie.data.info", "info", about)
+    assert run("data", "info", "d", "lab-00000001", "--sheet", "s.png") == 0
+    assert calls[0][0] == ("d", "lab-00000001", "s.png") and "  ball: 3" in capsys.readouterr().out
+    assert run("data", "info", "d", "--json") == 0 and json.loads(capsys.readouterr().out)["clips"] == 4
+
+
+def test_train_and_evaluate(capsys, monkeypatch):
+    calls = other(monkeypatch, "reverie.train.recipes", "train", "runs/cpu/model")
+    assert run("train", "cpu", "--minutes", 5, "--from", "m", "-o", "r", "--stage", "latents") == 0
+    assert calls[0][0] == ("cpu",) and calls[0][1]["minutes"] == 5 and calls[0][1]["start_from"] == "m"
+    assert capsys.readouterr().out == "runs/cpu/model\n"
+    other(monkeypatch, "reverie.train.recipes", "train", None)  # it was interrupted, and kept its state
+    assert run("train", "cpu") == cli.STOPPED and "goes on" in capsys.readouterr().err
+    figures = [{"name": "psnr", "value": 30.123, "unit": "dB", "goal": ">= 29", "n": 8}]
+    report = {"suite": "tokenizer", "commit": "c", "model": "m", "seconds": 3.2, "figures": figures}
+    calls = other(monkeypatch, "reverie.evaluate.suite", "run", report)
+    assert run("evaluate", "tokenizer", "--n", 8) == 0 and calls[0][1] == {"model": "base", "n": 8}
+    assert "30.12 dB" in capsys.readouterr().out
+    assert run("evaluate", "tokenizer", "--json") == 0 and json.loads(capsys.readouterr().out) == report
 
 
 # ---------------------------------------------------------------- what it refuses
@@ -348,3 +392,30 @@ def test_a_bar_on_a_terminal(monkeypatch):
         for _ in range(10):
             bar.advance()
     assert "10/10" in file.getvalue()
+
+
+# ---------------------------------------------------------------- the functions behind the verbs
+
+
+@pytest.mark.parametrize("module, name, args, names", [
+    ("reverie.data.make", "make", 2,
+     "clips things_only seconds size fps seed split workers shard_size progress"),
+    ("reverie.data.info", "info", 3, ""),
+    ("reverie.train.recipes", "train", 1, "minutes stage data out start_from words device"),
+    ("reverie.evaluate.suite", "run", 1, "model n"),
+])
+def test_verbs_call_functions_that_take_what_they_give(module, name, args, names):
+    sys.modules.pop("reverie.world", None)  # the real ones, over the real world
+    function = getattr(importlib.import_module(module), name)
+    inspect.signature(function).bind(*[None] * args, **dict.fromkeys(names.split()))
+
+
+def test_the_stand_in_has_the_world_s_interface():
+    sys.modules.pop("reverie.world", None)
+    world = importlib.import_module("reverie.world").World
+    mine, real = (inspect.signature(made.imagine).parameters for made in (fake_world.World, world))
+    assert set(mine) <= set(real)
+    assert all(mine[name].kind == real[name].kind for name in mine)
+    for name in ("load", "default_size", "fps", "unknown_words"):
+        assert hasattr(world, name)
+    assert "hash" in world.__dataclass_fields__

@@ -206,8 +206,11 @@ def _data_info(args) -> None:
 def _train(args) -> None:
     from reverie.train.recipes import train
 
-    train(args.recipe, minutes=args.minutes, stage=args.stage, data=args.data, out=args.output,
-          start_from=args.start_from)
+    made = train(args.recipe, minutes=args.minutes, stage=args.stage, data=args.data, out=args.output,
+                 start_from=args.start_from, words=args.words, device=args.device)
+    if made is None:
+        raise KeyboardInterrupt("stopped; the same command goes on from here")
+    print(made)
 
 
 def _evaluate(args) -> None:
@@ -333,11 +336,13 @@ def _add_rest(verbs) -> None:
                 epilog="The same command goes on where it was stopped; what is learned is in DIR.")
     add("recipe", choices=("cpu", "one_gpu", "debug"), help="for which machine; debug takes a minute")
     add("--minutes", type=_above_zero, metavar="N", help="how long in all (default: the recipe's)")
-    add("--stage", choices=("all", "tokenizer", "latents", "transformer", "observer"), default="all",
-        help="only this part (default all)")
+    add("--stage", choices=("all", "tokenizer", "latents", "transformer", "observer", "words"), default="all",
+        help="only this part (default all); words: the captions as arrays, for --words elsewhere")
     add("--data", metavar="DIR", help="shards made by reverie data make (default: made as it goes)")
     add("-o", "--output", metavar="DIR", help="where the run goes (default runs/RECIPE)")
     add("--from", dest="start_from", metavar="MODEL", help="begin from this model's weights")
+    add("--words", metavar="FILE", help="captions as arrays, where the text package is missing")
+    add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default auto)")
     add = _verb(verbs, "evaluate", _evaluate, "measure a model: one suite of figures")
     add("suite", metavar="SUITE")
     add("--model", default="base", metavar="NAME|DIR", help="a model (default base)")

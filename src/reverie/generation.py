@@ -198,8 +198,10 @@ def _check_readable(path, *, is_video: bool) -> None:
 
 def _load(model) -> World:
     if isinstance(model, (str, Path)):
+        from reverie.core.runtime import set_threads
         from reverie.world import World
 
+        set_threads()
         return World.load(model)
     return model
 

@@ -22,7 +22,7 @@ from reverie.model.tokenizer import (
     from_patches,
     to_patches,
 )
-from reverie.train.losses import PooledError, tokenizer_loss
+from reverie.train.losses import MOVING, THING, PooledError, tokenizer_loss
 from reverie.train.tokenizer import (
     TokenizerRecipe,
     Windows,
@@ -166,16 +166,18 @@ def test_measured_latents_have_unit_scale():
 
 def test_loss_weighs_moving_pixels():
     frames = torch.zeros(1, 4, 8, 8, 3)
-    moving = torch.zeros(1, 4, 8, 8, dtype=torch.bool)
-    moving[..., :4, :] = True
+    shows = torch.zeros(1, 4, 8, 8, dtype=torch.uint8)
+    shows[..., :4, :] = MOVING
     upper, lower = frames.clone(), frames.clone()
     upper[..., :4, :, :] = 0.2
     lower[..., 4:, :, :] = 0.2
-    on_moving = tokenizer_loss(upper, frames, moving, edge=0.0)[0]
-    beside = tokenizer_loss(lower, frames, moving, edge=0.0)[0]
+    on_moving, beside = (tokenizer_loss(made, frames, shows, edge=0.0)[0] for made in (upper, lower))
     assert on_moving > 5 * beside
-    loss, figures = tokenizer_loss(upper, frames, moving)
-    assert figures["square_moving"] == pytest.approx(0.04) and figures["square"] == pytest.approx(0.02)
+    shows[..., 4:, :] = THING
+    assert tokenizer_loss(lower, frames, shows, edge=0.0)[0] > 2 * beside
+    _, figures = tokenizer_loss(upper, frames, shows)
+    assert figures["square_moving"].item() == pytest.approx(0.04)
+    assert figures["square"].item() == pytest.approx(0.02)
     even = tokenizer_loss(upper, frames)[0], tokenizer_loss(lower, frames)[0]
     assert even[0].item() == pytest.approx(even[1].item(), rel=1e-4)
 
@@ -226,7 +228,7 @@ def shapes_clip(seed: int, frames: int = 24, size: tuple[int, int] = (64, 96)) -
         np.zeros((frames, things, 3), np.float32),
         np.tile(np.eye(3, dtype=np.float32), (frames, things, 1, 1)), velocity,
         np.zeros((frames, things), np.float32), np.zeros((0, 3), np.int32), [], [0.0],
-        masks={"front": masks})
+        boxes={"front": np.zeros((frames, things, 4), np.float32)}, masks={"front": masks})
     still = CameraPath(np.zeros((frames, 3), np.float32),
                        np.tile(np.eye(3, dtype=np.float32), (frames, 1, 1)), 45.0)
     return Clip(24.0, views={"front": video}, cameras={"front": still}, truth=truth)
@@ -250,7 +252,7 @@ def test_windows_are_a_pure_function_and_the_memory_changes_nothing(shards):
         first, again, third = (w(step, np.random.default_rng([5, step])) for w in (kept, kept, read))
         assert all(torch.equal(first[n], again[n]) and torch.equal(first[n], third[n]) for n in first)
         shape = tuple(first["frames"].shape)
-        assert first["frames"].dtype == torch.uint8 and first["moving"].shape == shape[:4]
+        assert first["frames"].dtype == torch.uint8 and first["shows"].shape == shape[:4]
         assert shape[1] in (8, 12, 16)
         shapes.add(shape[1:4])
     assert {s[1:] for s in shapes} == {(64, 96), (32, 64)} and max(s[0] for s in shapes if s[1] == 32) == 12

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-MOVING_WEIGHT = 10.0  # of a pixel of a moving thing, where one of the background has 1
+BACKGROUND, THING, MOVING = 0, 1, 2  # what a pixel shows, as train.tokenizer.Windows gives it
+WEIGHTS = (1.0, 3.0, 10.0)  # of a pixel of each: all that happens, happens on a few of them
 
 
-def tokenizer_loss(decoded_BTHWC: Tensor, frames_BTHWC: Tensor, moving_BTHW: Tensor | None = None, *,
-                   moving_weight: float = MOVING_WEIGHT, square: float = 4.0,
+def tokenizer_loss(decoded_BTHWC: Tensor, frames_BTHWC: Tensor, shows_BTHW: Tensor | None = None, *,
+                   weights: Sequence[float] = WEIGHTS, square: float = 4.0,
                    edge: float = 0.5) -> tuple[Tensor, dict[str, Tensor]]:
     """How far decoded frames are from the true ones (both float, [-1, 1]), and figures for the log.
 
     A smooth absolute error (edges stay sharp) plus ``square`` times the squared one (what PSNR
     measures) plus ``edge`` times the absolute error of the differences to the right and lower
-    neighbour. moving_BTHW: bool, pixels of and near moving things, weighing ``moving_weight`` each:
-    they are few, and all that happens, happens there. None weighs all the same.
+    neighbour. shows_BTHW: integers, BACKGROUND, THING or MOVING, with ``weights`` for each; None
+    weighs all pixels the same.
     """
     error = decoded_BTHWC.float() - frames_BTHWC
     squared = error.square()
     each = (squared + 1e-4).sqrt() + square * squared
     across = (error[:, :, :, 1:] - error[:, :, :, :-1]).abs()
     down = (error[:, :, 1:] - error[:, :, :-1]).abs()
-    figures = {}
-    if moving_BTHW is None:
-        loss = each.mean() + edge * (across.mean() + down.mean())
-    else:
-        weights = (1 + (moving_weight - 1) * moving_BTHW.float())[..., None]
-        total = 3 * weights.sum()  # three colours
-        loss = (each * weights).sum() + edge * ((across * weights[:, :, :, 1:]).sum()
-                                                + (down * weights[:, :, 1:]).sum())
-        loss = loss / total
-        with torch.no_grad():
-            chosen = 3 * moving_BTHW.sum().clamp_min(1)
-            figures["square_moving"] = (squared.detach() * moving_BTHW[..., None]).sum() / chosen
-    figures["square"] = squared.detach().mean()
-    return loss, figures
+    figures = {"square": squared.detach().mean()}
+    if shows_BTHW is None:
+        return each.mean() + edge * (across.mean() + down.mean()), figures
+    weight = torch.tensor(weights, device=error.device)[shows_BTHW.int()][..., None]
+    loss = (each * weight).sum() + edge * ((across * weight[:, :, :, 1:]).sum()
+                                           + (down * weight[:, :, 1:]).sum())
+    moving = shows_BTHW == MOVING
+    if bool(moving.any()):
+        figures["square_moving"] = squared.detach()[moving].mean()
+    return loss / (3 * weight.sum()), figures  # three colours
 
 
 class PooledError:

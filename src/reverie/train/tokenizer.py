@@ -7,7 +7,6 @@ still (an image is four equal frames); the loss weighs what moves; latents are d
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,13 +22,14 @@ from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.shards import ClipSet
 from reverie.model.tokenizer import PRESETS, Tokenizer, TokenizerConfig
 from reverie.train.loop import FitResult, fit
-from reverie.train.losses import MOVING_WEIGHT, PooledError, tokenizer_loss
+from reverie.train.losses import MOVING, THING, WEIGHTS, PooledError, tokenizer_loss
 
 MOVING_SPEED = 0.05  # m/s, above which a thing counts as moving
 NEAR = 2  # pixels around a moving thing's mask that count as its own
 BANDS = {"12_16": (12, 16), "16_32": (16, 32), "over_32": (32, math.inf)}  # pixels: low <= width < high
 LENGTHS = (8, 12, 16)  # frames of a training window
 STILL = 0.05  # share of windows that show one frame, held
+EVENTFUL = 0.5  # share of windows chosen around a frame in which something moves: most of a clip is at rest
 ADAM = ("encoder.stem", "encoder.head", "decoder.stem", "decoder.head")  # what comes in and goes out
 
 
@@ -44,7 +44,7 @@ class TokenizerRecipe:
     pixels: int = 96 * 128 * 128
     lr: float = 3e-3
     noise: float = 0.15
-    moving_weight: float = MOVING_WEIGHT
+    weights: tuple[float, float, float] = WEIGHTS
     square: float = 4.0
     edge: float = 0.5
     ema: float = 0.998
@@ -62,18 +62,17 @@ class Windows:
     def __init__(self, clips: ClipSet, chosen: Sequence[int], recipe: TokenizerRecipe,
                  memory: int = 4 * 2**30) -> None:
         self.clips, self.recipe, self.memory = clips, recipe, memory
-        self._kept: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
-        self._used = 0
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         sizes: dict[tuple[int, int], list[tuple[int, int]]] = {}
         total = 0
         for i in chosen:
             meta = clips.meta(i)
-            if meta["frames"] >= FRAMES_PER_LATENT:
+            if meta["frames"] >= LENGTHS[0]:
                 height, width = meta["size"]
                 sizes.setdefault((height, width), []).append((i, meta["frames"]))
-                total += meta["frames"] * height * width * 3
+                total += meta["frames"] * height * width * 4
         if not sizes:
-            raise BadData(f"no drawn clip of {FRAMES_PER_LATENT} frames in {clips.folder}; "
+            raise BadData(f"no drawn clip of {LENGTHS[0]} frames in {clips.folder}; "
                           "make some with: reverie data make lab")
         # Where all cannot be kept, a clip is thrown out before it is drawn again: then read windows only.
         self._whole = total <= memory
@@ -81,46 +80,66 @@ class Windows:
         self._members = [np.array(sizes[size]) for size in self._sizes]
         frames = np.array([members[:, 1].sum() for members in self._members], float)
         self._shares = frames / frames.sum()
+        # Per size, each frame in which something in the picture moves, as (row of members, frame).
+        self._eventful = [np.concatenate([eventful_frames(clips, row, int(i)) for row, i in
+                                          enumerate(members[:, 0])]) for members in self._members]
 
     def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """frames uint8 (B, T, H, W, 3) and moving bool (B, T, H, W), all windows of one size and length."""
+        """frames uint8 (B, T, H, W, 3) and what their pixels show (see losses) uint8 (B, T, H, W)."""
         group = int(rng.choice(len(self._sizes), p=self._shares))
-        (height, width), members = self._sizes[group], self._members[group]
-        length = int(rng.choice(LENGTHS))
-        longest = int(members[:, 1].max()) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
-        length = min(length, longest)
-        members = members[members[:, 1] >= length]
+        (height, width), members, eventful = self._sizes[group], self._members[group], self._eventful[group]
+        # All windows of a batch are of one length, which the shortest clips may not have.
+        length = min(int(rng.choice(LENGTHS)),
+                     int(members[:, 1].min()) // FRAMES_PER_LATENT * FRAMES_PER_LATENT)
         count = max(1, round(self.recipe.pixels / (length * height * width)))
-        shares = members[:, 1] / members[:, 1].sum()
         frames = np.empty((count, length, height, width, 3), np.uint8)
-        moving = np.empty((count, length, height, width), bool)
-        for b, row in enumerate(rng.choice(len(members), count, p=shares)):
-            i, long = members[row]
-            start = int(rng.integers(long - length + 1))
-            frames[b], moving[b] = self._window(int(i), start, start + length)
+        shows = np.empty((count, length, height, width), np.uint8)
+        shares = members[:, 1] / members[:, 1].sum()
+        for b in range(count):
+            if len(eventful) and rng.random() < EVENTFUL:
+                row, frame = eventful[rng.integers(len(eventful))]
+                i, long = members[row]
+                start = int(np.clip(frame - rng.integers(length), 0, long - length))
+            else:
+                i, long = members[rng.choice(len(members), p=shares)]
+                start = int(rng.integers(long - length + 1))
+            frames[b], shows[b] = self._window(int(i), start, start + length)
             if rng.random() < STILL:
-                frames[b], moving[b] = frames[b, :1], moving[b, :1]
-        return {"frames": torch.from_numpy(frames), "moving": torch.from_numpy(moving)}
+                frames[b], shows[b] = frames[b, :1], np.minimum(shows[b, :1], THING)
+        return {"frames": torch.from_numpy(frames), "shows": torch.from_numpy(shows)}
 
     def _window(self, i: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         if not self._whole:
             return read_window(self.clips, i, start, stop)
         if i not in self._kept:
-            frames, moving = read_window(self.clips, i, 0, None)
-            self._kept[i] = frames, np.packbits(moving, axis=-1)
-        frames, packed = self._kept[i]
-        moving = np.unpackbits(packed[start:stop], axis=-1, count=frames.shape[2]).view(bool)
-        return frames[start:stop], moving
+            self._kept[i] = read_window(self.clips, i, 0, None)
+        frames, shows = self._kept[i]
+        return frames[start:stop], shows[start:stop]
 
 
 def read_window(clips: ClipSet, i: int, start: int, stop: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 frames (T, H, W, 3) of a clip's first camera and bool (T, H, W): on or near a moving thing."""
+    """uint8 frames (T, H, W, 3) of a clip's first camera, and uint8 (T, H, W): what each pixel shows.
+
+    THING and MOVING reach NEAR pixels beyond their masks.
+    """
     clip = clips.clip(i, start, stop, views=True)
     name = next(iter(clip.views))
     frames = clip.views[name]
     if clip.truth is None or name not in clip.truth.masks:
-        return frames, np.zeros(frames.shape[:3], bool)  # a recorded clip: nothing is known to move
-    return frames, near(moving_pixels(clip.truth, name))
+        return frames, np.zeros(frames.shape[:3], np.uint8)  # a recorded clip: nobody knows
+    shows = near(clip.truth.masks[name] > 0).astype(np.uint8) * THING
+    shows[near(moving_pixels(clip.truth, name))] = MOVING
+    return frames, shows
+
+
+def eventful_frames(clips: ClipSet, row: int, i: int) -> np.ndarray:
+    """(K, 2) int: ``row`` and the number of each frame of clip i in which a thing in the picture moves."""
+    truth = clips.clip(i, views=False).truth
+    if truth is None or not truth.boxes:
+        return np.zeros((0, 2), int)
+    seen = ~np.isnan(next(iter(truth.boxes.values()))[..., 0])
+    found = np.flatnonzero((moving_things(truth) & seen).any(1))
+    return np.stack([np.full(len(found), row), found], 1)
 
 
 def moving_things(truth: Truth) -> np.ndarray:
@@ -155,7 +174,7 @@ def loss_fn(recipe: TokenizerRecipe):
         frames = batch["frames"].float() / 127.5 - 1
         noise = recipe.noise * torch.rand(len(frames), 1, 1, 1, 1, device=frames.device)
         decoded, _ = model(frames, noise)
-        return tokenizer_loss(decoded, frames, batch["moving"], moving_weight=recipe.moving_weight,
+        return tokenizer_loss(decoded, frames, batch["shows"], weights=recipe.weights,
                               square=recipe.square, edge=recipe.edge)
 
     return loss

@@ -305,7 +305,7 @@ def _run(job: Job, todo: list[int], parts: Path, workers: int | None) -> Iterato
     """Make the clips of ``todo``, in whatever order they are ready: (index, frames, error)."""
     if not todo:
         return
-    settings = {"OMP_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}  # one core a process; LP: no threads of Mesa's own
+    settings = {"OMP_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}  # one core a process, Mesa's threads too
     if not job.things_only and (renderer := choose_renderer()):
         settings["MUJOCO_GL"] = renderer
     before = {name: os.environ.get(name) for name in settings}

@@ -176,6 +176,21 @@ def walks(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
     _expect_walk(beat, i, start)
 
 
+def cross(beat: Beat, kind: str, wild: bool, y: float, size: str) -> tuple[int, float]:
+    """Walks right across at depth y, to pass behind something; gives its index and start time."""
+    thing = beat.cast(kind, "hidden", wild=wild, size=size)
+    start, side = beat.start + beat.rng.uniform(0.0, 0.3), int(beat.rng.choice([-1, 1]))
+    speed = beat.rng.uniform(*SPEEDS[kind])
+    enter = _outside(beat, thing, side, y, thing.body.extent[2], start)
+    when = start + 2 * abs(enter[0]) / speed
+    legs = [np.stack([enter, _outside(beat, thing, -side, y, thing.body.extent[2], when, 0.4)])]
+    _clear(beat, legs, thing.body.extent[1], ())
+    i = beat.add(thing, *enter, yaw=0.0 if side < 0 else np.pi, since=max(start, 1e-3))
+    _go(beat, thing, i, legs, start, None, True, speed)
+    _expect_walk(beat, i, start)
+    return i, start
+
+
 def _on(beat: Beat, i: int, start: float, leave: bool) -> None:
     """Someone who stands there walks to another place, or off."""
     rng, thing, state = beat.rng, beat.things[i], beat.states[i]

@@ -1,4 +1,4 @@
-"""Acts of loose things: at rest, dropped, thrown, rolled, slid, pushed, launched, coming and going.
+"""Acts of loose things: dropped, thrown, rolled, slid, pushed, launched, coming and going.
 
 An act proposes what happens in one beat and adds a check that finds, in the run, the exact times of
 what did happen. ``lead`` is the main actor's index if it is there already, else None.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from reverie.core.clip import Event
-from reverie.data.scenes.record import Thing, matrices
+from reverie.data.scenes.acts_still import LYING, settled, times
+from reverie.data.scenes.record import heading, matrices
 from reverie.data.scenes.stage import Beat, Misfit
 
 GRAVITY = 9.81
@@ -17,60 +18,12 @@ ROUND = ("ball", "basketball")
 ROLLERS = ("ball", "basketball", "cylinder")
 SLIDERS = ("box", "cylinder", "cone", "plank", "chair", "table", "ramp", "wall", "screen")
 TOSSED = ("ball", "basketball", "box", "cylinder", "cone", "plank")
-_LYING = np.array([np.sqrt(0.5), np.sqrt(0.5), 0.0, 0.0])  # a cylinder whose axis is along -y
 
 
 def rolling(quat: np.ndarray, velocity: np.ndarray, radius: float) -> np.ndarray:
     """Spin (rad/s, own frame) with which a round thing rolls without slipping."""
     spin = np.array([-velocity[1], velocity[0], 0.0]) / radius
     return matrices(quat[None])[0].T @ spin
-
-
-def _settled(beat: Beat, index: int) -> None:
-    """Misfit unless the thing rests on the ground in view."""
-    thing, state = beat.things[index], beat.states[index]
-    if state.gone or np.linalg.norm(state.velocity) > 0.06 or beat.view.margin(state.position, 0) < 0.1:
-        raise Misfit
-    if state.position[2] > max(thing.body.extent) + 0.02 or any(d.thing == index for d in beat.drives):
-        raise Misfit
-
-
-def rests(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
-    """The main thing is simply there; what rests is found for all things when the clip is done."""
-    rng = beat.rng
-    thing = beat.cast(kind, "rests", wild=wild)
-    if kind == "hoop" or (kind == "pendulum"):
-        x, y = beat.spot(thing.body.reach)
-        yaw = rng.uniform(-2.2, -0.9) + rng.choice([0.0, 1.6]) if kind == "hoop" else rng.uniform(-0.5, 0.5)
-        lift = 0.12 if kind == "pendulum" else 0.0
-        beat.add(thing, x, y, thing.body.extent[2] + lift, yaw=yaw)
-    else:
-        stand(beat, thing)
-
-
-def stand(beat: Beat, thing: Thing) -> int:
-    """Adds a thing that stands at a free place, turned at random where that shows."""
-    rng = beat.rng
-    x, y = beat.spot(thing.body.reach)
-    quat = None
-    if thing.kind == "cylinder" and rng.random() < 0.3:
-        yaw = rng.uniform(-0.6, 0.6)
-        quat = _times(np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]), _LYING)
-        return beat.add(thing, x, y, thing.body.extent[0], quat=quat)
-    wide = thing.kind in ("wall", "screen", "plank", "ramp", "table")
-    yaw = rng.uniform(-0.5, 0.5) if wide else rng.uniform(-np.pi, np.pi)
-    if thing.kind == "ramp" and rng.random() < 0.5:
-        yaw += np.pi
-    if thing.kind == "pendulum":
-        return beat.add(thing, x, y, thing.body.extent[2] + 0.12, yaw=rng.uniform(-0.5, 0.5))
-    if thing.kind == "hoop":
-        yaw = rng.uniform(-2.2, -0.9)
-    return beat.add(thing, x, y, yaw=yaw)
-
-
-def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    w, v = a[0], a[1:]
-    return np.concatenate([[w * b[0] - v @ b[1:]], w * b[1:] + b[0] * v + np.cross(v, b[1:])])
 
 
 def dropped(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
@@ -91,7 +44,7 @@ def dropped(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
         raise Misfit
     tilt = 0.0 if kind in ("hoop", "screen", "wall", "table", "chair", "ramp") else rng.uniform(-0.3, 0.3)
     turn = np.array([np.cos(tilt / 2), 0.0, np.sin(tilt / 2), 0.0])
-    quat = _times(np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]), turn)
+    quat = times(heading(yaw), turn)
     i = beat.add(thing, x, y, z, quat=quat, since=start)
 
     def check(run: Beat) -> list[Event]:
@@ -139,8 +92,11 @@ def thrown(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
     beat.expect(check)
 
 
-def travels(beat: Beat, event: str, i: int, start: float, least: float) -> None:
-    """Expects a thing to go at least ``least`` metres along the ground; its event ends when it stops."""
+def travels(beat: Beat, event: str, i: int, start: float, least: float, share: float = 0.55) -> None:
+    """Expects a thing to go at least ``least`` metres along the ground, in view for a share of that time.
+
+    Its event ends when it stops.
+    """
 
     def check(run: Beat) -> list[Event]:
         k0 = run.at(start)
@@ -150,9 +106,9 @@ def travels(beat: Beat, event: str, i: int, start: float, least: float) -> None:
         slow = there[(run.speed(i)[there] < 0.12) & (there > k0 + 2)]
         k1 = int(slow[0]) if len(slow) else int(there[-1])
         way = run.record.position[k1, i] - run.record.position[k0, i]
-        if np.hypot(way[0], way[1]) < least or not run.in_view(i, k0, k1, 0.55):
+        if np.hypot(way[0], way[1]) < least or not run.in_view(i, k0, k1, share):
             raise Misfit
-        if abs(run.record.position[k0:k1, i, 2] - run.record.position[k0, i, 2]).max() > 0.25:
+        if abs(run.record.position[k0:k1, i, 2] - run.record.position[k0, i, 2]).max() > 0.5:
             raise Misfit
         return [Event(event, start, run.time(k1), i, detail=run.heading_of(i, k0, k1))]
 
@@ -167,6 +123,7 @@ def go(
     wild: bool,
     *,
     inside: bool | None = None,
+    rolls: bool | None = None,
     speed: tuple[float, float] | None = None,
     y: float | None = None,
     size: str | None = None,
@@ -177,10 +134,11 @@ def go(
     """
     rng = beat.rng
     start = beat.start + rng.uniform(0.1, 0.9)
-    rolls = kind in ROUND or event == "rolled"
+    if rolls is None:
+        rolls = kind in ROUND or event == "rolled"
     fast = rng.uniform(*(speed or ((1.5, 3.2) if rolls else (1.7, 2.9))))
     if lead is not None:
-        _settled(beat, lead)
+        settled(beat, lead)
         thing, state = beat.things[lead], beat.states[lead]
         if kind == "cylinder" and rolls != (abs(matrices(state.quat[None])[0, 2, 2]) < 0.3):
             raise Misfit
@@ -197,7 +155,7 @@ def go(
         material = ("heavy", "bouncy")[rng.integers(2)] if rolls else "sliding"
         thing = beat.cast(kind, event, wild=wild, material=material, mode="free", size=size)
         side = int(rng.choice([-1, 1]))
-        quat = _LYING if kind == "cylinder" and rolls else np.array([1.0, 0, 0, 0])
+        quat = LYING if kind == "cylinder" and rolls else heading(0.0)
         z = thing.body.extent[0] if rolls else thing.body.extent[2]
         reach = thing.body.reach
         y = beat.lane(reach) if y is None else y
@@ -219,9 +177,41 @@ def go(
 
 
 def rolled(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
-    """Rolls along the ground."""
+    """Rolls along the ground, or, now and then at the start, down a ramp."""
+    if kind in ROUND and beat.first == 0 and beat.rng.random() < 0.25:
+        return down_ramp(beat, kind, wild)
     i, start, _ = go(beat, "rolled", kind, lead, wild)
     travels(beat, "rolled", i, start, 0.9)
+
+
+def down_ramp(beat: Beat, kind: str, wild: bool) -> None:
+    """Rolls down a ramp, from near its top at the clip's first instant."""
+    rng = beat.rng
+    ball = beat.cast(
+        kind, "rolled", wild=wild, material="heavy", mode="free", size=("small", "medium")[rng.integers(2)]
+    )
+    ramp = beat.cast("ramp", "rests", size="large", material="heavy", mode="fixed")
+    side = int(rng.choice([-1, 1]))  # where the ramp stands; the ball rolls to the other side
+    yaw = rng.uniform(-0.35, 0.35) + (0.0 if side > 0 else np.pi)
+    x, y = beat.spot(ramp.body.reach, xs=(0.2, 1.4) if side > 0 else (-1.4, -0.2), ys=(-0.5, 0.4))
+    half, r = ramp.body.extent, ball.body.extent[0]
+    slope = np.arctan2(half[2], half[0])
+    local = np.array([0.62 * half[0] - r * np.sin(slope), 0.0, 0.62 * half[2] + r * np.cos(slope)])
+    place = np.array([x, y, half[2]]) + matrices(heading(yaw)[None])[0] @ local
+    i = beat.add(ball, *place)
+    j = beat.add(ramp, x, y, yaw=yaw)
+    beat.lanes.append((y, r + 0.1))
+
+    def check(run: Beat) -> list[Event]:
+        landed = run.touch(i, 0, -1)
+        if landed is None or not run.in_view(i, 0, landed, 0.9):
+            raise Misfit
+        there = np.flatnonzero(run.record.exists[landed:, i]) + landed
+        slow = there[run.speed(i)[there] < 0.12]
+        k1 = int(slow[0]) if len(slow) else int(there[-1])
+        return [Event("rolled", run.start, run.time(k1), i, j, run.heading_of(i, 0, k1))]
+
+    beat.expect(check)
 
 
 def slid(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
@@ -245,7 +235,7 @@ def pushed(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
         x, y = beat.spot(thing.body.reach, xs=(-1.2, 1.2), ys=(-0.6, 0.4))
         i = beat.add(thing, x, y, yaw=rng.uniform(-0.3, 0.3))
     else:
-        _settled(beat, lead)
+        settled(beat, lead)
         i, thing = lead, beat.things[lead]
         x, y, _ = beat.states[lead].position
     pusher = str(rng.choice(["ball", "basketball", "box", "cylinder"]))
@@ -268,7 +258,7 @@ def pushed(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
         mover, beat.view.edge(side, y, z, reach, beat.at(start)), y + rng.normal(0, 0.03), z, since=start
     )
     velocity = np.array([-side * rng.uniform(2.4, 3.6), 0.0, 0.0])
-    quat = np.array([1.0, 0, 0, 0])
+    quat = heading(0.0)
     beat.kick(j, start, velocity, rolling(quat, velocity, z) if event == "rolled" else np.zeros(3))
     travels(beat, event, j, start, 0.5)
 
@@ -307,7 +297,7 @@ def launched(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
         x, y = beat.spot(thing.body.reach)
         i = beat.add(thing, x, y, yaw=rng.uniform(-1, 1))
     else:
-        _settled(beat, lead)
+        settled(beat, lead)
         i, thing = lead, beat.things[lead]
         x, y, _ = beat.states[lead].position
     # other things must be out of its way
@@ -362,7 +352,7 @@ def launched(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
 def enters(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
     """Rolls or slides in from one side (the event itself is found in the run)."""
     event = "rolled" if kind in ROUND else "slid"
-    i, start, _ = go(beat, event, kind, None, wild, inside=False, speed=(1.6, 2.8))
+    i, start, _ = go(beat, "enters", kind, None, wild, inside=False, speed=(1.6, 2.8), rolls=kind in ROUND)
     travels(beat, event, i, start, 0.8)
 
     def check(run: Beat) -> list[Event]:
@@ -375,8 +365,9 @@ def enters(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
 
 def leaves(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
     """Rolls or slides out of the picture (the event itself is found in the run)."""
-    event = "rolled" if kind in ROUND or (kind == "cylinder" and beat.rng.random() < 0.5) else "slid"
-    i, start, _ = go(beat, event, kind, lead, wild, inside=True, speed=(2.6, 3.8))
+    rolls = kind in ROUND or (kind == "cylinder" and beat.rng.random() < 0.5)
+    event = "rolled" if rolls else "slid"
+    i, start, _ = go(beat, "leaves", kind, lead, wild, inside=True, speed=(2.6, 3.8), rolls=rolls)
     travels(beat, event, i, start, 0.5)
     beat.expect(lambda run: gone(run, i))
 
@@ -386,50 +377,3 @@ def gone(run: Beat, i: int) -> list[Event]:
     if run.record.exists[-1, i]:
         raise Misfit
     return []
-
-
-def bystanders(beat: Beat, count: int) -> None:
-    """Things that rest beside the action; often several alike, or alike but for their colour."""
-    rng = beat.rng
-    kinds = (
-        "ball",
-        "box",
-        "cylinder",
-        "cone",
-        "plank",
-        "ramp",
-        "domino",
-        "basketball",
-        "chair",
-        "table",
-        "wall",
-        "person",
-        "dog",
-        "bird",
-        "hoop",
-        "pendulum",
-        "screen",
-    )
-    style = rng.random()
-    model = beat.things[0] if style < 0.3 and beat.things[0].kind not in ("pendulum", "hoop") else None
-    alike: Thing | None = None
-    for _ in range(count):
-        if model is not None:
-            thing = beat.cast(
-                model.kind, "rests", size=model.size, colour=None if rng.random() < 0.7 else model.colour
-            )
-        elif style < 0.5 and alike is not None:
-            thing = beat.cast(
-                alike.kind,
-                "rests",
-                size=alike.size,
-                colour=None if rng.random() < 0.5 else alike.colour,
-                material=alike.material,
-            )
-        else:
-            thing = beat.cast(str(rng.choice(kinds)), "rests")
-        try:
-            stand(beat, thing)
-        except Misfit:
-            return
-        alike = thing

@@ -99,7 +99,7 @@ def ramp(size: str) -> Body:
 
 
 def domino(size: str) -> Body:
-    x, y, z = {"small": (0.20, 0.30, 0.50), "medium": (0.22, 0.36, 0.62), "large": (0.25, 0.44, 0.78)}[size]
+    x, y, z = {"small": (0.14, 0.28, 0.50), "medium": (0.17, 0.36, 0.64), "large": (0.20, 0.44, 0.78)}[size]
     dots = tuple(
         Geom("sphere", (0.20 * y,), (0.0, s * y * 0.45, up * z), tint="net", solid=False)
         for s, up in ((-1, 0.5), (1, 0.5), (0, -0.45))

@@ -4,7 +4,8 @@
     simulate(plan) -> Clip             things only
     draw(plan) -> Clip                 the same, with the picture of the camera "front"
 
-Same arguments, same bytes.
+Same arguments, same bytes. A "camera" event's detail is a list of moves as core.moves.parse_moves reads
+it, or direct.FOLLOW where the camera pans after the event's ``other``.
 """
 
 from __future__ import annotations
@@ -16,126 +17,16 @@ import numpy as np
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Clip, Event, Truth
 from reverie.core.errors import BadInput
-from reverie.core.vocabulary import ALIVE, CAMERA_CHANNELS, DEFAULT_FPS, KINDS, MAX_THINGS, SETTINGS
-from reverie.data.scenes import acts_alive, acts_loose, acts_made
-from reverie.data.scenes.notice import notice, resting
+from reverie.core.vocabulary import CAMERA_CHANNELS, DEFAULT_FPS, SETTINGS
+from reverie.data.scenes.direct import next_beat
+from reverie.data.scenes.notice import resting
 from reverie.data.scenes.record import Record, matrices
 from reverie.data.scenes.settings import Look, look
-from reverie.data.scenes.stage import Beat, Misfit, Stage
-from reverie.data.scenes.view import first_pose, follow, moving, still
+from reverie.data.scenes.stage import Stage
+from reverie.data.scenes.view import first_pose
 
 CAMERA = "front"
-FOLLOW = "follow"  # detail of a camera event whose camera pans after the actor; no move of core.moves
 _SIZES = ((128, 128), (128, 224), (128, 160), (160, 128), (224, 128))  # of plans whose size is left open
-
-_LOOSE = {
-    "rests": acts_loose.rests,
-    "dropped": acts_loose.dropped,
-    "thrown": acts_loose.thrown,
-    "rolled": acts_loose.rolled,
-    "slid": acts_loose.slid,
-    "pushed": acts_loose.pushed,
-    "launched": acts_loose.launched,
-    "enters": acts_loose.enters,
-    "leaves": acts_loose.leaves,
-}
-_ALIVE = {
-    "rests": acts_loose.rests,
-    "walks": acts_alive.walks,
-    "enters": acts_alive.enters,
-    "leaves": acts_alive.leaves,
-}
-_MADE = acts_made.ACTS
-
-# kind -> events of which it can be the main actor, a more likely one standing more than once
-REPERTOIRE: dict[str, tuple[str, ...]] = {
-    "ball": (
-        "rests",
-        "dropped",
-        "thrown",
-        "rolled",
-        "pushed",
-        "launched",
-        "enters",
-        "leaves",
-        "bounced",
-        "hidden",
-        "covered",
-        "dropped",
-        "rolled",
-    ),
-    "box": (
-        "rests",
-        "dropped",
-        "thrown",
-        "slid",
-        "pushed",
-        "launched",
-        "enters",
-        "leaves",
-        "toppled",
-        "stacked",
-        "bounced",
-        "hidden",
-        "covered",
-    ),
-    "cylinder": (
-        "rests",
-        "dropped",
-        "thrown",
-        "rolled",
-        "slid",
-        "pushed",
-        "launched",
-        "enters",
-        "leaves",
-        "stacked",
-        "hidden",
-        "covered",
-    ),
-    "cone": (
-        "rests",
-        "dropped",
-        "thrown",
-        "slid",
-        "pushed",
-        "launched",
-        "enters",
-        "leaves",
-        "stacked",
-        "covered",
-    ),
-    "plank": ("rests", "dropped", "thrown", "slid", "pushed", "launched", "stacked", "covered"),
-    "ramp": ("rests", "dropped", "slid", "pushed", "covered"),
-    "domino": ("rests", "dropped", "toppled", "toppled", "toppled", "covered"),
-    "pendulum": ("rests", "swung", "swung", "swung"),
-    "basketball": (
-        "rests",
-        "dropped",
-        "thrown",
-        "rolled",
-        "launched",
-        "enters",
-        "leaves",
-        "scored",
-        "scored",
-        "missed",
-        "missed",
-        "bounced",
-        "hidden",
-        "covered",
-        "pushed",
-    ),
-    "hoop": ("rests",),
-    "chair": ("rests", "dropped", "slid", "pushed", "covered"),
-    "table": ("rests", "dropped", "slid", "pushed", "covered", "stacked"),
-    "wall": ("rests", "dropped", "slid", "pushed"),
-    "screen": ("rests", "dropped", "slid", "pushed"),
-    "person": ("rests", "walks", "walks", "enters", "leaves", "hidden", "covered"),
-    "dog": ("rests", "walks", "walks", "enters", "leaves", "hidden", "covered"),
-    "bird": ("rests", "walks", "walks", "enters", "leaves", "covered"),
-}
-_SAFE = (("ball", "dropped"), ("ball", "rolled"), ("box", "dropped"), ("person", "walks"), ("bird", "walks"))
 
 
 @dataclass(frozen=True)
@@ -183,7 +74,7 @@ def plan(
     stage = Stage(split, fps, pose, float(np.linalg.norm(pose.position)))
     wild = split == "test" and rng.random() < 0.62
     while stage.frame < frames:
-        _next_beat(stage, rng, frames - stage.frame, wild)
+        next_beat(stage, rng, frames - stage.frame, wild)
     path = CameraPath(
         np.concatenate([v.path.position for v in stage.views]),
         np.concatenate([v.path.rotation for v in stage.views]),
@@ -221,123 +112,6 @@ def _check(seconds: float, fps: float, split: str, size: tuple[int, int] | None)
         len(size) != 2 or any(int(s) != s or s % 32 or not 32 <= s <= 2048 for s in size)
     ):
         raise BadInput(f"the frame size must be two multiples of 32 from 32 to 2048, not {size}")
-
-
-def _next_beat(stage: Stage, rng: np.random.Generator, left: int, wild: bool) -> None:
-    """Settles one more beat of the stage; ``left`` frames are still to fill."""
-    fps = stage.fps
-    opening = stage.frame == 0
-    lasting = opening and (left <= 8.5 * fps or (left <= 20 * fps and rng.random() < 0.12))
-    frames = left if lasting else min(left, int(rng.uniform(4.2, 7.0) * fps))
-    if left - frames < 3.0 * fps:
-        frames = left
-    kind = KINDS[rng.integers(len(KINDS))]
-    event = REPERTOIRE[kind][rng.integers(len(REPERTOIRE[kind]))]
-    extra = int(rng.choice([0, 0, 0, 1, 1, 2, 3, 4])) if opening else 0
-    for attempt in range(60):
-        lead = None
-        if not opening or attempt > 8:
-            # what has no room, or what is not to be, gives way; the opening keeps its main kind
-            if not opening or attempt > 40:
-                kind, event, lead = _choose(stage, rng, attempt)
-            else:
-                event = REPERTOIRE[kind][rng.integers(len(REPERTOIRE[kind]))]
-        if not opening and event == "rests" or opening and event == "rests" and left > frames + 8 * fps:
-            continue
-        beat = _try(
-            stage,
-            rng,
-            frames,
-            kind,
-            event,
-            lead,
-            wild and opening and attempt < 30,
-            max(0, extra - attempt // 6),
-        )
-        if beat is not None:
-            _settle(stage, beat)
-            return
-    _settle(stage, _quiet_beat(stage, rng, frames))
-
-
-def _choose(stage: Stage, rng: np.random.Generator, attempt: int) -> tuple[str, str, int | None]:
-    """Kind, event and, if it is one that is there, index of a later beat's main actor."""
-    present = [i for i, s in enumerate(stage.states) if not s.gone]
-    full = len(stage.things) > MAX_THINGS - 3
-    if present and (full or rng.random() < 0.5):
-        lead = int(present[rng.integers(len(present))])
-        kind = stage.things[lead].kind
-        later = {"rests", "dropped", "thrown", "enters", "stacked", "toppled", "scored", "missed", "bounced"}
-        if full:
-            later |= {"hidden", "covered"}
-        options = [e for e in REPERTOIRE[kind] if e not in later]
-        if kind in acts_loose.SLIDERS and len(present) > 4:
-            options += ["leaves"] if "leaves" in REPERTOIRE[kind] else []
-        if options:
-            return kind, options[rng.integers(len(options))], lead
-    if attempt > 40 or full:
-        return (*_SAFE[rng.integers(len(_SAFE))], None)
-    kind = KINDS[rng.integers(len(KINDS))]
-    return kind, REPERTOIRE[kind][rng.integers(len(REPERTOIRE[kind]))], None
-
-
-def _try(
-    stage: Stage,
-    rng: np.random.Generator,
-    frames: int,
-    kind: str,
-    event: str,
-    lead: int | None,
-    wild: bool,
-    extra: int,
-) -> Beat | None:
-    """One attempt at a beat, with its events; None when it did not work out."""
-    moves, style = (), rng.random()
-    view = still(stage.pose, frames)
-    begin = int(rng.integers(0, max(1, frames // 6)))
-    if style < 0.40:
-        view, moves = moving(rng, stage.pose, stage.home, frames, stage.fps, begin)
-    beat = Beat(stage, rng, frames, view)
-    acts = _ALIVE if kind in ALIVE else _LOOSE
-    act = _MADE.get(event) or acts.get(event)
-    try:
-        if act is None:
-            return None
-        act(beat, kind, lead, wild)
-        if extra:
-            acts_loose.bystanders(beat, extra)
-        beat.run()
-        beat.events = notice(beat)
-        if 0.40 <= style < 0.50:
-            beat.pan_after_actor(follow)
-    except Misfit:
-        return None
-    if moves:
-        detail = ", ".join(move.text for move in moves)
-        beat.events.append(Event("camera", beat.time(begin), beat.end, -1, detail=detail))
-    elif beat.view is not view:
-        main = next(e.actor for e in beat.events if e.actor >= 0)
-        beat.events.append(Event("camera", beat.start, beat.end, -1, main, FOLLOW))
-    return beat
-
-
-def _quiet_beat(stage: Stage, rng: np.random.Generator, frames: int) -> Beat:
-    """When nothing else would do: everything goes on as it is."""
-    beat = Beat(stage, rng, frames, still(stage.pose, frames))
-    beat.run()
-    beat.events = []
-    return beat
-
-
-def _settle(stage: Stage, beat: Beat) -> None:
-    """Makes a beat part of the stage."""
-    stage.beats.append(beat.first / stage.fps)
-    stage.events += beat.events
-    stage.record = beat.record if stage.record is None else stage.record.joined(beat.record)
-    stage.views.append(beat.view)
-    stage.pose = beat.view.last()
-    stage.things, stage.states = beat.things, beat.after
-    stage.drives = [d for d in beat.drives if not d.done and not stage.states[d.thing].gone]
 
 
 def _truth(plan: Plan) -> Truth:

@@ -40,7 +40,7 @@ def _sound(beat: Beat) -> None:
         )
         for k in range(0, beat.frames, 6)
     )
-    if empty > 0.25 * len(range(0, beat.frames, 6)):
+    if empty > 0.3 * len(range(0, beat.frames, 6)):
         raise Misfit  # too little to see
     for i, thing in enumerate(beat.things):
         there = record.exists[:, i]
@@ -56,8 +56,18 @@ def _sound(beat: Beat) -> None:
         if lowest.min() < _SUNK:
             raise Misfit
         last = record.position[-1, i]
-        if there[-1] and beat.view.margin(last, beat.frames - 1) > 0 and not -2.6 < last[1] < 2.3:
+        if (
+            there[-1]
+            and _near(beat.states[i].position[1])
+            and beat.view.margin(last, beat.frames - 1) > 0
+            and not _near(last[1])
+        ):
             raise Misfit  # rolled off towards the camera or into the far
+
+
+def _near(y: float) -> bool:
+    """Whether a depth is one at which things are of a fit size in the picture."""
+    return bool(-2.6 < y < 2.3)
 
 
 def _crossings(beat: Beat, i: int) -> list[Event]:
@@ -123,7 +133,7 @@ def _pushes(beat: Beat, known: set[int]) -> list[Event]:
 
 
 def resting(record: Record, events: list[Event], beats: list[float]) -> list[Event]:
-    """One "rests" event for each unbroken run of beats in which a thing is there and nothing happens to it."""
+    """One "rests" event for each unbroken run of beats in which nothing happens to a thing that is there."""
     found = []
     frames = len(record.exists)
     bounds = [*(round(b * record.fps) for b in beats), frames]

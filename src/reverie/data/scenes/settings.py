@@ -153,11 +153,13 @@ def _lawn(rng: np.random.Generator) -> Look:
     side = rng.choice([-1.0, 1.0])
     horizon = np.array([0.80, 0.89, 0.95])
     zenith = np.array([0.36, 0.60, 0.90]) * rng.uniform(0.9, 1.1)
-    bushes = "".join(
-        f'<geom type="ellipsoid" size="{rng.uniform(2, 4):.2f} 1.2 {rng.uniform(0.9, 2.2):.2f}"'
-        f' pos="{x + rng.uniform(-1, 1):.2f} {13 + rng.uniform(0, 3):.2f} 0" rgba="{_rgb(hedge * rng.uniform(0.85, 1.2))} 1"/>'
-        for x in range(-16, 17, 4)
-    )
+    bushes = ""
+    for x in range(-16, 17, 4):
+        bushes += (
+            f'<geom type="ellipsoid" size="{rng.uniform(2, 4):.2f} 1.2 {rng.uniform(0.9, 2.2):.2f}"'
+            f' pos="{x + rng.uniform(-1, 1):.2f} {13 + rng.uniform(0, 3):.2f} 0"'
+            f' rgba="{_rgb(hedge * rng.uniform(0.85, 1.2))} 1"/>'
+        )
     world = f"""
       <geom type="plane" size="40 30 1" pos="0 10 0" material="grass"/>{bushes}
       <light pos="{3.5 * side} -3.5 7" dir="{-0.5 * side} 0.45 -1" diffuse="0.66 0.64 0.58"
@@ -176,8 +178,8 @@ def _night(rng: np.random.Generator) -> Look:
     lamp = rng.uniform(-1.6, 1.6)
     world = f"""
       <geom type="plane" size="30 25 1" pos="0 8 0" material="tiles"/>
-      <light pos="{lamp:.3f} -1.2 5.6" dir="{-0.17 * lamp:.3f} 0.16 -1" diffuse="0.78 0.73 0.62" cutoff="62" exponent="2"
-       attenuation="1 0 0.006" specular="0.25 0.25 0.22" castshadow="true"/>"""
+      <light pos="{lamp:.3f} -1.2 5.6" dir="{-0.17 * lamp:.3f} 0.16 -1" diffuse="0.78 0.73 0.62" cutoff="62"
+       exponent="2" attenuation="1 0 0.006" specular="0.25 0.25 0.22" castshadow="true"/>"""
     assets = _asset("tiles", (0.45, 0.45)) + _sky(low, low * 0.45)
     textures = {"tiles": _paint(ground, _checks(rng, 0.22))}
     return Look(

@@ -24,6 +24,7 @@ _MATTER = {
     "sliding": (400.0, 0.07, "0.014 1", 1),
     "heavy": (900.0, 0.75, "0.014 1", 0),
 }
+_HOLLOW = {"domino": 0.35, "wall": 0.5, "table": 0.6, "screen": 0.6}  # share of its kind's density
 
 Pose = tuple[np.ndarray, np.ndarray, np.ndarray, float, float]  # position, quat, velocity, phase, stride
 
@@ -68,13 +69,17 @@ def _xml(things: list[Thing], states: list[State], step: float) -> str:
             continue
         body = thing.body
         density, friction, solref, priority = _MATTER[thing.material]
+        density *= _HOLLOW.get(thing.kind, 1.0)
         if (
             thing.kind in ("wall", "ramp", "hoop", "screen", "table", "chair", "domino")
             and thing.material == "bouncy"
             and thing.mode == "free"
         ):
             solref = "0.014 1"  # furniture does not hop
-        contact = f' density="{density:g}" friction="{friction} 0.005 0.0002" solref="{solref}" priority="{priority}"'
+        if thing.kind == "domino":  # they must slip over one another, or they stop leaning
+            friction, priority = 0.25, 1
+        contact = f' density="{density:g}" friction="{friction} 0.005 0.0002"'
+        contact += f' solref="{solref}" priority="{priority}"'
         geoms = []
         for k, geom in enumerate(body.geoms):
             if geom.solid and (thing.mode != "hinge" or k == 0):
@@ -95,7 +100,8 @@ def _xml(things: list[Thing], states: list[State], step: float) -> str:
         turn = " ".join(f"{q:.9g}" for q in state.quat)
         mocap = "" if joint else ' mocap="true"'
         bodies.append(f'<body name="t{i}" pos="{place}" quat="{turn}"{mocap}>{joint}{"".join(geoms)}</body>')
-    return f"""<mujoco><option timestep="{step:.9f}" integrator="implicitfast" iterations="20" ls_iterations="12"/>
+    return f"""<mujoco>
+      <option timestep="{step:.9f}" integrator="implicitfast" iterations="20" ls_iterations="12"/>
       <asset>{"".join(assets)}</asset>
       <worldbody><geom name="ground" type="plane" size="0 0 1" friction="0.75 0.005 0.0002" solref="0.014 1"/>
       {"".join(bodies)}</worldbody></mujoco>"""

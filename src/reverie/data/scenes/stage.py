@@ -16,9 +16,10 @@ from reverie.core.vocabulary import ALIVE, COLOURS, MATERIALS, MAX_THINGS, SIZES
 from reverie.data.heldout import combination_held_out
 from reverie.data.scenes.record import Record, Thing, heading
 from reverie.data.scenes.simulator import Drive, Span, State
-from reverie.data.scenes.view import Pose, View
+from reverie.data.scenes.view import Pose, View, still
 
-DEPTH = (-1.0, 0.7)  # metres in front of and behind the stage's centre where things stand
+DEPTH = (-1.2, 0.8)  # metres in front of and behind the stage's centre where things stand
+LANES = (-1.5, 1.0)  # and where they pass
 
 
 class Misfit(Exception):
@@ -45,6 +46,10 @@ class Stage:
     def frame(self) -> int:
         """Number of the next frame."""
         return 0 if self.record is None else len(self.record.exists)
+
+    def pose_margin(self, point: np.ndarray) -> float:
+        """How far in metres a point is inside the picture's left and right borders, as the camera stands."""
+        return still(self.pose, 1).margin(point, 0)
 
     def allowed(self, thing: Thing, event: str) -> bool:
         """Whether this split may show the combination."""
@@ -204,7 +209,7 @@ class Beat:
     def lane(
         self,
         reach: float,
-        ys: tuple[float, float] = DEPTH,
+        ys: tuple[float, float] = LANES,
         skip: tuple[int, ...] = (),
         xs: tuple[float, float] = (-4.0, 4.0),
     ) -> float:

@@ -77,7 +77,7 @@ class View:
         return "left" if self.local(point, frame)[0] < 0 else "right"
 
     def edge(self, side: int, y: float, z: float, reach: float, frame: int) -> float:
-        """The x nearest the middle, towards ``side`` (-1 or 1), where a ball of radius reach is out of view."""
+        """The x nearest the middle, towards ``side`` (-1 or 1), where a ball of radius ``reach`` is unseen."""
         low, high = 0.0, 14.0
         for _ in range(20):
             middle = (low + high) / 2

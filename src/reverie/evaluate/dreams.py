@@ -1,0 +1,164 @@
+"""Dreams in batches: what World.imagine does one at a time, for many scripts of one length at once.
+
+Legend: N dreams, B of them in a batch, T latents, S tokens of a latent (things, camera, setting), W their
+channels, F frames in a latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reverie.core.camera import CameraPath
+from reverie.core.clip import Clip, Line
+from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT, MAX_THINGS
+from reverie.model import things as th
+from reverie.model.rollout import Conditions, Rollout
+from reverie.model.text import TokenVectors
+from reverie.world import World
+
+F = FRAMES_PER_LATENT
+BATCH = 25
+
+
+@dataclass
+class Known:
+    """What is given of each dream: things (N, K, S, W) of the first K latents; views (N, P, H, W, C) of
+    the first P; actions (N, T, 4 A) or None where unknown."""
+
+    things: np.ndarray | None = None
+    views: Tensor | None = None
+    actions: np.ndarray | None = None
+
+
+class Script:
+    """Several scripts at once: which line of each holds in a latent."""
+
+    def __init__(self, world: World, scripts: Sequence[Sequence[Line]], actions: np.ndarray | None) -> None:
+        self.fps, self.actions = world.fps, actions
+        self.starts = [np.array([line.start for line in script]) for script in scripts]
+        world.vectors = world.vectors or TokenVectors.load()
+        rows = [
+            [torch.from_numpy(world.vectors.encode(line.text)[1]) for line in script] for script in scripts
+        ]
+        lines, words = max(map(len, rows)), max(1, max(len(row) for script in rows for row in script))
+        vectors = torch.zeros(len(rows), lines, words, world.transformer.config.text)
+        mask = torch.zeros(len(rows), lines, words, dtype=torch.bool)
+        for b, script in enumerate(rows):
+            for r, row in enumerate(script):
+                vectors[b, r, : len(row)] = row
+                mask[b, r, : len(row)] = True
+        self.text = world.transformer.encode_text(vectors, mask)
+
+    def at(self, n: int) -> Conditions:
+        """What holds in latent n."""
+        time = n * F / self.fps
+        line = [max(int(np.searchsorted(starts, time + 1e-6, side="right")) - 1, 0) for starts in self.starts]
+        since = [time - float(starts[r]) for starts, r in zip(self.starts, line, strict=True)]
+        actions = (
+            torch.full((len(line), F * len(ACTION_SCALE)), torch.nan)
+            if self.actions is None
+            else torch.from_numpy(self.actions[:, n])
+        )
+        return Conditions(torch.tensor(line), torch.tensor(since), actions)
+
+
+@torch.inference_mode()
+def dream(
+    world: World,
+    scripts: Sequence[Sequence[Line]],
+    latents: int,
+    *,
+    seed: int,
+    known: Known | None = None,
+    with_things: bool = True,
+    with_views: bool = True,
+    batch: int = BATCH,
+    tell: Callable[[int], None] | None = None,
+) -> tuple[np.ndarray | None, Tensor | None]:
+    """Things (N, T, S, W) and views (N, T, H, W, C) of each script's dream, at the model's own settings.
+
+    tell is called with the number of dreams done after each batch.
+    """
+    known = known or Known()
+    height, width = world.default_size
+    spatial = world.tokenizer.config.spatial
+    sampling = {"steps": 2, "things_steps": 4, "guidance": 1.0, **world.meta.get("sampling", {})}
+    things, views = [], []
+    for first in range(0, len(scripts), batch):
+        part = slice(first, first + batch)
+        count = len(scripts[part])
+        script = Script(world, scripts[part], None if known.actions is None else known.actions[part])
+        rollout = Rollout(
+            world.transformer,
+            script.text,
+            fps=torch.full((count,), world.fps),
+            grid=(height // spatial, width // spatial),
+            generator=torch.Generator().manual_seed(seed + first),
+            things_steps=int(sampling["things_steps"]),
+            views_steps=int(sampling["steps"]),
+            guidance=float(sampling["guidance"]),
+            with_things=with_things,
+            with_views=with_views,
+        )
+        seen, painted = [], []
+        for n in range(latents):
+            given = {}
+            if known.things is not None and n < known.things.shape[1]:
+                given["things"] = torch.from_numpy(known.things[part, n])
+                given["known"] = torch.ones(given["things"].shape[:2], dtype=torch.bool)
+            if known.views is not None and n < known.views.shape[1]:
+                given["view"] = known.views[part, n]
+            thing, view = rollout.step(script.at(n), **given)
+            seen.append(thing)
+            painted.append(view)
+        if with_things:
+            things.append(torch.stack(seen, 1).numpy())
+        if with_views:
+            views.append(torch.stack(painted, 1))
+        if tell is not None:
+            tell(count)
+    return np.concatenate(things) if things else None, torch.cat(views) if views else None
+
+
+def true_tokens(clip: Clip, order: Sequence[int]) -> np.ndarray:
+    """A clip's truth as the tokens (T, S, W) of a dream, its things in the slots of ``order``."""
+    things = th.encode_things(clip.truth)
+    order = list(order)[:MAX_THINGS]
+    out = np.zeros((len(things), th.TOKENS, th.WIDTH), np.float32)
+    out[:, :MAX_THINGS, 0] = -1.0
+    out[:, : len(order)] = things[:, order]
+    out[:, th.CAMERA_TOKEN] = th.encode_camera(next(iter(clip.cameras.values())))
+    out[:, th.SETTING_TOKEN] = th.encode_setting(clip.truth.setting)
+    return out
+
+
+@dataclass
+class Happening:
+    """One dream's (or one truth's) tokens read out, by latent T or by frame T F.
+
+    exists (T, 16); kinds, colours (T, 16) indices into the vocabularies; position (T F, 16, 3) metres.
+    """
+
+    exists: np.ndarray
+    kinds: np.ndarray
+    colours: np.ndarray
+    position: np.ndarray
+    camera: CameraPath
+
+    @classmethod
+    def of(cls, tokens: np.ndarray) -> Happening:
+        """From tokens (T, S, W)."""
+        things = torch.from_numpy(np.ascontiguousarray(tokens[:, :MAX_THINGS]))
+        position = th.positions_of(things).transpose(1, 2).flatten(0, 1).numpy()
+        return cls(
+            (things[..., 0] > 0).numpy(),
+            things[..., th.THING["kind"]].argmax(-1).numpy(),
+            things[..., th.THING["colour"]].argmax(-1).numpy(),
+            position,
+            th.decode_camera(tokens[:, th.CAMERA_TOKEN]),
+        )

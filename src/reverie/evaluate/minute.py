@@ -1,0 +1,95 @@
+"""Suite ``minute``: does the end of a minute look like the end of a true minute of the same script?
+
+Each script is the caption of a held-out minute with something happening in its last ten seconds; what it
+is compared with is that minute as it was drawn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reverie.core.clip import Line, Truth
+from reverie.core.errors import BadData
+from reverie.evaluate.figures import figure, share
+from reverie.evaluate.quality import picture_statistics
+from reverie.evaluate.study import SEED, Study
+
+SECONDS, LAST = 60.0, 10.0
+LOOK_EVERY = 8  # frames between two looks of the observer
+GOAL = ">= 0.8 and <= 1.2"
+ON_SHEET, COLUMNS = 12, 8
+
+
+def measure(study: Study) -> list[dict]:
+    """Each statistic of the last ten seconds as the ratio imagined to true, pooled over n prompts; and a
+    contact sheet of the first twelve as minute.png in the study's folder."""
+    clips = study.clips(study.n + max(1, study.n // 10), SECONDS, drawn=True)
+    world, fps = study.world, study.world.fps
+    chosen = [i for i in range(len(clips)) if late_event(clips.clip(i, views=False).truth)][: study.n]
+    if not chosen:
+        raise BadData(f"in none of {len(clips)} held-out clips does anything happen in the last {LAST:g} s")
+    last, made, true = round(LAST * fps), [], []
+    rows, texts = [], []
+    with study.track(len(chosen), "minutes") as bar:
+        for i in chosen:
+            script = script_of(clips.meta(i), i)
+            frames = np.concatenate([b.frames for b in world.imagine(script, seconds=SECONDS, seed=SEED + i)])
+            clip = clips.clip(i, clips.meta(i)["frames"] - last, None, masks=False)
+            made.append(_statistics(study, frames[-last:]))
+            true.append(_statistics(study, next(iter(clip.views.values()))))
+            if len(rows) < ON_SHEET:
+                rows.append(frames[np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)])
+                texts.append("  ".join(f"[{line.start:.0f} s] {line.text}" for line in script))
+            bar.advance()
+    _write_sheet(rows, texts, study.data / "minute.png")
+    figures = [
+        figure(
+            f"last_10_s_{name}",
+            share(sum(m[name] for m in made), sum(t[name] for t in true)),
+            "ratio",
+            GOAL,
+            len(chosen),
+        )
+        for name in made[0]
+    ]
+    for name, what in (("imagined", made), ("true", true)):
+        figures.append(
+            figure(
+                f"last_10_s_things_seen_{name}",
+                np.mean([row["things"] for row in what]),
+                "things",
+                None,
+                len(chosen),
+            )
+        )
+    return figures
+
+
+def late_event(truth: Truth) -> bool:
+    """Whether something but the camera begins to happen in the last ten seconds."""
+    return any(e.start >= SECONDS - LAST and e.kind not in ("camera", "rests") for e in truth.events)
+
+
+def script_of(meta: dict, i: int) -> list[Line]:
+    """Clip i's script: its first caption in English for even i, in Chinese for odd."""
+    language = ("en", "zh")[i % 2]
+    caption = next(c for c in meta["captions"] if c["language"] == language and not c["held_out"])
+    return [Line(line["start"], line["text"]) for line in caption["lines"]]
+
+
+def _statistics(study: Study, frames: np.ndarray) -> dict[str, float]:
+    seen = study.observer.detect(frames[::LOOK_EVERY])
+    return {**picture_statistics(frames), "things": float(np.mean([len(found) for found in seen]))}
+
+
+def _write_sheet(rows: Sequence[np.ndarray], texts: Sequence[str], path: Path) -> None:
+    from reverie.data.sheet import contact_sheet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    contact_sheet(rows, texts, COLUMNS).save(part, "PNG")
+    part.replace(path)

@@ -1,0 +1,144 @@
+"""``make results``: measure again what has changed, and write docs/results.json and docs/RESULTS.md.
+
+A suite is measured again when its weights or the code that its figures depend on are other than when it
+was last measured; until then its figures keep the commit they were measured at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from reverie.core.errors import BadInput, ReverieError
+from reverie.core.files import writing
+from reverie.evaluate import machine
+from reverie.evaluate.figures import met
+from reverie.evaluate.study import PACKAGE, digest
+from reverie.evaluate.suite import SUITES, run
+
+HEAD = """# Results
+
+Every figure with the command that made it, the commit it was made at, and how long that took. All of
+them are of the model as it ships, with its default settings, fixed seeds and no selection, on worlds,
+prompts and combinations that training never sees. `make results` makes this page again, measuring anew
+whatever has changed; the same figures for programs are in [results.json](results.json).
+"""
+
+
+def state_of(suite: str, root: Path = PACKAGE) -> str:
+    """A hash of the weights and the code that a suite's figures depend on."""
+    about = SUITES[suite]
+    weights = [f"weights/{name}*.safetensors" for name in about.weights]
+    own = [f"evaluate/{name}.py" for name in (about.module, "study", "figures")]
+    return digest(root, [*weights, *about.sources, *own])[:16]
+
+
+def update(
+    docs: Path,
+    *,
+    only: Sequence[str] = (),
+    force: bool = False,
+    n: int | None = None,
+    data: Path | None = None,
+    model: str | Path = "base",
+) -> list[str]:
+    """Bring docs up to date; returns the suites that were measured. Each is written as soon as it is done.
+
+    only: these suites alone. force: whether or not anything has changed. Raises BadInput for an unknown
+    suite, and what ``suite.run`` raises.
+    """
+    for name in only:
+        if name not in SUITES:
+            raise BadInput(f"no suite {name!r}: {', '.join(SUITES)}")
+    data = Path(data or "data/evaluate")
+    stored = read(docs / "results.json")
+    measured = []
+    for name in only or SUITES:
+        state = state_of(name)
+        if not force and stored.get(name, {}).get("state") == state:
+            continue
+        print(f"measuring {name}: {SUITES[name].about}", file=sys.stderr, flush=True)
+        about = machine.describe()
+        stored[name] = {**run(name, model=model, n=n, data=data), "state": state, "machine": about}
+        measured.append(name)
+        write(docs, stored)
+        if (data / "minute.png").exists() and name == "minute":
+            shutil.copyfile(data / "minute.png", docs / ".minute.png")
+            (docs / ".minute.png").replace(docs / "minute.png")
+    write(docs, stored)
+    return measured
+
+
+def read(path: Path) -> dict[str, dict]:
+    """Reports by suite from a results.json; {} when there is none. Raises BadInput when it is damaged."""
+    try:
+        return {report["suite"]: report for report in json.loads(path.read_text(encoding="utf-8"))}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is damaged ({error}): restore it, or delete it and measure again") from None
+
+
+def write(docs: Path, stored: dict[str, dict]) -> None:
+    """Write results.json and RESULTS.md, the suites in their order."""
+    docs.mkdir(parents=True, exist_ok=True)
+    reports = [stored[name] for name in SUITES if name in stored]
+    with writing(docs / "results.json") as file:
+        file.write(json.dumps(reports, indent=1, ensure_ascii=False) + "\n")
+    with writing(docs / "RESULTS.md") as file:
+        file.write(page(reports))
+
+
+def page(reports: Sequence[dict]) -> str:
+    """The reports as a page of tables."""
+    parts = [HEAD]
+    for report in reports:
+        name = report["suite"]
+        parts.append(
+            f"\n## {name}: {SUITES[name].about}\n\n`reverie evaluate {name}`, commit "
+            f"`{report['commit'] or 'unknown'}`, model `{report['model']}`, {report['seconds']:.0f} s on "
+            f"{machine.line(report['machine'])}.\n"
+        )
+        parts.append("| figure | value | goal | met | n |\n|---|---|---|---|---|")
+        for f in report["figures"]:
+            value = "-" if f["value"] is None else f"{f['value']:.4g} {f['unit']}".strip()
+            fulfilled = {None: "", True: "yes", False: "**no**"}[met(f["value"], f["goal"])]
+            parts.append(
+                f"| {f['name'].replace('_', ' ')} | {value} | {f['goal'] or ''} | {fulfilled} | {f['n']} |"
+            )
+        if name == "minute":
+            parts.append(
+                "\nThe first twelve of these minutes, with their scripts, evenly spaced from first to last "
+                "frame:\n\n![twelve imagined minutes](minute.png)"
+            )
+    return "\n".join(parts) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of ``python -m reverie.evaluate.results``."""
+    parser = argparse.ArgumentParser(prog="reverie.evaluate.results", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="SUITE", help="this suite (may be repeated)"
+    )
+    parser.add_argument("--force", action="store_true", help="measure again even if nothing has changed")
+    parser.add_argument("--docs", type=Path, default=Path("docs"), metavar="DIR", help="default docs")
+    args = parser.parse_args(arguments)
+    try:
+        measured = update(args.docs, only=args.only, force=args.force)
+    except ReverieError as error:
+        print(f"reverie: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("reverie: stopped; what was measured is kept", file=sys.stderr)
+        return 130
+    done = ", ".join(measured) or "nothing: nothing has changed"
+    print(f"measured {done}; see {args.docs / 'RESULTS.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

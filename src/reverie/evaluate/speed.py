@@ -1,0 +1,153 @@
+"""Suite ``speed``: a minute of video from the command line, as a user would wait for it."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from unittest import mock
+
+from reverie.core.errors import BadInput, ReverieError
+from reverie.core.video import VideoWriter
+from reverie.evaluate.figures import figure
+from reverie.evaluate.study import PACKAGE, SEED, Study
+from reverie.generation import generate
+from reverie.model.rollout import Rollout
+from reverie.world import World
+
+PROMPT = "a red ball rolls behind a wall and a blue box falls"
+SECONDS = 60.0
+PARTS = ("load", "text", "things", "views", "decoder", "file")
+
+
+def measure(study: Study) -> list[dict]:
+    """Wall seconds (the median of n runs) and peak memory of ``reverie generate`` for a minute, model load
+    and file included; then where the time goes, measured once within this process."""
+    if isinstance(study.model, World):
+        raise BadInput("the speed suite runs the command line: give a model by name or folder")
+    runs = []
+    with tempfile.TemporaryDirectory() as folder, study.track(study.n + 1, "minutes") as bar:
+        out = Path(folder) / "out.mp4"
+        for _ in range(study.n):
+            runs.append(
+                timed_command(
+                    [
+                        sys.executable,
+                        "-m",
+                        "reverie",
+                        "generate",
+                        PROMPT,
+                        "--seconds",
+                        f"{SECONDS:g}",
+                        "--model",
+                        str(study.model),
+                        "-o",
+                        str(out),
+                        "--json",
+                    ]
+                )
+            )
+            bar.advance()
+        parts = split(study.model, SECONDS, out)
+        bar.advance()
+    frames = parts.pop("frames")
+    figures = [
+        figure("wall_seconds", statistics.median(r[0] for r in runs), "s", "< 60", len(runs)),
+        figure("peak_memory", max(r[1] for r in runs) / 2**30, "GB", "< 2", len(runs)),
+    ]
+    figures += [figure(f"{name}_seconds", parts[name], "s", None, 1) for name in PARTS]
+    figures.append(figure("frames_per_second", frames / sum(parts.values()), "fps", None, 1))
+    return figures
+
+
+def timed_command(command: list[str]) -> tuple[float, int]:
+    """(wall seconds, peak resident bytes) of a command. Raises ReverieError when it fails."""
+    paths = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
+    began, peak = time.perf_counter(), 0
+    child = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    # rusage would count what this process held when it forked; the kernel's own high-water mark starts anew
+    while True:
+        try:
+            _, said = child.communicate(timeout=0.05)
+            break
+        except subprocess.TimeoutExpired:
+            peak = max(peak, _high_water(child.pid))
+    wall = time.perf_counter() - began
+    if child.returncode != 0:
+        raise ReverieError(
+            f"{' '.join(command[1:4])} failed: {(said.strip().splitlines() or ['no message'])[-1]}"
+        )
+    return wall, peak or _children_peak()
+
+
+def _high_water(pid: int) -> int:
+    try:
+        for row in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if row.startswith("VmHWM:"):
+                return int(row.split()[1]) * 1024
+    except OSError:
+        pass  # it has ended, or this system has no /proc
+    return 0
+
+
+def _children_peak() -> int:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def split(model: str | Path, seconds: float, out: Path) -> dict[str, float]:
+    """Of making one video: seconds in each of PARTS and in the rest ("rest"), and its number of "frames"."""
+    spent: dict[str, float] = defaultdict(float)
+    began = time.perf_counter()
+    with ExitStack() as stack:
+        for owner, method, part in (
+            (World, "load", "load"),
+            (World, "_encode_text", "text"),
+            (Rollout, "_imagine", "things"),
+            (Rollout, "_paint", "views"),
+            (VideoWriter, "write", "file"),
+            (VideoWriter, "close", "file"),
+        ):
+            stack.enter_context(_clocked(owner, method, part, spent))
+        from reverie.model.tokenizer import Tokenizer
+
+        stack.enter_context(_clocked(Tokenizer, "decode", "decoder", spent))
+        made = generate(PROMPT, out, seconds=seconds, model=model, seed=SEED)
+    whole = time.perf_counter() - began
+    return {
+        **{name: spent[name] for name in PARTS},
+        "rest": whole - sum(spent.values()),
+        "frames": made.frames,
+    }
+
+
+@contextmanager
+def _clocked(owner: type, method: str, part: str, spent: dict[str, float]) -> Iterator[None]:
+    """While inside, the time in a method of a class is added to ``spent[part]``."""
+    inner = getattr(owner, method)
+    bound = isinstance(vars(owner).get(method), classmethod)
+
+    def clocked(*args, **options):
+        began = time.perf_counter()
+        try:
+            return call(*args, **options)
+        finally:
+            spent[part] += time.perf_counter() - began
+
+    call: Callable = (lambda cls, *args, **options: inner(*args, **options)) if bound else inner
+    with mock.patch.object(owner, method, classmethod(clocked) if bound else clocked):
+        yield

@@ -1,0 +1,118 @@
+"""The suites: what can be measured, by name, and the one function that runs any of them.
+
+Every suite measures the model as it ships (its own size, steps, guidance), with fixed seeds and no
+selection, on worlds and phrasings that training never sees.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reverie.core import runtime
+from reverie.core.errors import BadInput
+from reverie.evaluate.study import Study
+
+if TYPE_CHECKING:
+    from reverie.world import World
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A module with ``measure(study) -> list of figures``; n: how many cases; weights, sources (patterns
+    under src/reverie): what its figures depend on, so that they are measured again when it changes."""
+
+    module: str
+    about: str
+    n: int
+    weights: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+_WORLDS = ("core/camera.py", "core/vocabulary.py", "data/heldout.py", "data/scenes/*.py")
+_TEXTS = ("data/captions.py", "data/teller.py", "data/templates_*.py", "data/phrases_*.py", "model/text.py")
+_MODEL = ("world.py", "model/*.py")
+_BOTH = ("tokenizer", "transformer")
+
+SUITES = {
+    "tokenizer": Suite(
+        "tokenizer",
+        "pixels after the round trip through latents",
+        32,
+        ("tokenizer",),
+        (*_WORLDS, "model/tokenizer.py"),
+    ),
+    "things": Suite(
+        "things",
+        "things before they are painted: as the prompt says, as physics says, lasting",
+        200,
+        ("transformer",),
+        (*_WORLDS, *_TEXTS, *_MODEL, "evaluate/physics.py", "evaluate/dreams.py"),
+    ),
+    "painting": Suite(
+        "painting",
+        "pixels painted from true things",
+        16,
+        _BOTH,
+        (*_WORLDS, *_TEXTS, *_MODEL, "evaluate/dreams.py"),
+    ),
+    "control": Suite(
+        "control",
+        "one coloured thing named: is it there, and nothing else",
+        200,
+        (*_BOTH, "observer"),
+        (*_TEXTS, *_MODEL, "audit/observer.py"),
+    ),
+    "minute": Suite(
+        "minute",
+        "the last ten seconds of a minute, beside truth's",
+        20,
+        (*_BOTH, "observer"),
+        (*_WORLDS, *_TEXTS, *_MODEL, "audit/observer.py", "evaluate/quality.py"),
+    ),
+    "observer": Suite(
+        "observer", "the judge's eye on unseen truth", 64, ("observer",), (*_WORLDS, "audit/observer.py")
+    ),
+    "speed": Suite(
+        "speed",
+        "a minute of video from the command line: time, memory, and where it goes",
+        3,
+        _BOTH,
+        (*_MODEL, "generation.py", "core/video.py"),
+    ),
+}
+
+
+def run(
+    suite: str,
+    *,
+    model: str | Path | World = "base",
+    n: int | None = None,
+    data: str | Path | None = None,
+    progress: bool = True,
+) -> dict:
+    """Measure one suite: {"suite", "commit", "model", "seconds", "figures": [...]}.
+
+    model: a name, a folder, or a loaded World. n: how many cases (None: the suite's own number). data:
+    where the held-out clips, made by the suite itself, are kept (default data/evaluate).
+    Raises BadInput for an unknown suite or model and n below 1, BadWeights, and ReverieError where a
+    package that simulating needs is missing.
+    """
+    if suite not in SUITES:
+        raise BadInput(f"no suite {suite!r}: {', '.join(SUITES)}")
+    if n is not None and n < 1:
+        raise BadInput(f"n must be at least 1, not {n}")
+    runtime.set_threads()
+    began = time.perf_counter()
+    study = Study(model, n or SUITES[suite].n, Path(data or "data/evaluate"), progress)
+    figures = import_module(f"reverie.evaluate.{SUITES[suite].module}").measure(study)
+    return {
+        "suite": suite,
+        "commit": runtime.commit(),
+        "model": study.name,
+        "seconds": round(time.perf_counter() - began, 1),
+        "figures": figures,
+    }

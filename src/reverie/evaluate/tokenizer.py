@@ -1,0 +1,21 @@
+"""Suite ``tokenizer``: how much of the pixels is left after the round trip through latents."""
+
+from __future__ import annotations
+
+from reverie.evaluate.figures import figure
+from reverie.evaluate.study import Study
+from reverie.train.tokenizer import BANDS, tokenizer_scores
+
+SECONDS = 4.0
+GOALS = {
+    "psnr": ">= 29",
+    **dict.fromkeys(["psnr_moving", *(f"psnr_moving_{band}" for band in BANDS)], ">= 22"),
+}
+
+
+def measure(study: Study) -> list[dict]:
+    """PSNR in dB of the pooled error on n held-out clips: over all pixels, and within 2 pixels of the masks
+    of moving things, by the mask's width in pixels."""
+    clips = study.clips(study.n, SECONDS, drawn=True)
+    scores = tokenizer_scores(study.world.tokenizer, clips, frames=round(SECONDS * study.world.fps))
+    return [figure(name, scores[name], "dB", goal, len(clips)) for name, goal in GOALS.items()]

@@ -43,6 +43,7 @@ class Item:
     captions: list[dict]  # {"start": [s], "tokens": [int array], "order": [slots], "language": str}
     latents: np.ndarray | None = None  # (T, H, W, C) float16
     still: np.ndarray | None = None  # (ceil(T / STILL_STRIDE), H, W, C) float16
+    seen: bool = True  # whether the truth is known; if not, things and camera are empty
 
     def __len__(self) -> int:
         return len(self.camera)
@@ -78,16 +79,22 @@ def slot_order(orders: list[list[int]], count: int) -> np.ndarray:
 
 
 def encode_clip(clip: Clip, key: str, captions: list[dict], tokens, tokenizer, device: str) -> Item:
-    """One clip to an Item; ``tokens`` maps a text to its token numbers."""
+    """One clip to an Item; ``tokens`` maps a text to its token numbers. Without truth, ``seen`` is False."""
     frames = clip.frames // FRAMES_PER_LATENT * FRAMES_PER_LATENT
-    camera = next(iter(clip.cameras.values()))
+    latents, truth = frames // FRAMES_PER_LATENT, clip.truth
+    captions = captions or [{"language": "", "lines": [{"start": line.start, "text": line.text, "order": []}
+                                                       for line in clip.script]}]
     item = Item(
-        key, clip.fps, th.encode_things(clip.truth).astype(np.float16),
-        th.encode_camera(camera).astype(np.float16), th.encode_setting(clip.truth.setting).astype(np.float16),
-        action_vectors(clip.actions, frames).astype(np.float16),
-        [{"start": [line["start"] for line in c["lines"]], "tokens": [tokens(line["text"]) for line in c["lines"]],
-          "order": slot_order([line["order"] for line in c["lines"]], len(clip.truth.kinds)),
-          "language": c["language"]} for c in captions])
+        key, clip.fps, np.zeros((latents, 0, th.WIDTH), np.float16), np.zeros((latents, th.WIDTH), np.float16),
+        np.zeros(th.WIDTH, np.float16), action_vectors(clip.actions, frames).astype(np.float16),
+        [{"start": [line["start"] for line in c["lines"]] or [0.0],
+          "tokens": [tokens(line["text"]) for line in c["lines"]] or [np.zeros(0, np.int32)],
+          "order": slot_order([line["order"] for line in c["lines"]], len(truth.kinds) if truth else 0),
+          "language": c["language"]} for c in captions], seen=truth is not None)
+    if truth is not None:
+        item.things = th.encode_things(truth).astype(np.float16)
+        item.camera = th.encode_camera(next(iter(clip.cameras.values()))).astype(np.float16)
+        item.setting = th.encode_setting(truth.setting).astype(np.float16)
     if clip.views and tokenizer is not None:
         view = next(iter(clip.views.values()))[:frames]
         item.latents = _latents(tokenizer, view, device)
@@ -162,7 +169,7 @@ def save_bank(bank: Bank, path: str | Path) -> None:
                 arrays[f"{i}.{name}"] = value
         captions = [{**c, "tokens": [t.tolist() for t in c["tokens"]], "order": c["order"].tolist()}
                     for c in item.captions]
-        index.append({"key": item.key, "fps": item.fps, "captions": captions})
+        index.append({"key": item.key, "fps": item.fps, "seen": item.seen, "captions": captions})
     head = {"format": FORMAT, "digest": bank.digest, "items": index}
     arrays["index"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
     path = Path(path)
@@ -187,7 +194,7 @@ def load_bank(path: str | Path) -> Bank:
                              "order": np.array(c["order"], np.int64)} for c in entry["captions"]]
                 part = {n: file[f"{i}.{n}"] if f"{i}.{n}" in names else None
                         for n in ("things", "camera", "setting", "actions", "latents", "still")}
-                items.append(Item(entry["key"], entry["fps"], captions=captions, **part))
+                items.append(Item(entry["key"], entry["fps"], captions=captions, seen=entry["seen"], **part))
             return Bank(items, file["vectors"], head["digest"])
     except BadData:
         raise

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from pathlib import Path
 
 import numpy as np
 
 from reverie.core.clip import Line
+from reverie.core.errors import BadData
 from reverie.data.sheet import contact_sheet
 from reverie.world import World
 
@@ -25,13 +27,12 @@ def dream_sheet(model, tokenizer, vectors, size: tuple[int, int], path: Path) ->
                   vectors=vectors)
     rows, captions = [], []
     for text in PROMPTS:
-        if not vectors.knows(text):
-            continue
-        blocks = list(world.imagine([Line(0.0, text)], seconds=SECONDS, seed=1))
-        rows.append(np.concatenate([block.frames for block in blocks]))
-        names = dict.fromkeys((row["thing"], f"{row['colour']} {row['kind']}")
-                              for block in blocks for row in block.things)
-        captions.append(f"{text}  ->  " + ", ".join(name for _, name in names))
+        with contextlib.suppress(BadData):  # exported token arrays may lack it
+            blocks = list(world.imagine([Line(0.0, text)], seconds=SECONDS, seed=1))
+            rows.append(np.concatenate([block.frames for block in blocks]))
+            names = dict.fromkeys((row["thing"], f"{row['colour']} {row['kind']}")
+                                  for block in blocks for row in block.things)
+            captions.append(f"{text}  ->  " + ", ".join(name for _, name in names))
     if rows:
         part = path.with_name(f".{path.name}")
         contact_sheet(rows, captions).save(part, "PNG")

@@ -61,10 +61,10 @@ class Recipe:
 RECIPES = {
     # two cores: a small network, short windows, every minute goes into steps
     "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 16), WindowPlan(10, 8, past=2, views=True), clips=600,
-                  things_clips=3000, seconds="6-16"),
+                  things_clips=3000, seconds="6..16"),
     # one GPU: a wider network, long windows, clips drawn on all cores while it trains
     "one_gpu": Recipe("s16", 10, 28.0, WindowPlan(48, 64, past=16), WindowPlan(20, 48, past=6, views=True),
-                      clips=3000, things_clips=6000, seconds="8-60", lr=2e-3, ema=0.999, views_window=8,
+                      clips=3000, things_clips=6000, seconds="8..20:2,40..60:1", lr=2e-3, ema=0.999, views_window=8,
                       growing=True),
     # a minute, on data it makes itself: does everything work?
     "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True), clips=4,

@@ -119,7 +119,7 @@ def _views(out: dict, row: int, item: Item, numbers: np.ndarray, plan: WindowPla
         out["views_known"] = np.zeros((b, t), bool)
         out["goal"] = np.zeros((b, t), bool)
     out["views"][row] = item.latents[numbers]
-    if rng.random() < plan.no_things:
+    if not item.seen or rng.random() < plan.no_things:
         out["things_seen"][row] = False
     if rng.random() < plan.given:
         # a dream that begins here: its first views are given, one still image or up to half the window
@@ -171,7 +171,7 @@ class Mixture:
     def add(self, fresh: Bank) -> None:
         """Take up more clips, whose token table begins with the one there is."""
         self.bank = Bank([*self.bank.items, *fresh.items], fresh.vectors, self.bank.digest)
-        self.all = [i for i in self.bank.items if len(i) >= self.things.latents]
+        self.all = [i for i in self.bank.items if i.seen and len(i) >= self.things.latents]
         self.with_views = [i for i in self.bank.drawn if len(i) >= self.drawn.latents]
 
     def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:

@@ -1,0 +1,166 @@
+"""From clips to batches to a loss that falls: encoding, windows, what is given, banks on disk."""
+
+import numpy as np
+import pytest
+import torch
+
+from reverie.core.camera import CameraPath, look_at
+from reverie.core.clip import Clip, Event, Line, Truth
+from reverie.core.errors import BadData
+from reverie.core.vocabulary import MAX_THINGS
+from reverie.model import things as th
+from reverie.model.text import TokenVectors
+from reverie.model.tokenizer import PRESETS, Tokenizer
+from reverie.model.transformer import Config, Transformer
+from reverie.train.encode import Bank, encode_clip, load_bank, save_bank, slot_order
+from reverie.train.transformer import transformer_loss
+from reverie.train.windows import Mixture, WindowPlan, draw_windows
+
+FRAMES = 60
+
+
+def clip(drawn: bool = True, truth: bool = True) -> Clip:
+    rng = np.random.default_rng(0)
+    camera = CameraPath(np.tile(np.array([0.3, -6, 1.8], np.float32), (FRAMES, 1)),
+                        np.tile(look_at([0.3, -6, 1.8], [0, 0, 0.7]), (FRAMES, 1, 1)), 42.0)
+    exists = np.ones((FRAMES, 3), bool)
+    exists[:22, 2] = False  # comes in the middle of a latent
+    position = np.cumsum(rng.normal(0, 0.01, (FRAMES, 3, 3)), 0).astype(np.float32) + [[0, 0, 0.5]]
+    position = np.where(exists[..., None], position, 0).astype(np.float32)
+    known = Truth("lawn", ["ball", "box", "dog"], ["red", "blue", "black"], ["small"] * 3, ["bouncy"] * 3,
+                  np.full((3, 3), 0.3, np.float32), exists, position,
+                  np.tile(np.eye(3, dtype=np.float32), (FRAMES, 3, 1, 1)), np.zeros((FRAMES, 3, 3), np.float32),
+                  np.zeros((FRAMES, 3), np.float32), np.zeros((0, 3), np.int32),
+                  [Event("dropped", 0, 1, 0)], [0.0, 1.0])
+    views = {"front": rng.integers(0, 255, (FRAMES, 64, 64, 3), np.uint8)} if drawn else {}
+    return Clip(24.0, [Line(0.0, "a red ball falls")], views, np.zeros((FRAMES, 5), np.float32), (),
+                {"front": camera}, known if truth else None)
+
+
+CAPTIONS = [{"language": "en", "lines": [{"start": 0.0, "text": "a red ball falls", "order": [0]},
+                                         {"start": 1.0, "text": "a dog comes in", "order": [2, 0]}]}]
+
+
+def token_source():
+    table = {}
+
+    def tokens(text: str) -> np.ndarray:
+        return np.array([table.setdefault(word, len(table)) for word in text.split()], np.int32)
+
+    return tokens, table
+
+
+@pytest.fixture(scope="module")
+def bank() -> Bank:
+    torch.manual_seed(0)
+    tokens, table = token_source()
+    tokenizer = Tokenizer(PRESETS["tiny"]).eval()
+    items = [encode_clip(clip(), "a", CAPTIONS, tokens, tokenizer, "cpu"),
+             encode_clip(clip(drawn=False), "b", CAPTIONS, tokens, tokenizer, "cpu"),
+             encode_clip(clip(truth=False), "c", [], tokens, tokenizer, "cpu")]
+    vectors = np.random.default_rng(1).normal(size=(len(table), 512)).astype(np.float16)
+    return Bank(items, vectors, "abc")
+
+
+def test_things_come_back_from_their_vectors() -> None:
+    truth = clip().truth
+    vectors = torch.from_numpy(th.encode_things(truth))
+    there = truth.exists.reshape(15, 4, 3)
+    position = th.positions_of(vectors).permute(0, 2, 1, 3).numpy()
+    np.testing.assert_allclose(position[there], truth.position.reshape(15, 4, 3, 3)[there], atol=1e-5)
+    np.testing.assert_allclose(th.extents_of(vectors)[there.any(1)], 0.3, rtol=1e-5)
+    np.testing.assert_allclose(th.rotations_of(vectors)[there.any(1)][:, 0], np.tile(np.eye(3), (there.any(1).sum(), 1, 1)),
+                               atol=1e-5)
+    # a thing that enters in the middle of a latent is told from where it first is
+    entered = vectors[22 // 4, 2, th.THING["position"]].view(4, 3)
+    torch.testing.assert_close(entered[0], entered[2])
+
+
+def test_camera_comes_back_from_its_vectors() -> None:
+    camera = clip().cameras["front"]
+    again = th.decode_camera(th.encode_camera(camera))
+    np.testing.assert_allclose(again.position, camera.position, atol=1e-5)
+    np.testing.assert_allclose(again.rotation, camera.rotation, atol=1e-5)
+    assert abs(again.fovy - camera.fovy) < 1e-3
+
+
+def test_slots_follow_the_order_of_mention() -> None:
+    assert slot_order([[2], [0, 2]], 4).tolist() == [2, 0, 1, 3]
+    assert slot_order([], 2).tolist() == [0, 1]
+
+
+def test_bank_comes_back_from_disk(bank: Bank, tmp_path) -> None:
+    save_bank(bank, tmp_path / "bank.npz")
+    again = load_bank(tmp_path / "bank.npz")
+    assert [i.key for i in again.items] == ["a", "b", "c"] and len(again.drawn) == 2
+    np.testing.assert_array_equal(again.items[0].latents, bank.items[0].latents)
+    np.testing.assert_array_equal(again.items[0].captions[0]["tokens"][1], bank.items[0].captions[0]["tokens"][1])
+    (tmp_path / "bank.npz").write_bytes((tmp_path / "bank.npz").read_bytes()[:1000])
+    with pytest.raises(BadData, match="damaged"):
+        load_bank(tmp_path / "bank.npz")
+
+
+def test_a_window_shows_what_the_clip_holds(bank: Bank) -> None:
+    plan = WindowPlan(6, 8, past=0, no_text=0, things_known=0, thing_known=0, camera_known=0)
+    batch = draw_windows(bank.items[:2], bank.vectors, plan, np.random.default_rng(0))
+    item = bank.items[0]
+    numbers = batch["index"][0].numpy()
+    np.testing.assert_allclose(batch["things"][0, :, 0], item.things[numbers, 0], atol=1e-6)
+    np.testing.assert_allclose(batch["things"][0, :, 1], item.things[numbers, 2], atol=1e-6)  # the dog is named second
+    assert batch["things"].shape == (8, 6, th.TOKENS, th.WIDTH)
+    assert bool((batch["things"][:, :, 3:MAX_THINGS, 0] == -1).all())
+    line = batch["line"]
+    seconds = batch["index"] * 4 / 24
+    assert bool((line.max(1).values <= 1).all())
+    torch.testing.assert_close(batch["since"], torch.where(seconds + 1e-6 >= 1, seconds - 1, seconds).float(), atol=1e-5,
+                               rtol=1e-5)
+    assert bool(batch["follows"][:, 1:].all()) and not bool(batch["follows"][:, 0].any())
+    assert batch["text_mask"].any()
+
+
+def test_a_video_without_truth_trains_the_views_alone(bank: Bank) -> None:
+    plan = WindowPlan(6, 4, past=0, views=True)
+    batch = draw_windows(bank.items[2:], bank.vectors, plan, np.random.default_rng(0))
+    assert not batch["things_seen"].any()
+    model = Transformer(Config(depth=1, channels=8))
+    loss, figures = transformer_loss(model, batch)
+    loss.backward()
+    assert float(figures["things"]) == 0.0 and torch.isfinite(loss)
+    assert model.views_in.weight.grad is not None
+
+
+def test_given_views_and_goals_appear(bank: Bank) -> None:
+    plan = WindowPlan(6, 64, past=1, views=True, given=0.5, goal=0.5)
+    batch = draw_windows(bank.items[:1], bank.vectors, plan, np.random.default_rng(0))
+    assert batch["views_known"].any() and batch["goal"][:, 0].any() and not batch["goal"][:, 1:].any()
+    rows = batch["goal"][:, 0]
+    assert bool((batch["index"][rows][:, 0] > batch["index"][rows][:, -1]).all())
+    assert not (batch["views_known"] & batch["goal"]).any()
+    torch.manual_seed(0)
+    loss, _ = transformer_loss(Transformer(Config(depth=1, channels=8)), batch)
+    assert torch.isfinite(loss)
+
+
+def test_loss_falls(bank: Bank) -> None:
+    torch.manual_seed(0)
+    model = Transformer(Config(depth=2, channels=8))
+    mixture = Mixture(bank, WindowPlan(6, 4), WindowPlan(6, 4, views=True), 0.5)
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    losses = []
+    for step in range(60):
+        torch.manual_seed(step)
+        loss, _ = transformer_loss(model, mixture(step, np.random.default_rng(step)))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert np.mean(losses[-15:]) < 0.6 * np.mean(losses[:15])
+
+
+def test_too_short_clips_are_refused(bank: Bank) -> None:
+    with pytest.raises(BadData, match="longer clips"):
+        Mixture(Bank(bank.items[1:2], bank.vectors), WindowPlan(99, 2), WindowPlan(99, 2, views=True), 0.5)
+
+
+def test_token_vectors_are_what_the_model_expects() -> None:
+    assert Config().text == TokenVectors.width

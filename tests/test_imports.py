@@ -20,7 +20,7 @@ MAY = {
     "world": ("core", "data", "model", "audit"),
     "generation": ("core", "world"),
     "train": ("core", "data", "model", "audit", "world"),
-    "evaluate": ("core", "data", "model", "audit", "world", "generation"),
+    "evaluate": ("core", "data", "model", "audit", "world", "generation", "train"),
     "cli": ("core", "data", "world", "generation", "train", "evaluate"),
     "__main__": ("cli",),
     "__init__": (),

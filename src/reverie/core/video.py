@@ -34,8 +34,8 @@ CHUNK = 8  # frames handed to the encoder at once
 # FFmpeg would also read play lists (and follow them to other files) and draw text files as video.
 CONTAINERS = {"mov", "mp4", "m4a", "m4v", "matroska", "webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv",
               "gif", "apng", "asf", "ogg", "h264", "hevc", "ivf", "obu", "mjpeg", "nut", "mxf", "dv"}
-BT709, UNTOLD, LIMITED, WHOLE = 1, 2, 1, 2  # FFmpeg's numbers for matrices and ranges
-SWS_709, SWS_601 = 1, 5
+BT709, UNTOLD, LIMITED = 1, 2, 1  # FFmpeg's numbers for matrices and ranges
+OLD_MATRICES = (4, 5, 6)  # FCC and BT.601, which differ by nothing that an eye could see
 
 
 class VideoWriter:
@@ -140,7 +140,7 @@ class VideoWriter:
             try:
                 for pixels in piece:
                     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-                    frame = frame.reformat(format="yuv420p", dst_colorspace=SWS_709, dst_color_range=LIMITED,
+                    frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG",
                                            interpolation="AREA")
                     frame.pts, frame.time_base = self.encoded, 1 / self.fps
                     for packet in self._stream.encode(frame):
@@ -354,11 +354,11 @@ def _pixels(frame, size: tuple[int, int] | None) -> np.ndarray:
         want_high, want_wide = size if turns % 2 == 0 else size[::-1]
         scale = max(want_wide / wide, want_high / high)
         width, height = max(want_wide, round(wide * scale)), max(want_high, round(high * scale))
-    is_709 = frame.colorspace == BT709 or (frame.colorspace == UNTOLD and frame.height >= 720)
+    old = frame.colorspace in OLD_MATRICES or (frame.colorspace == UNTOLD and frame.height < 720)
     shrinks = width < frame.width
     pixels = frame.reformat(width=width, height=height, format="rgb24",
-                            src_colorspace=SWS_709 if is_709 else SWS_601,
-                            dst_colorspace=SWS_709, dst_color_range=WHOLE,
+                            src_colorspace="ITU601" if old else "ITU709",
+                            dst_colorspace="ITU709", dst_color_range="JPEG",
                             interpolation="AREA" if shrinks else "BICUBIC").to_ndarray()
     if size is not None:
         top, left = (height - want_high) // 2, (width - want_wide) // 2

@@ -141,8 +141,8 @@ EVENTS = {
         "{a} fl[ies|y] past {o}", "{a} fail[s] to go through {o}",
         "{a} hit[s] the rim of {o} and bounce[s] off", "{a} go[es|] wide of {o}", "{a} [does|do] not go in",
         "{a} miss[es|]", "{a} [is|are] shot at {o} but miss[es|]", "{a} fall[s] short of {o}",
-        "{a} come[s] off {o}", "{a} [is|are] a miss", "{a} just miss[es|]", "{a} miss[es|] the target",
-        "{a} glance[s] off {o}", "{a} [is|are] thrown and miss[es|]",
+        "{a} come[s] off {o}", "{a} [is|are] a miss", "{a} just miss[es|]", "{a} fail[s] to go in",
+        "{a} miss[es|] the target", "{a} glance[s] off {o}", "{a} [is|are] thrown and miss[es|]",
     ),
     "enters": (
         "{a} come[s] in( {side})", "{a} enter[s]( {side})", "{a} appear[s]( {side})",

@@ -21,10 +21,17 @@ from reverie.core.errors import BadData, CannotWrite, ReverieError
 
 TOKEN_LIMIT = 96  # tokens of a line that are read; nearly all long captions are shorter
 _CHUNKS = 17  # arrays that the package's table is cut into: piece p is row p // 17 of array p % 17
-_FUNCTION_WORDS = frozenset(
-    "a an the of to in on at by for from with and or but is are was be been being it its he she they his her "
-    "their them him this that these those there here as then than into onto i we you my your our us me some "
-    "very while when if so not no do does did has have had will can please".split())
+_FUNCTION_WORDS = frozenset((
+    "a", "an", "and", "are", "as", "at", "be", "been", "being", "but", "by", "can", "did", "do", "does",
+    "for", "from", "had", "has", "have", "he", "her", "here", "him", "his", "i", "if", "in", "into", "is",
+    "it", "its", "me", "my", "no", "not", "of", "on", "onto", "or", "our", "please", "she", "so", "some",
+    "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "us",
+    "very", "was", "we", "when", "while", "will", "with", "you", "your",
+))
+_ENDINGS = (
+    ("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("d", ""), ("ied", "y"), ("ing", ""), ("ing", "e"),
+    ("er", ""), ("er", "e"), ("ers", ""), ("est", ""), ("ly", ""), ("y", ""),
+)
 _HAN = r"\u3400-\u4dbf\u4e00-\u9fff"
 _HAN_FUNCTION = frozenset("的了着过地得是在有这那个一和与把被让请给它他她们吧呢啊也就都又还")
 
@@ -47,6 +54,8 @@ class _Package:
 
     def pieces(self, text: str) -> list[int]:
         """Numbers of the pieces that text is made of, without those that are mere space."""
+        if not text:
+            return []
         numbers = self.tokenizer.encode(text, add_bos=False, add_eos=False)
         names = self.tokenizer.encode(text, out_type=str, add_bos=False, add_eos=False)
         return [number for number, name in zip(numbers, names, strict=True) if name != "\u2581"]
@@ -87,9 +96,10 @@ class TokenVectors:
             ends, index = np.asarray(arrays["ends"], np.int64), np.asarray(arrays["index"], np.int64)
             pieces, table = np.asarray(arrays["pieces"], np.int64), np.asarray(arrays["vectors"], np.float32)
             texts = joined.split("\0")[:-1]
-            if table.shape != (len(pieces), cls.width) or int(ends[-1] if len(ends) else 0) != len(index):
+            total = int(ends[-1]) if len(ends) else 0
+            if table.shape != (len(pieces), cls.width) or total != len(index):
                 raise ValueError("its parts do not fit each other")
-            parts = np.split(pieces[index], ends[:-1]) if len(ends) else []
+            parts = np.split(pieces[index], ends[:-1]) if texts else []
             vectors._texts = dict(zip(texts, parts, strict=True))
             vectors._rows = dict(zip(pieces.tolist(), table, strict=True))
         except (KeyError, ValueError, IndexError) as error:
@@ -115,7 +125,7 @@ class TokenVectors:
         text = _clean(text)
         if self._texts is not None:
             if text not in self._texts:
-                raise BadData(f'the token arrays do not hold the text "{text[:60]}": export them again with it')
+                raise BadData(f'the token arrays do not hold "{text[:60]}": export them again with it')
             numbers = self._texts[text][:limit]
         else:
             numbers = np.array(self._pieces(text)[:limit], np.int64)
@@ -134,7 +144,7 @@ class TokenVectors:
             "ends": np.cumsum([len(found) for found in numbers], dtype=np.int64),
             "index": index.astype(np.int32),
             "pieces": pieces,
-            "vectors": np.stack(vectors).astype(np.float16) if vectors else np.zeros((0, self.width), np.float16),
+            "vectors": np.array(vectors, np.float16).reshape(-1, self.width),
         }
 
     def save(self, path: str | Path, texts: Iterable[str]) -> None:
@@ -235,6 +245,8 @@ def unknown_words(text: str, known: Collection[str]) -> list[str]:
 
 def _is_known(word: str, known: frozenset[str]) -> bool:
     word = word.removesuffix("'s")
+    if word.endswith("n't"):
+        return True
     if "'" in word:
         return all(part in known | _FUNCTION_WORDS or len(part) <= 2 for part in word.split("'"))
     if word in known or word in _FUNCTION_WORDS or len(word) == 1:
@@ -250,8 +262,7 @@ def _stems_of(known: frozenset[str]) -> frozenset[str]:
 def _stems(word: str) -> frozenset[str]:
     """What an English word may be an inflection of, itself included: "rolling" -> roll, rolle, rolling."""
     stems = {word}
-    for ending, instead in (("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("d", ""), ("ied", "y"), ("ing", ""),
-                            ("ing", "e"), ("er", ""), ("er", "e"), ("ers", ""), ("est", ""), ("ly", ""), ("y", "")):
+    for ending, instead in _ENDINGS:
         base = word.removesuffix(ending) + instead
         if word.endswith(ending) and len(base) >= 3:
             stems.add(base)

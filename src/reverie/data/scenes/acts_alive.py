@@ -133,7 +133,8 @@ def walks(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
     thing = beat.cast(kind, "walks", wild=wild)
     reach = thing.body.reach
     side = int(rng.choice([-1, 1]))
-    y = rng.uniform(-0.8, 0.6)
+    slim = thing.body.extent[1]
+    y = rng.uniform(-0.8, 0.8) if kind == "bird" else beat.lane(slim, careful=True)
     z = _height(beat, thing, y)
     lasting = beat.end - beat.start
     style = rng.random()
@@ -149,7 +150,7 @@ def walks(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
             points.append(np.array([(x1, x0)[(len(points) - 1) % 2], y, z]))
             travelled += abs(x1 - x0) + speed * 0.9
         legs = [np.stack(pair) for pair in zip(points, points[1:], strict=False)]
-        _clear(beat, legs[:1], reach, ())
+        _clear(beat, legs[:1], slim, ())
         yaw = 0.0 if x1 > x0 else np.pi
         i = beat.add(thing, x0, y, z, yaw=yaw)
         _go(beat, thing, i, legs, start, yaw, False, speed)
@@ -159,14 +160,14 @@ def walks(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
     if style < 0.75:  # right across
         speed = rng.uniform(*SPEEDS[kind])
         when = start + 2 * abs(enter[0]) / speed
-        exit_point = _outside(beat, thing, -side, y + rng.uniform(-0.3, 0.3), z, when, 0.4)
+        exit_point = _outside(beat, thing, -side, y + rng.uniform(-0.2, 0.2), z, when, 0.4)
         legs = [np.stack([enter, exit_point])]
         leave = True
     else:
         speed, leave = None, False
-        x1, y1 = beat.spot(reach, ys=(-0.8, 0.6))
+        x1, y1 = beat.spot(reach, ys=(max(-1.1, y - 0.4), min(0.8, y + 0.4)))
         legs = [_curve(enter, np.array([x1, y1, thing.body.extent[2]]))]
-    _clear(beat, legs, reach, ())
+    _clear(beat, legs, slim, ())
     yaw = 0.0 if side < 0 else np.pi
     i = beat.add(thing, *enter, yaw=yaw, since=max(start, 1e-3))
     end = _go(beat, thing, i, legs, start, None, leave, speed)
@@ -266,6 +267,7 @@ def leaves(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
         thing = beat.cast(kind, "leaves", wild=wild)
         x, y = beat.spot(thing.body.reach, ys=(-0.8, 0.6))
         lead = beat.add(thing, x, y, yaw=rng.uniform(-np.pi, np.pi))
-    _on(beat, lead, beat.start + rng.uniform(0.3, 1.2), leave=True)
+    wait = rng.uniform(0.1, 0.5) + (0.0 if beat.first else 0.22 * (beat.end - beat.start))
+    _on(beat, lead, beat.start + wait, leave=True)
     last = lead
     beat.expect(lambda run: gone(run, last))

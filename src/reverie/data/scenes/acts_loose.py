@@ -125,6 +125,7 @@ def go(
     inside: bool | None = None,
     rolls: bool | None = None,
     speed: tuple[float, float] | None = None,
+    delay: float = 0.0,
     y: float | None = None,
     size: str | None = None,
 ) -> tuple[int, float, int]:
@@ -133,7 +134,7 @@ def go(
     Returns its index, the start time and the sign of its motion in x.
     """
     rng = beat.rng
-    start = beat.start + rng.uniform(0.1, 0.9)
+    start = beat.start + delay + rng.uniform(0.1, 0.9)
     if rolls is None:
         rolls = kind in ROUND or event == "rolled"
     fast = rng.uniform(*(speed or ((1.5, 3.2) if rolls else (1.7, 2.9))))
@@ -367,9 +368,38 @@ def leaves(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
     """Rolls or slides out of the picture (the event itself is found in the run)."""
     rolls = kind in ROUND or (kind == "cylinder" and beat.rng.random() < 0.5)
     event = "rolled" if rolls else "slid"
-    i, start, _ = go(beat, "leaves", kind, lead, wild, inside=True, speed=(2.6, 3.8), rolls=rolls)
-    travels(beat, event, i, start, 0.5)
+    wait = 0.0 if beat.first else 0.25 * (beat.end - beat.start)
+    if lead is not None and not rolls and beat.things[lead].material != "sliding":
+        i, start = lead, drawn_off(beat, lead)
+    else:
+        i, start, _ = go(
+            beat, "leaves", kind, lead, wild, inside=True, speed=(2.6, 3.8), rolls=rolls, delay=wait
+        )
+    travels(beat, event, i, start, 0.5, 0.4)
     beat.expect(lambda run: gone(run, i))
+
+
+def drawn_off(beat: Beat, i: int) -> float:
+    """Draws a thing that would not slide by itself steadily out of the picture; returns the start time."""
+    settled(beat, i)
+    rng, state = beat.rng, beat.states[i]
+    here, reach = state.position.copy(), beat.things[i].body.reach
+    side = int(np.sign(here[0] + rng.normal(0, 0.5)) or 1)
+    start, speed = beat.start + rng.uniform(0.1, 0.6), rng.uniform(1.0, 1.6)
+    far = beat.view.edge(side, here[1], here[2], 1.3 * reach, beat.frames - 1)
+    for a, b, r in beat.taken(skip=(i,)):
+        if abs(b - here[1]) < r + reach and (a - here[0]) * side > 0:
+            raise Misfit
+    ease = 0.4
+
+    def motion(now: float):
+        t = now - start
+        gone_by = speed * (t * t / (2 * ease) if t < ease else t - ease / 2)
+        velocity = np.array([side * speed * min(1.0, t / ease), 0.0, 0.0])
+        return here + np.array([side * gone_by, 0.0, 0.0]), state.quat, velocity, 0.0, 0.0
+
+    beat.drive(i, start, start + ease + (abs(far - here[0]) + 0.6) / speed, motion, leave=True)
+    return start
 
 
 def gone(run: Beat, i: int) -> list[Event]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reverie.core.clip import Event
-from reverie.core.vocabulary import ALIVE
+from reverie.core.vocabulary import ALIVE, SIZES
 from reverie.data.scenes.acts_alive import cross
 from reverie.data.scenes.acts_loose import go, travels
 from reverie.data.scenes.acts_still import settled, stand
@@ -95,18 +95,21 @@ def covered(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
         i = lead
     thing, state = beat.things[i], beat.states[i]
     x, y = float(state.position[0]), float(state.position[1])
-    screen = beat.cast("screen", "rests", size="large", material="heavy", mode="hung")
-    wide, deep, tall = screen.body.extent
+    for size in SIZES:  # the smallest that covers it
+        screen = beat.cast("screen", "rests", size=size, material="heavy", mode="hung")
+        wide, deep, tall = screen.body.extent
+        if thing.body.reach < 0.8 * wide and 2 * thing.body.extent[2] < 1.75 * tall:
+            break
     front = y - (thing.body.reach if thing.kind != "domino" else thing.body.extent[1]) - deep - 0.12
-    if thing.body.reach > 0.85 * wide or 2 * thing.body.extent[2] > 1.8 * tall or front < -1.9:
+    if thing.body.reach > 0.9 * wide or 2 * thing.body.extent[2] > 1.85 * tall or front < -2.0:
         raise Misfit
     if any(abs(x - a) < wide + r and abs(front - b) < deep + r for a, b, r in beat.taken(skip=(i,))):
         raise Misfit
     start = beat.start + rng.uniform(0.3, 1.0)
-    speed = rng.uniform(1.3, 2.0)
+    speed = rng.uniform(1.7, 2.6)
     begin = beat.view.top(x, front, beat.at(start)) + tall + 0.1
     fall = (begin - tall) / speed
-    stay = rng.uniform(0.8, 2.2)
+    stay = rng.uniform(0.7, 1.6)
     later = beat.view.top(x, front, beat.frames - 1) + tall + 0.1
     end = start + fall + stay + (later - tall) / speed
     if end > beat.end - 0.2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from reverie.core.clip import Event
@@ -23,7 +25,7 @@ def notice(beat: Beat) -> list[Event]:
     for event in events:
         if event.actor >= 0 and not beat.stage.allowed(beat.things[event.actor], event.kind):
             raise Misfit
-    return events
+    return [replace(e, start=float(e.start), end=float(e.end), actor=int(e.actor)) for e in events]
 
 
 def _sound(beat: Beat) -> None:
@@ -40,7 +42,7 @@ def _sound(beat: Beat) -> None:
         )
         for k in range(0, beat.frames, 6)
     )
-    if empty > 0.3 * len(range(0, beat.frames, 6)):
+    if empty > 0.35 * len(range(0, beat.frames, 6)):
         raise Misfit  # too little to see
     for i, thing in enumerate(beat.things):
         there = record.exists[:, i]
@@ -55,14 +57,16 @@ def _sound(beat: Beat) -> None:
                 lowest = lowest + 0.5 * thing.body.extent[0] * (1 - abs(turn[:, 2, 2]))
         if lowest.min() < _SUNK:
             raise Misfit
-        last = record.position[-1, i]
+        before = beat.states[i]
+        if beat.first and np.linalg.norm(before.velocity) > 0.05 and before.since < beat.start:
+            continue  # it was on its way already, and was found fit then
+        last, soon = record.position[-1, i], record.position[-1, i] + 2.0 * record.velocity[-1, i]
         if (
             there[-1]
-            and _near(beat.states[i].position[1])
             and beat.view.margin(last, beat.frames - 1) > 0
-            and not _near(last[1])
+            and not (_near(last[1]) and _near(soon[1]))
         ):
-            raise Misfit  # rolled off towards the camera or into the far
+            raise Misfit  # rolling off towards the camera or into the far
 
 
 def _near(y: float) -> bool:
@@ -73,7 +77,7 @@ def _near(y: float) -> bool:
 def _crossings(beat: Beat, i: int) -> list[Event]:
     """Coming into and going out of the picture, by the thing's own motion."""
     there = np.flatnonzero(beat.record.exists[:, i])
-    if len(there) < 3:
+    if len(there) < 3 or beat.things[i].mode == "hung":
         return []
     reach = float(np.linalg.norm(beat.things[i].body.extent))
     place = beat.record.position[:, i]

@@ -101,7 +101,8 @@ def _xml(things: list[Thing], states: list[State], step: float) -> str:
         mocap = "" if joint else ' mocap="true"'
         bodies.append(f'<body name="t{i}" pos="{place}" quat="{turn}"{mocap}>{joint}{"".join(geoms)}</body>')
     return f"""<mujoco>
-      <option timestep="{step:.9f}" integrator="implicitfast" iterations="20" ls_iterations="12"/>
+      <option timestep="{step:.9f}" integrator="implicitfast" iterations="20" ls_iterations="12">
+        <flag sleep="enable"/></option>
       <asset>{"".join(assets)}</asset>
       <worldbody><geom name="ground" type="plane" size="0 0 1" friction="0.75 0.005 0.0002" solref="0.014 1"/>
       {"".join(bodies)}</worldbody></mujoco>"""
@@ -233,6 +234,8 @@ class Span:
             touched: set[tuple[int, int]] = set()
             if frame == 0:
                 self._drive(0.0)
+                self._mujoco.mj_forward(model, data)
+                touched |= self._touching()
             else:
                 for part in range(self.steps):
                     now = (frame - 1) / self.fps + (part + 1) * tick
@@ -256,8 +259,15 @@ class Span:
                         record.exists[k, i] = False
         return record
 
+    def _asleep(self, i: int) -> bool:
+        """Whether MuJoCo has put a thing to sleep: it lies still, and its contacts are not computed."""
+        return i in self._v and self.data.body_awake[self._bodies[i]] == 0
+
     def _take(self, record: Record, k: int, now: float, touched: set[tuple[int, int]]) -> None:
         data = self.data
+        for a, b in record.contacts[k - 1] if k else ():
+            if self._asleep(a) and (b < 0 or b not in self._v or self._asleep(b)):
+                touched.add((a, b))  # still lies where it lay
         for i in self._present:
             if i in self.removed or now < self.since[i] - 1e-9:
                 continue

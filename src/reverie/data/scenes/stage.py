@@ -196,7 +196,7 @@ class Beat:
                 return x, y
             if apart > best:
                 best, found = apart, (x, y)
-        if found is None or best < -0.55:
+        if found is None or best < (-1.0 if self.first else -0.55):
             raise Misfit
         return found
 
@@ -212,10 +212,16 @@ class Beat:
         ys: tuple[float, float] = LANES,
         skip: tuple[int, ...] = (),
         xs: tuple[float, float] = (-4.0, 4.0),
+        careful: bool = False,
     ) -> float:
         """A depth y along which a thing can pass from side to side without touching anything."""
+        careless = (
+            not careful and self.first > 0 and self.rng.random() < 0.5
+        )  # then it may run into something
         for _ in range(16):
             y = self.rng.uniform(*ys)
+            if careless:
+                return y
             if all(
                 abs(y - b) > reach + r + 0.06 or not xs[0] - r < a < xs[1] + r for a, b, r in self.taken(skip)
             ):

@@ -77,7 +77,7 @@ class View:
         return "left" if self.local(point, frame)[0] < 0 else "right"
 
     def edge(self, side: int, y: float, z: float, reach: float, frame: int) -> float:
-        """The x nearest the middle, towards ``side`` (-1 or 1), where a ball of radius ``reach`` is unseen."""
+        """The x nearest the middle, towards ``side`` (-1 or 1), where a ball of radius reach is unseen."""
         low, high = 0.0, 14.0
         for _ in range(20):
             middle = (low + high) / 2
@@ -174,8 +174,12 @@ def moving(
 
 def still(pose: Pose, frames: int) -> View:
     """A view whose camera does not move."""
-    path, actions = camera_path((), pose.position, pose.rotation, pose.fovy, frames, 24.0)
-    return View(path, actions, pose.height, pose.width)
+    path = CameraPath(
+        np.repeat(pose.position[None].astype(np.float32), frames, 0),
+        np.repeat(pose.rotation[None].astype(np.float32), frames, 0),
+        pose.fovy,
+    )
+    return View(path, np.zeros((frames, len(CAMERA_CHANNELS)), np.float32), pose.height, pose.width)
 
 
 def follow(pose: Pose, home: float, targets: np.ndarray, there: np.ndarray, fps: float) -> View | None:

@@ -227,16 +227,22 @@ class Rollout:
         w = Window(index=full(value=self.n if index is None else index), fps=self.fps,
                    line=conditions.line[:, None], since=conditions.since[:, None],
                    actions=conditions.actions[:, None], things_seen=full(value=self.with_things))
+        slots = [*range(self.model.config.slots), th.CAMERA_TOKEN, th.SETTING_TOKEN]
         if things is not None:
-            w.things, w.things_known = things[:, None], things_known[:, None]
-            w.things_noise = torch.where(w.things_known, 0.0, full(th.TOKENS, value=noise))
+            w.things, w.things_known = things[:, None, slots], things_known[:, None, slots]
+            w.things_noise = torch.where(w.things_known, 0.0, full(len(slots), value=noise))
             first = self.n == 0
-            w.previous = torch.zeros_like(w.things) if first else self.things[:, None]
-            w.previous_noise = full(th.TOKENS, value=1.0 if first else self.calm)
+            w.previous = torch.zeros_like(w.things) if first else self.things[:, None, slots]
+            w.previous_noise = full(len(slots), value=1.0 if first else self.calm)
             w.grid = self.grid
         if views is not None:
             w.views, w.views_noise = views[:, None], full(value=noise)
             w.views_known = full(value=views_known)
             w.goal = full(value=goal)
-            w.scene = self.things[:, None] if self.with_things and self.things is not None else None
-        return self.model(w, self.text, past)
+            w.scene = self.things[:, None, slots] if self.with_things and self.things is not None else None
+        output = self.model(w, self.text, past)
+        if output.things is not None and len(slots) < th.TOKENS:  # slots that the model does not have stay empty
+            empty = output.things.new_zeros(b, 1, th.TOKENS - len(slots), th.WIDTH)
+            empty[..., 0] = -1.0
+            output.things = torch.cat([output.things[:, :, :-2], empty, output.things[:, :, -2:]], 2)
+        return output

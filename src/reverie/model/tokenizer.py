@@ -1,9 +1,9 @@
 """The tokenizer: a causal video autoencoder between pixels and latents.
 
 One latent is four frames times ``spatial`` x ``spatial`` pixels. Four frames of 4x4 pixel patches are
-folded into channels, and the rest is plain 3x3 convolutions in residual blocks without normalisation:
-at this size, on a CPU, a normalisation costs more time than the convolution it serves. At the lower
-resolutions one block a level also sees what it held of the latent before, so that encoding and decoding
+folded into channels, and the rest is plain 3x3 convolutions in residual blocks. At the highest resolution
+these have no normalisation: there, on a CPU, it costs as much time as the convolution it serves. At the
+lower resolutions one block a level also sees what it held of the latent before, so that encoding and decoding
 are causal and can be streamed: the state handed on is a few small feature maps, and there is no seam.
 
 The bottleneck has no learned variance. Latents are brought to zero mean and unit deviation per channel
@@ -36,7 +36,8 @@ class TokenizerConfig:
 
     spatial: pixels per latent pixel along each side, 4 times a power of two. channels: of a latent.
     widths: channels at 1/4, 1/8, ... of the frame's size, one per level; encoder_blocks and
-    decoder_blocks: residual blocks at each of these levels.
+    decoder_blocks: residual blocks at each of these levels. normed: whether blocks below the highest
+    resolution normalise what they read; without it activations grow and single windows run away.
     """
 
     spatial: int = 16
@@ -44,6 +45,7 @@ class TokenizerConfig:
     widths: tuple[int, ...] = (64, 128, 160)
     encoder_blocks: tuple[int, ...] = (1, 1, 1)
     decoder_blocks: tuple[int, ...] = (4, 2, 2)
+    normed: bool = False
 
     def __post_init__(self) -> None:
         for name in ("widths", "encoder_blocks", "decoder_blocks"):
@@ -59,46 +61,58 @@ class TokenizerConfig:
 
 
 PRESETS = {
-    "s16": TokenizerConfig(),
-    "s32": TokenizerConfig(32, 64, (64, 128, 128, 160), (1, 1, 1, 1), (4, 2, 1, 1)),
-    "tiny": TokenizerConfig(16, 8, (8, 12, 16), (0, 1, 1), (1, 1, 1)),  # for tests and the debug recipe
+    "s16": TokenizerConfig(normed=True),
+    "s32": TokenizerConfig(32, 64, (64, 128, 128, 160), (1, 1, 1, 1), (4, 2, 1, 1), True),
+    "tiny": TokenizerConfig(16, 8, (8, 12, 16), (0, 1, 1), (1, 1, 1), True),  # for tests and the debug recipe
 }
 
 
 class Block(nn.Module):
     """x + conv(silu(conv(x))); with ``looks_back`` the first convolution sees the latent before too."""
 
-    def __init__(self, width: int, looks_back: bool = False) -> None:
+    def __init__(self, width: int, looks_back: bool = False, normed: bool = False) -> None:
         super().__init__()
         self.looks_back = looks_back
+        self.norm = PixelNorm(width) if normed else nn.Identity()
         self.first = nn.Conv2d(width * (2 if looks_back else 1), width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         nn.init.zeros_(self.second.weight)  # starts as the identity: depth costs nothing at first
         nn.init.zeros_(self.second.bias)
 
     def forward(self, x_XCHW: Tensor, seen_XCHW: Tensor) -> Tensor:
-        """seen_XCHW: x itself, or x beside the latent before it."""
+        """seen_XCHW: x (normalised where the block does so), beside the latent before it where it looks back."""
         return x_XCHW + self.second(F.silu(self.first(seen_XCHW)))
+
+
+class PixelNorm(nn.Module):
+    """Each pixel's channels brought to a mean square of 1, times a learned gain."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+
+    def forward(self, x_XCHW: Tensor) -> Tensor:
+        x_XHWC = x_XCHW.permute(0, 2, 3, 1)  # a view: channels are last in memory
+        return F.rms_norm(x_XHWC, x_XHWC.shape[-1:], self.gain.to(x_XHWC.dtype), 1e-5).permute(0, 3, 1, 2)
 
 
 class Level(nn.Module):
     """The blocks of one resolution; the first of them may look back one latent."""
 
-    def __init__(self, width: int, blocks: int, looks_back: bool) -> None:
+    def __init__(self, width: int, blocks: int, looks_back: bool, normed: bool) -> None:
         super().__init__()
-        self.looks_back = looks_back and blocks > 0
-        self.blocks = nn.ModuleList(Block(width, self.looks_back and i == 0) for i in range(blocks))
+        self.blocks = nn.ModuleList(Block(width, looks_back and i == 0, normed) for i in range(blocks))
 
     def forward(self, x_XCHW: Tensor, batch: int, past: State | None, kept: State) -> Tensor:
         """past: what is left of the incoming state, first this level's; kept: the outgoing state."""
         for block in self.blocks:
-            seen_XCHW = x_XCHW
+            seen_XCHW = block.norm(x_XCHW)
             if block.looks_back:
-                x_BNCHW = x_XCHW.unflatten(0, (batch, -1))
-                first_BCHW = past.pop(0).to(x_XCHW.dtype) if past else torch.zeros_like(x_BNCHW[:, 0])
-                before = torch.cat([first_BCHW[:, None], x_BNCHW[:, :-1]], 1).flatten(0, 1)
-                seen_XCHW = torch.cat([x_XCHW, before], 1).contiguous(memory_format=torch.channels_last)
-                kept.append(x_BNCHW[:, -1])
+                seen_BNCHW = seen_XCHW.unflatten(0, (batch, -1))
+                first_BCHW = past.pop(0).to(seen_XCHW.dtype) if past else torch.zeros_like(seen_BNCHW[:, 0])
+                before = torch.cat([first_BCHW[:, None], seen_BNCHW[:, :-1]], 1).flatten(0, 1)
+                kept.append(seen_BNCHW[:, -1])
+                seen_XCHW = torch.cat([seen_XCHW, before], 1).contiguous(memory_format=torch.channels_last)
             x_XCHW = block(x_XCHW, seen_XCHW)
         return x_XCHW
 
@@ -111,7 +125,7 @@ class Encoder(nn.Module):
         widths = config.widths
         self.stem = nn.Conv2d(FRAMES_PER_LATENT * 3 * PATCH**2, widths[0], 3, padding=1)
         blocks = config.encoder_blocks
-        self.levels = nn.ModuleList(Level(w, blocks[i], looks_back=i > 0) for i, w in enumerate(widths))
+        self.levels = nn.ModuleList(Level(w, blocks[i], i > 0, config.normed and i > 0) for i, w in enumerate(widths))
         self.down = nn.ModuleList(nn.Conv2d(4 * a, b, 1) for a, b in zip(widths, widths[1:], strict=False))
         self.head = nn.Conv2d(widths[-1], config.channels, 3, padding=1)
 
@@ -135,7 +149,7 @@ class Decoder(nn.Module):
         self.stem = nn.Conv2d(config.channels, widths[0], 3, padding=1)
         last = len(widths) - 1
         blocks = config.decoder_blocks[::-1]
-        self.levels = nn.ModuleList(Level(w, blocks[i], looks_back=i < last) for i, w in enumerate(widths))
+        self.levels = nn.ModuleList(Level(w, blocks[i], i < last, config.normed and i < last) for i, w in enumerate(widths))
         self.up = nn.ModuleList(nn.Conv2d(a, 4 * b, 1) for a, b in zip(widths, widths[1:], strict=False))
         self.head = nn.Conv2d(widths[-1], FRAMES_PER_LATENT * 3 * PATCH**2, 3, padding=1)
 

@@ -12,7 +12,7 @@ Two groups of tokens, each with its own weights in every layer, joined by attent
 The same forward serves training (a window of many latents, no memory) and sampling (one latent, with the
 keys and values of the past in a memory): tested to give the same numbers.
 
-Legend: B batch, T latent frames, S thing tokens (things, camera, setting), H W cells, L = H W, C latent
+Legend: B batch, T latent frames, S thing tokens (things, then camera, then setting), H W cells, L = H W, C latent
 channels, D width, A action channels, R script lines, P text tokens of a line, M keys.
 """
 
@@ -41,6 +41,7 @@ class Config:
     views_window: int = 4
     stride: int = 8
     actions: int = len(CAMERA_CHANNELS)
+    slots: int = th.MAX_THINGS  # thing tokens that it was trained with
 
     @property
     def width(self) -> int:
@@ -185,7 +186,7 @@ class Transformer(nn.Module):
             states["things"] = self._embed_things(w)
             gains["things"] = self.gains["things"](F.silu(self._conditions("things", w, _level(w))))
             zeros = torch.zeros_like(w.index)
-            time = torch.stack([w.index, zeros, zeros], -1).repeat_interleave(th.TOKENS, 1)
+            time = torch.stack([w.index, zeros, zeros], -1).repeat_interleave(w.things.shape[2], 1)
             turns["things"] = self.rotary(time)
         if w.views is not None:
             states["views"] = self._embed_views(w)
@@ -255,13 +256,14 @@ class Transformer(nn.Module):
         nowhere = w.index.new_zeros(b, t, dtype=torch.bool)
         goal = nowhere if w.goal is None else w.goal
         cells = 0 if w.views is None else w.views.shape[2] * w.views.shape[3]
+        tokens = 0 if w.things is None else w.things.shape[2]
         if w.things is not None:
             sees = _sees(w.index, w.index, c.things_window, c.stride, False) & w.things_seen[:, None, :]
-            mask = _spread(sees & ~goal[:, None, :], th.TOKENS, th.TOKENS)
+            mask = _spread(sees & ~goal[:, None, :], tokens, tokens)
             if w.views is not None:
                 gap = w.index[:, :, None] - w.index[:, None, :]
                 near = ((gap >= 0) & (gap < 2) & w.views_known[:, None, :]) | goal[:, None, :]
-                mask = torch.cat([mask, _spread(near, th.TOKENS, cells)], 2)
+                mask = torch.cat([mask, _spread(near, tokens, cells)], 2)
             masks["things"] = (mask, mask)
         if w.views is not None:
             both = []
@@ -272,7 +274,7 @@ class Transformer(nn.Module):
                 if w.things is not None:
                     own = torch.eye(t, dtype=torch.bool, device=goal.device)[None]
                     scene = own & w.things_seen[:, None, :] & ~(w.views_known | goal)[:, :, None]
-                    mask = torch.cat([mask, _spread(scene, cells, th.TOKENS)], 2)
+                    mask = torch.cat([mask, _spread(scene, cells, tokens)], 2)
                 both.append(mask)
             masks["views"] = tuple(both)
         return masks
@@ -289,17 +291,18 @@ class Transformer(nn.Module):
 
     def _embed_things(self, w: Window) -> Tensor:
         pair = torch.cat([w.things, w.previous * (w.previous_noise < 1)[..., None]], -1)
-        n = th.MAX_THINGS
+        n = w.things.shape[2] - 2
+        slots = torch.cat([self.slots[:n], self.slots[-2:]])
         parts = [self.things_in[0](pair[:, :, :n]), self.things_in[1](pair[:, :, n : n + 1]),
                  self.things_in[2](pair[:, :, n + 1 :])]
         levels = torch.stack([w.things_noise, w.previous_noise], -1)
-        x = torch.cat(parts, 2) + self.slots + self.levels_in(levels)
+        x = torch.cat(parts, 2) + slots + self.levels_in(levels)
         return x + w.things_known[..., None] * self.marks[0]
 
     def _things_out(self, x: Tensor, w: Window) -> Tensor:
         gain, shift = self.final["things"](F.silu(self._conditions("things", w, _level(w)))).chunk(2, -1)
         x = rms_norm(x) * (1 + gain) + shift
-        n = th.MAX_THINGS
+        n = w.things.shape[2] - 2
         out = torch.cat([self.things_out[0](x[:, :, :n]), self.things_out[1](x[:, :, n : n + 1]),
                          self.things_out[2](x[:, :, n + 1 :])], 2)
         return out + self._continuation(w)
@@ -308,7 +311,7 @@ class Transformer(nn.Module):
     def _continuation(w: Window) -> Tensor:
         """What each token would be if all went on as before; zero where the past is unknown."""
         seconds = (1.0 / w.fps)[:, None, None, None, None]
-        n = th.MAX_THINGS
+        n = w.things.shape[2] - 2
         before = w.previous[:, :, :n]
         ahead = th.extrapolate(before, seconds)
         there = (before[..., :1] > 0).to(ahead.dtype)
@@ -325,8 +328,7 @@ class Transformer(nn.Module):
         given = w.views_known if w.goal is None else w.views_known | w.goal
         scene = w.things if w.things is not None else w.scene
         if scene is not None:
-            drawn = self.splat(scene[:, :, : th.MAX_THINGS], scene[:, :, th.CAMERA_TOKEN],
-                               torch.sigmoid(8 * scene[:, :, : th.MAX_THINGS, 0]), height, width)
+            drawn = self.splat(scene[:, :, :-2], scene[:, :, -2], torch.sigmoid(8 * scene[:, :, :-2, 0]), height, width)
             shown = w.things_seen & ~given
             x = x + drawn * shown[:, :, None, None, None]
         x = x + w.views_known[:, :, None, None, None] * self.marks[1]
@@ -354,8 +356,8 @@ class Transformer(nn.Module):
         """Where the view sees each thing token, in latent cells; camera and setting stand in the middle."""
         b, t = w.index.shape
         height, width = w.views.shape[2:4] if w.views is not None else w.grid
-        cameras = th.cameras_of(w.things[:, :, th.CAMERA_TOKEN].float())
-        local, _ = th.place(w.things[:, :, : th.MAX_THINGS].float(), cameras)
+        cameras = th.cameras_of(w.things[:, :, -2].float())
+        local, _ = th.place(w.things[:, :, :-2].float(), cameras)
         local = local.mean(3)
         focal = 0.5 * height / torch.tan(torch.deg2rad(cameras.fovy) / 2)[..., None]
         depth = local[..., 2].clamp(min=0.3)
@@ -363,5 +365,5 @@ class Transformer(nn.Module):
         x = (0.5 * width + focal * local[..., 0] / depth).clamp(-width, 2 * width)
         place = torch.stack([y, x], -1)
         middle = place.new_tensor([height / 2, width / 2]).expand(b, t, 2, 2)
-        time = w.index[:, :, None, None].expand(b, t, th.TOKENS, 1)
+        time = w.index[:, :, None, None].expand(b, t, w.things.shape[2], 1)
         return torch.cat([time.to(place.dtype), torch.cat([place, middle], 2)], -1).flatten(1, 2)

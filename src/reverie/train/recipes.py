@@ -60,7 +60,7 @@ class Recipe:
 
 RECIPES = {
     # two cores: a small network, short windows, every minute goes into steps
-    "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 16), WindowPlan(10, 8, past=2, views=True), clips=600,
+    "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 9, slots=10), WindowPlan(8, 6, past=1, slots=10, views=True), clips=600,
                   things_clips=3000, seconds="6..16"),
     # one GPU: a wider network, long windows, clips drawn on all cores while it trains
     "one_gpu": Recipe("s16", 10, 28.0, WindowPlan(48, 64, past=16), WindowPlan(20, 48, past=6, views=True),
@@ -171,7 +171,7 @@ class _Run:
         if not drawn:
             raise BadInput(f"{self.data} has no drawn clip: make some with 'reverie data make lab'")
         config = Config(depth=plan.depth, channels=drawn[0].latents.shape[-1], text=bank.vectors.shape[1],
-                        views_window=plan.views_window)
+                        views_window=plan.views_window, slots=plan.things.slots)
         torch.manual_seed(0)
         model = Transformer(config).to(self.device)
         folder = self.out / "transformer"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import flow
 from reverie.model import things as th
 from reverie.model.transformer import Transformer, Window
@@ -15,18 +14,18 @@ ADAM = ("things_in", "things_out", "views_in", "views_out", "slots", "marks", "l
         "splat.content", "splat.geometry", "splat.gate", "final", "text_encoder.project")
 
 
-def channel_weights() -> Tensor:
-    """(S, WIDTH): how much an error of each channel of each token counts."""
-    weights = torch.zeros(th.TOKENS, th.WIDTH)
+def channel_weights(tokens: int) -> Tensor:
+    """(S, WIDTH): how much an error of each channel of each token counts (things, camera, setting)."""
+    weights = torch.zeros(tokens, th.WIDTH)
     of = {"exists": 4.0, "kind": 0.5, "colour": 1.0, "material": 0.25, "extent": 1.0, "position": 6.0,
           "rotation": 2.0, "velocity": 3.0, "phase": 2.0}
     for name, weight in of.items():
         part = th.THING[name]
-        weights[:MAX_THINGS, part] = weight / (part.stop - part.start) ** 0.5
+        weights[:-2, part] = weight / (part.stop - part.start) ** 0.5
     for name, weight in {"position": 4.0, "rotation": 6.0, "fovy": 1.0}.items():
         part = th.CAMERA[name]
-        weights[th.CAMERA_TOKEN, part] = weight / (part.stop - part.start) ** 0.5
-    weights[th.SETTING_TOKEN, :8] = 0.5
+        weights[-2, part] = weight / (part.stop - part.start) ** 0.5
+    weights[-1, :8] = 0.5
     return weights
 
 
@@ -42,7 +41,7 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     if with_views:
         finished = 0.05 * torch.rand(b, t, generator=chance) ** 2
         noise = torch.where(torch.rand(b, 1, generator=chance) < 0.6, finished, noise)
-    noise = noise.to(device)[..., None].expand(b, t, th.TOKENS)
+    noise = noise.to(device)[..., None].expand(things.shape[:3])
     noise = torch.where(batch["things_known"], 0.0, noise)
     noisy = flow.add_noise(things, torch.randn_like(things), noise)
     # the latent before stands as noisy as it is in the window, or nearly finished where it lies outside it
@@ -76,10 +75,10 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
 
 
 def _things_loss(x: Tensor, truth: Tensor, noise: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
-    weights = channel_weights().to(x.device)
-    exists = truth[:, :, :MAX_THINGS, :1] > 0
+    weights = channel_weights(truth.shape[2]).to(x.device)
+    exists = truth[:, :, :-2, :1] > 0
     mask = torch.ones_like(truth)
-    mask[:, :, :MAX_THINGS, 1:] = exists.to(mask.dtype).expand_as(mask[:, :, :MAX_THINGS, 1:])
+    mask[:, :, :-2, 1:] = exists.to(mask.dtype).expand_as(mask[:, :, :-2, 1:])
     error = (x - truth).square() * weights * mask
     free = ~batch["things_known"] & batch["things_seen"][..., None]
     if "goal" in batch:
@@ -90,8 +89,8 @@ def _things_loss(x: Tensor, truth: Tensor, noise: Tensor, batch: dict[str, Tenso
     loss = per.sum() / free.sum().clamp(min=1)
     high = (noise > 0.5).float() * free
     total = high.sum().clamp(min=1)
-    place = error[..., th.THING["position"]].sum(-1)[:, :, :MAX_THINGS] * high[:, :, :MAX_THINGS]
-    there = (high[:, :, :MAX_THINGS] * exists[..., 0]).sum().clamp(min=1)
+    place = error[..., th.THING["position"]].sum(-1)[:, :, :-2] * high[:, :, :-2]
+    there = (high[:, :, :-2] * exists[..., 0]).sum().clamp(min=1)
     return loss, {"things": loss.detach(), "things_error": ((error.sum(-1) * high).sum() / total).detach(),
                   "place_error": (place.sum() / there).detach()}
 

@@ -23,11 +23,15 @@ from reverie.train.encode import STILL_STRIDE, Bank, Item
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """How windows are drawn. latents: T of a window; batch: B; past: at most so many of the far past."""
+    """How windows are drawn. latents: T of a window; batch: B; past: at most so many of
+    the far past."""
 
     latents: int
     batch: int
     past: int = 6
+    slots: int = MAX_THINGS  # clips of more things than this are left out
+    words: int = 48  # tokens of a line: longer captions are taken only where there is no other
+    lines: int = 2  # of the script: only the last ones of a window are read
     views: bool = False
     no_text: float = 0.1  # share of windows without any text
     camera_known: float = 0.25
@@ -68,13 +72,16 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan,
     }
     size = None
     texts: list[list[np.ndarray]] = []
+    most = 0
     for row in range(b):
         item = items[int(rng.integers(len(items)))]
         while plan.views and size is not None and item.latents.shape[1:3] != size:
             item = items[int(rng.integers(len(items)))]
         numbers = _chosen(len(item), plan, rng)
-        caption = item.captions[int(rng.integers(len(item.captions)))]
+        brief = [c for c in item.captions if max(map(len, c["tokens"])) <= plan.words] or item.captions
+        caption = brief[int(rng.integers(len(brief)))]
         order = caption["order"]
+        most = max(most, len(order))
         for source, target in ((numbers, things), (numbers - 1, previous)):
             safe = np.maximum(source, 0)
             target[row, :, : len(order)] = item.things[safe][:, order]
@@ -87,10 +94,12 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan,
         line = np.maximum(np.searchsorted(starts, seconds + 1e-6, side="right") - 1, 0)
         out["since"][row] = seconds - starts[line]
         used, local = np.unique(line, return_inverse=True)
+        kept = used[-plan.lines :]  # older lines belong to the far past alone: words cost time
+        local = np.where(line >= kept[0], local - (len(used) - len(kept)), -1)
         if rng.random() < plan.no_text:
             texts.append([])
         else:
-            texts.append([caption["tokens"][i] for i in used])
+            texts.append([caption["tokens"][i] for i in kept])
             out["line"][row] = local
         out["actions"][row] = item.actions[numbers] if rng.random() < 0.8 else np.nan
         _given_things(out["things_known"][row], plan, rng)
@@ -98,6 +107,11 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan,
             size = item.latents.shape[1:3]
             _views(out, row, item, numbers, plan, rng)
     out["text"], out["text_mask"] = _words(texts, vectors)
+    # empty slots cost as much as full ones: mostly only a few of them come along
+    slots = plan.slots if rng.random() < 0.2 else min(plan.slots, most + int(rng.integers(1, 3)))
+    kept = np.r_[:slots, th.CAMERA_TOKEN, th.SETTING_TOKEN]
+    for name in ("things", "previous", "things_known"):
+        out[name] = out[name][:, :, kept]
     return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in out.items()}
 
 
@@ -171,8 +185,10 @@ class Mixture:
     def add(self, fresh: Bank) -> None:
         """Take up more clips, whose token table begins with the one there is."""
         self.bank = Bank([*self.bank.items, *fresh.items], fresh.vectors, self.bank.digest)
-        self.all = [i for i in self.bank.items if i.seen and len(i) >= self.things.latents]
-        self.with_views = [i for i in self.bank.drawn if len(i) >= self.drawn.latents]
+        self.all = [i for i in self.bank.items if i.seen and len(i) >= self.things.latents
+                    and i.things.shape[1] <= self.things.slots]
+        self.with_views = [i for i in self.bank.drawn if len(i) >= self.drawn.latents
+                           and i.things.shape[1] <= self.drawn.slots]
 
     def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """The batch of a step."""

@@ -72,9 +72,9 @@ def measure(study: Study) -> list[dict]:
             for b, (clip, true) in enumerate(zip(truths, frames, strict=True)):
                 masks = next(iter(clip.truth.masks.values()))[: latents * F]
                 made = {
-                    "painted": _pixels(world.tokenizer, painted[b]),
+                    "painted": pixels_of(world.tokenizer, painted[b]),
                     "round_trip": round_trip(world.tokenizer, true),
-                    "without_things": _pixels(world.tokenizer, free[b]),
+                    "without_things": pixels_of(world.tokenizer, free[b]),
                 }
                 for way, pixels in made.items():
                     _add(pools[way, "things"], pixels, true, near(masks > 0))
@@ -86,7 +86,7 @@ def measure(study: Study) -> list[dict]:
 
 
 @torch.inference_mode()
-def _pixels(tokenizer, latents_NHWC: Tensor) -> np.ndarray:
+def pixels_of(tokenizer, latents_NHWC: Tensor) -> np.ndarray:
     """Latents of one clip to uint8 frames, as World.imagine makes them."""
     pixels = tokenizer.decode(latents_NHWC[None])[0][0]
     return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()

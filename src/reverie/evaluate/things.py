@@ -188,25 +188,16 @@ def lost_and_doubled(seen: Happening, size: tuple[int, int]) -> tuple[int, int]:
     """How many things cease to exist within the picture (going behind another thing is no ceasing), and how
     many appear beside or within one of the same kind and colour that was already there."""
     height, width = size
-    ends = seen.position[F - 1 :: F]  # (T, 16, 3) at each latent's last frame
-    at = slice(F - 1, None, F)
-    pixel, depth = project(
-        ends,
-        seen.camera.position[at][:, None],
-        seen.camera.rotation[at][:, None],
-        seen.camera.fovy,
-        height,
-        width,
-    )
+    starts = seen.position[::F]  # (T, 16, 3): where each latent begins; by its end a thing may be gone
+    camera = seen.camera
+    eye, turn = camera.position[::F, None], camera.rotation[::F, None]
+    pixel, depth = project(starts, eye, turn, camera.fovy, height, width)
     inside = (depth > 0) & (pixel > 0).all(-1) & (pixel < (width, height)).all(-1)
     lost = int((seen.exists[:-1] & ~seen.exists[1:] & inside[:-1]).sum())
     doubled = 0
-    starts = seen.position[::F]
-    for t, new in np.argwhere(~seen.exists[:-1] & seen.exists[1:]):
-        for old in np.flatnonzero(seen.exists[t] & seen.exists[t + 1]):
-            same = (seen.kinds[t + 1, new], seen.colours[t + 1, new]) == (
-                seen.kinds[t, old],
-                seen.colours[t, old],
-            )
-            doubled += bool(same and np.linalg.norm(starts[t + 1, new] - starts[t + 1, old]) < TWIN)
+    kinds, colours = seen.kinds, seen.colours
+    for t, new in np.argwhere(~seen.exists[:-1] & seen.exists[1:]) + [1, 0]:
+        for old in np.flatnonzero(seen.exists[t - 1] & seen.exists[t]):
+            same = (kinds[t, new], colours[t, new]) == (kinds[t, old], colours[t, old])
+            doubled += bool(same and np.linalg.norm(starts[t, new] - starts[t, old]) < TWIN)
     return lost, doubled

@@ -129,6 +129,7 @@ class _Run:
         from reverie.model.text import TokenVectors
 
         clips = ClipSet(self.data)
+        self.out.mkdir(parents=True, exist_ok=True)
         texts = {line["text"] for i in range(len(clips)) for c in clips.meta(i)["captions"] for line in c["lines"]}
         path = self.out / "words.npz"
         TokenVectors.load().save(path, sorted(texts))

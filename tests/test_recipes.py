@@ -1,0 +1,82 @@
+"""Every recipe, shrunk, from data it makes itself to a model that imagines; begun again from its weights."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reverie.core.clip import Line
+from reverie.core.errors import BadInput, BadWeights
+from reverie.model.checkpoint import load_model
+from reverie.train.recipes import RECIPES, train
+from reverie.world import World
+
+pytest.importorskip("mujoco")
+
+
+def small(name: str) -> dict:
+    """What makes a recipe small enough for a test, leaving its own shape as it is."""
+    plan = RECIPES[name]
+    return {"tokenizer": "tiny", "depth": 2, "clips": 3, "things_clips": 2, "seconds": "3", "size": (64, 64),
+            "steps": 3, "things": replace(plan.things, latents=8, batch=2, past=2),
+            "drawn": replace(plan.drawn, latents=6, batch=2, past=1), "precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """One small data set for all recipes; skipped where nothing can draw."""
+    from reverie.core.errors import ReverieError
+    from reverie.data.make import make
+
+    folder = tmp_path_factory.mktemp("data")
+    try:
+        make("lab", folder / "drawn", clips=3, seconds=3.0, size=(64, 64), workers=0, progress=False)
+    except ReverieError as error:
+        if "libegl1" in str(error) or "OSMesa" in str(error):
+            pytest.skip(str(error))
+        raise
+    make("lab", folder / "things", clips=2, seconds=3.0, things_only=True, workers=0, seed=1, progress=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def brief_looks(monkeypatch) -> None:
+    """The contact sheets of a training run, but of a moment only."""
+    monkeypatch.setattr("reverie.train.look.SECONDS", 0.2)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_from_data_to_video(name, data, tmp_path) -> None:
+    model = train(name, data=data, out=tmp_path, progress=False, device="cpu", **small(name))
+    world = World.load(model)
+    blocks = list(world.imagine([Line(0.0, "a red ball falls")], seconds=0.5, size=(64, 96)))
+    assert np.concatenate([b.frames for b in blocks]).shape == (12, 64, 96, 3)
+    assert len(list(world.imagine([Line(0.0, "a red ball falls")], seconds=0.3, things=False))) == 2
+    meta = load_model(model / "transformer.safetensors")[1]
+    assert meta["recipe"]["name"] == name and meta["data"]["drawn"] == 3 and meta["words"]
+    lines = (tmp_path / "transformer" / "log.jsonl").read_text().splitlines()
+    assert all("step" in json.loads(line) for line in lines)
+    # the same command again finds everything done; from its weights a new run begins
+    again = train(name, data=data, out=tmp_path / "again", start_from=model, stage="latents", device="cpu",
+                  progress=False, **small(name))
+    train(name, data=data, out=tmp_path / "again", start_from=model, stage="transformer", device="cpu",
+          progress=False, **small(name))
+    assert (again / "transformer.safetensors").exists()
+
+
+def test_words_travel_as_arrays(data, tmp_path) -> None:
+    words = train("debug", data=data, out=tmp_path, stage="words", progress=False)
+    train("debug", data=data, out=tmp_path, words=words, progress=False, device="cpu", **small("debug"))
+    assert (tmp_path / "model" / "transformer.safetensors").exists()
+
+
+def test_nonsense_is_refused(tmp_path) -> None:
+    with pytest.raises(BadInput, match="no recipe"):
+        train("quantum", out=tmp_path)
+    with pytest.raises(BadInput, match="no stage"):
+        train("debug", stage="dessert", out=tmp_path)
+    with pytest.raises(BadInput, match="no model"):
+        World.load(tmp_path / "nowhere")
+    with pytest.raises(BadWeights):
+        World.load(tmp_path)

@@ -321,6 +321,10 @@ def test_goals():
     assert figure("a", math.nan)["value"] is None and figure("a", np.float32(1 / 3))["value"] == 0.33333
 
 
+def refuse():
+    raise ReverieError("no weights")
+
+
 def test_results_measure_only_what_has_changed(tmp_path, monkeypatch):
     measured, state = [], {}
     monkeypatch.setattr(results, "state_of", lambda name, *rest: state.get(name, "same"))
@@ -359,6 +363,12 @@ def test_results_measure_only_what_has_changed(tmp_path, monkeypatch):
     assert results.update(docs, only=["speed"], force=True, data=tmp_path) == ["speed"]
     page = (docs / "RESULTS.md").read_text()
     assert "| some share | 0.5 share | >= 0.9 | **no** | 3 |" in page and "`reverie evaluate things`" in page
+    state.update(things="newer", control="newer")
+    monkeypatch.setattr(results, "run", lambda name, **rest: refuse() if name == "things" else run(name))
+    with pytest.raises(ReverieError, match="1 of 2 suites: things: no weights"):
+        results.update(docs, data=tmp_path)
+    stored = results.read(docs / "results.json")
+    assert stored["things"]["commit"] == after["things"] and stored["control"]["commit"] != after["control"]
     with pytest.raises(BadInput, match="no suite 'x'"):
         results.update(docs, only=["x"])
     (docs / "results.json").write_text("[{")

@@ -26,17 +26,19 @@ def step(noisy: Tensor, clean: Tensor, level: float, target: float) -> Tensor:
     return clean + (target / level) * (noisy - clean)
 
 
-def training_levels(shape: tuple[int, int], generator: torch.Generator, *, calm: float = 0.1) -> Tensor:
+def training_levels(shape: tuple[int, int], generator: torch.Generator, *, calm: float = 0.1,
+                    shares: tuple[float, ...] = (0.25, 0.55, 0.85)) -> Tensor:
     """Noise levels (B, T): each clip has its own share of latents that are context (levels up to ``calm``);
     the others' are logit-normal."""
     b, t = shape
-    share = torch.tensor([0.25, 0.55, 0.85])[torch.randint(3, (b, 1), generator=generator)]
+    share = torch.tensor(shares)[torch.randint(len(shares), (b, 1), generator=generator)]
     context = torch.rand(b, t, generator=generator) < share
-    free = torch.sigmoid(torch.randn(b, t, generator=generator) + 0.3)
+    free = torch.sigmoid(1.2 * torch.randn(b, t, generator=generator) + 0.7)
     low = calm * torch.rand(b, t, generator=generator) ** 2
     return torch.where(context, low, free)
 
 
 def weight(level: Tensor) -> Tensor:
-    """Loss weight of an x-prediction error at a noise level: that of velocity, tamed near zero."""
-    return 1.0 / (level**2 + 0.05)
+    """Loss weight of an x-prediction error at a noise level: more where little noise allows precision, but
+    not velocity's 1 / level**2, which leaves little to the high levels that decide what is there."""
+    return 1.0 / (level + 0.2)

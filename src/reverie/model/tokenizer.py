@@ -80,7 +80,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.second.bias)
 
     def forward(self, x_XCHW: Tensor, seen_XCHW: Tensor) -> Tensor:
-        """seen_XCHW: x (normalised where the block does so), beside the latent before it where it looks back."""
+        """seen_XCHW: x, normed where the block is so, beside its past where the block looks back."""
         return x_XCHW + self.second(F.silu(self.first(seen_XCHW)))
 
 
@@ -97,11 +97,11 @@ class PixelNorm(nn.Module):
 
 
 class Level(nn.Module):
-    """The blocks of one resolution; the first of them may look back one latent."""
+    """The blocks of one resolution. Below the highest the first looks back, and all may be normed."""
 
-    def __init__(self, width: int, blocks: int, looks_back: bool, normed: bool) -> None:
+    def __init__(self, width: int, blocks: int, lower: bool, normed: bool) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, looks_back and i == 0, normed) for i in range(blocks))
+        self.blocks = nn.ModuleList(Block(width, lower and i == 0, lower and normed) for i in range(blocks))
 
     def forward(self, x_XCHW: Tensor, batch: int, past: State | None, kept: State) -> Tensor:
         """past: what is left of the incoming state, first this level's; kept: the outgoing state."""
@@ -125,7 +125,7 @@ class Encoder(nn.Module):
         widths = config.widths
         self.stem = nn.Conv2d(FRAMES_PER_LATENT * 3 * PATCH**2, widths[0], 3, padding=1)
         blocks = config.encoder_blocks
-        self.levels = nn.ModuleList(Level(w, blocks[i], i > 0, config.normed and i > 0) for i, w in enumerate(widths))
+        self.levels = nn.ModuleList(Level(w, blocks[i], i > 0, config.normed) for i, w in enumerate(widths))
         self.down = nn.ModuleList(nn.Conv2d(4 * a, b, 1) for a, b in zip(widths, widths[1:], strict=False))
         self.head = nn.Conv2d(widths[-1], config.channels, 3, padding=1)
 
@@ -149,7 +149,7 @@ class Decoder(nn.Module):
         self.stem = nn.Conv2d(config.channels, widths[0], 3, padding=1)
         last = len(widths) - 1
         blocks = config.decoder_blocks[::-1]
-        self.levels = nn.ModuleList(Level(w, blocks[i], i < last, config.normed and i < last) for i, w in enumerate(widths))
+        self.levels = nn.ModuleList(Level(w, blocks[i], i < last, config.normed) for i, w in enumerate(widths))
         self.up = nn.ModuleList(nn.Conv2d(a, 4 * b, 1) for a, b in zip(widths, widths[1:], strict=False))
         self.head = nn.Conv2d(widths[-1], FRAMES_PER_LATENT * 3 * PATCH**2, 3, padding=1)
 

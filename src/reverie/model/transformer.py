@@ -127,6 +127,16 @@ def _spread(mask_BTT: Tensor, rows: int, columns: int) -> Tensor:
     return mask_BTT.repeat_interleave(rows, 1).repeat_interleave(columns, 2)
 
 
+def _expected(noisy: Tensor, level: Tensor, prior: Tensor, variance: Tensor) -> Tensor:
+    """What is best said of x, of this mean and variance, from the noisy x alone: the network says the rest.
+
+    Without it the first hundreds of steps go into learning to copy what has little noise.
+    """
+    keep = 1 - level
+    gain = keep * variance / (keep**2 * variance + level**2).clamp(min=1e-6)
+    return prior + gain * (noisy - keep * prior)
+
+
 def _level(w: Window) -> Tensor:
     """(B, T): the noise level of a latent's things, that of its noisiest token."""
     return w.things_noise.amax(-1)
@@ -305,11 +315,13 @@ class Transformer(nn.Module):
         n = w.things.shape[2] - 2
         out = torch.cat([self.things_out[0](x[:, :, :n]), self.things_out[1](x[:, :, n : n + 1]),
                          self.things_out[2](x[:, :, n + 1 :])], 2)
-        return out + self._continuation(w)
+        prior, sure = self._continuation(w)
+        return out.float() + _expected(w.things, w.things_noise[..., None], prior, torch.where(sure, 0.03, 1.0))
 
     @staticmethod
-    def _continuation(w: Window) -> Tensor:
-        """What each token would be if all went on as before; zero where the past is unknown."""
+    def _continuation(w: Window) -> tuple[Tensor, Tensor]:
+        """What each token would be if all went on as before, zero where the past is unknown; and where it is
+        known (B, T, S, 1)."""
         seconds = (1.0 / w.fps)[:, None, None, None, None]
         n = w.things.shape[2] - 2
         before = w.previous[:, :, :n]
@@ -320,7 +332,8 @@ class Transformer(nn.Module):
         last = torch.cat([camera[..., 9:12].repeat(1, 1, 1, FRAMES_PER_LATENT),
                           camera[..., 30:36].repeat(1, 1, 1, FRAMES_PER_LATENT), camera[..., 36:]], -1)
         whole = torch.cat([ahead, last, w.previous[:, :, n + 1 :]], 2)
-        return whole * (w.previous_noise < 0.25).to(whole.dtype)[..., None]
+        sure = (w.previous_noise < 0.25)[..., None]
+        return whole * sure.to(whole.dtype), sure
 
     def _embed_views(self, w: Window) -> Tensor:
         b, t, height, width, _ = w.views.shape
@@ -339,7 +352,9 @@ class Transformer(nn.Module):
     def _views_out(self, x: Tensor, w: Window) -> Tensor:
         b, t, height, width, c = w.views.shape
         gain, shift = self.final["views"](F.silu(self._conditions("views", w, w.views_noise))).chunk(2, -1)
-        return self.views_out(rms_norm(x) * (1 + gain) + shift).view(b, t, height, width, c)
+        out = self.views_out(rms_norm(x) * (1 + gain) + shift).view(b, t, height, width, c)
+        level = w.views_noise[:, :, None, None, None]
+        return out.float() + _expected(w.views, level, torch.zeros_like(w.views), torch.ones_like(level))
 
     # -- positions ----------------------------------------------------------------------------------------
 

@@ -44,8 +44,10 @@ class Recipe:
     minutes: float
     things: WindowPlan
     drawn: WindowPlan
+    opening: WindowPlan
     shares: dict = field(default_factory=lambda: {"tokenizer": 0.3, "transformer": 0.6, "observer": 0.1})
     drawn_share: float = 0.5
+    opening_share: float = 0.25
     lr: float = 2e-3
     ema: float = 0.998
     precision: str = "auto"
@@ -60,14 +62,18 @@ class Recipe:
 
 RECIPES = {
     # two cores: a small network, short windows, every minute goes into steps
-    "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 9, slots=10), WindowPlan(8, 6, past=1, slots=10, views=True), clips=600,
+    "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 9, slots=10),
+                  WindowPlan(5, 10, past=1, slots=10, views=True), WindowPlan(2, 80, past=0, slots=10, from_start=1.0),
+                  drawn_share=0.4, opening_share=0.35, ema=0.99, clips=600,
                   things_clips=3000, seconds="6..16"),
     # one GPU: a wider network, long windows, clips drawn on all cores while it trains
     "one_gpu": Recipe("s16", 10, 28.0, WindowPlan(48, 64, past=16), WindowPlan(20, 48, past=6, views=True),
+                      WindowPlan(2, 512, past=0, from_start=1.0), opening_share=0.2, drawn_share=0.5,
                       clips=3000, things_clips=6000, seconds="8..20:2,40..60:1", lr=2e-3, ema=0.999, views_window=8,
                       growing=True),
     # a minute, on data it makes itself: does everything work?
-    "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True), clips=4,
+    "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True),
+                    WindowPlan(2, 4, past=0, from_start=1.0), opening_share=0.2, clips=4,
                     things_clips=4, seconds="3", size=(64, 64), precision="fp32"),
 }
 
@@ -227,7 +233,8 @@ class _Run:
     def _source(self, bank: Bank):
         from reverie.train.stream import fixed, growing
 
-        mixture = Mixture(bank, self.plan.things, self.plan.drawn, self.plan.drawn_share)
+        plan = self.plan
+        mixture = Mixture(bank, plan.things, plan.drawn, plan.drawn_share, plan.opening, plan.opening_share)
         if not self.plan.growing:
             return fixed(mixture)
         tokenizer = Tokenizer.load(self._file("tokenizer")).to(self.device).eval()

@@ -42,7 +42,7 @@ class TokenizerRecipe:
     """
 
     pixels: int = 96 * 128 * 128
-    lr: float = 3e-3
+    lr: float = 1.2e-3
     noise: float = 0.15
     weights: tuple[float, float, float] = WEIGHTS
     square: float = 4.0

@@ -12,6 +12,7 @@ from reverie.model.transformer import Transformer, Window
 # AdamW takes what is no hidden matrix: what goes in, what comes out, tables
 ADAM = ("things_in", "things_out", "views_in", "views_out", "slots", "marks", "levels_in",
         "splat.content", "splat.geometry", "splat.gate", "final", "text_encoder.project")
+OPENING = 3  # a window of so few latents is about how a clip begins: what the text alone decides
 
 
 def channel_weights(tokens: int) -> Tensor:
@@ -37,7 +38,8 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     chance = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
     with_views = "views" in batch
     # things: a scene that is painted is mostly finished, as it is when sampling
-    noise = flow.training_levels((b, t), chance)
+    opening = t <= OPENING
+    noise = flow.training_levels((b, t), chance, shares=(0.0, 0.3) if opening else (0.25, 0.55, 0.85))
     if with_views:
         finished = 0.05 * torch.rand(b, t, generator=chance) ** 2
         noise = torch.where(torch.rand(b, 1, generator=chance) < 0.6, finished, noise)
@@ -57,7 +59,7 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     if with_views:
         views = batch["views"]
         given = batch["views_known"] | batch["goal"]
-        level = flow.training_levels((b, t), chance, calm=0.06).to(device)
+        level = flow.training_levels((b, t), chance, calm=0.06, shares=(0.0, 0.25, 0.5)).to(device)
         level = torch.where(given, 0.0, level)
         w.views = flow.add_noise(views, torch.randn_like(views), level[:, :, None, None].expand(views.shape[:-1]))
         w.views_noise, w.views_known, w.goal = level, batch["views_known"], batch["goal"]

@@ -33,6 +33,7 @@ class WindowPlan:
     words: int = 48  # tokens of a line: longer captions are taken only where there is no other
     lines: int = 2  # of the script: only the last ones of a window are read
     views: bool = False
+    from_start: float = 0.25  # share of windows that begin where the clip begins
     no_text: float = 0.1  # share of windows without any text
     camera_known: float = 0.25
     things_known: float = 0.1  # all things given (a scene to be painted)
@@ -47,7 +48,7 @@ def _chosen(length: int, plan: WindowPlan, rng: np.random.Generator) -> np.ndarr
     t = plan.latents
     if length < t:
         raise BadData(f"a clip of {length} latents is too short for windows of {t}")
-    start = 0 if rng.random() < 0.25 else int(rng.integers(0, length - t + 1))
+    start = 0 if rng.random() < plan.from_start else int(rng.integers(0, length - t + 1))
     keys = np.arange(0, start, STILL_STRIDE)
     if len(keys) and plan.past and rng.random() < 0.6:
         count = min(int(rng.integers(1, plan.past + 1)), len(keys), t - 2)
@@ -174,10 +175,14 @@ class Mixture:
     """The batches of a run: each step one kind, things only or with views, by its share.
 
     things, drawn: the two kinds' plans; drawn_share: share of steps with views (0 where no clip is drawn).
+    opening: a plan of a few latents from where clips begin, where the text alone decides what is there (a long window
+    has one such latent and mostly none); opening_share: its share of the steps.
     """
 
-    def __init__(self, bank: Bank, things: WindowPlan, drawn: WindowPlan, drawn_share: float) -> None:
+    def __init__(self, bank: Bank, things: WindowPlan, drawn: WindowPlan, drawn_share: float,
+                 opening: WindowPlan | None = None, opening_share: float = 0.0) -> None:
         self.bank, self.things, self.drawn, self.share = bank, things, drawn, drawn_share
+        self.opening, self.opening_share = opening, opening_share if opening else 0.0
         self.add(Bank([], bank.vectors))
         if not self.all and not self.with_views:
             raise BadData(f"no clip is as long as a window of {things.latents} latents: make longer clips")
@@ -192,6 +197,9 @@ class Mixture:
 
     def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """The batch of a step."""
-        if self.with_views and (rng.random() < self.share or not self.all):
+        chance = rng.random()
+        if self.all and chance < self.opening_share:
+            return draw_windows(self.all, self.bank.vectors, self.opening, rng)
+        if self.with_views and (chance < self.opening_share + self.share or not self.all):
             return draw_windows(self.with_views, self.bank.vectors, self.drawn, rng)
         return draw_windows(self.all, self.bank.vectors, self.things, rng)

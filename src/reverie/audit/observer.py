@@ -1,0 +1,297 @@
+"""The observer: finds the things in a frame, from its pixels and nothing else, and counts them over a clip.
+
+It judges generated video, so it shares no code with the generator: this file reads its own weights.
+
+Legend: B batch, T frames, H W pixels, h w cells, P candidates, C colours, K kinds, E appearance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from reverie.audit.observer_net import (
+    STRIDE,
+    Maps,
+    ObserverConfig,
+    ObserverNet,
+    resized,
+    to_input,
+    working_size,
+)
+from reverie.core.errors import BadInput, BadWeights
+from reverie.core.vocabulary import COLOURS, KINDS
+
+WEIGHTS = Path(__file__).parent.parent / "weights" / "observer.safetensors"
+COLOUR_NAMES = tuple(COLOURS)
+CANDIDATES = 40  # peaks of a frame that are looked at
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One thing in one frame.
+
+    kind, colour: names of core.vocabulary. box: x0 y0 x1 y1 in pixels of the frame, of the whole thing
+    as far as it is inside the picture, hidden parts included. confidence: 0..1. kind_scores (K,) and
+    colour_scores (C,): float32, each of sum 1, in the vocabulary's order. appearance (E,): float32 of
+    length 1; the same thing in two frames has nearly the same.
+    """
+
+    kind: str
+    colour: str
+    box: tuple[float, float, float, float]
+    confidence: float
+    kind_scores: np.ndarray
+    colour_scores: np.ndarray
+    appearance: np.ndarray
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The middle of the box, x and y in pixels."""
+        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+
+
+class Observer:
+    """A network with its reading of frames: ``detect`` is what it is for."""
+
+    def __init__(self, net: ObserverNet, meta: dict | None = None) -> None:
+        self.net = net.eval()
+        self.meta = meta or {}
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, device: str | torch.device = "cpu") -> Observer:
+        """The observer in a safetensors file (default: the one that comes with the package).
+
+        Raises BadWeights when it is missing, damaged, or not an observer.
+        """
+        path = WEIGHTS if path is None else Path(path)
+        tensors, meta = _read(path)
+        try:
+            net = ObserverNet(ObserverConfig(**meta["config"]))
+        except (KeyError, TypeError, BadInput) as error:
+            raise BadWeights(f"{path} is no observer of this program ({error}): get it again") from None
+        expected = net.state_dict()
+        if set(expected) != set(tensors) or any(expected[n].shape != t.shape for n, t in tensors.items()):
+            raise BadWeights(f"{path} does not fit its config: get it again")
+        if not all(bool(t.isfinite().all()) for t in tensors.values()):
+            raise BadWeights(f"{path} holds values that are not finite: get it again")
+        net.load_state_dict(tensors)
+        return cls(net.to(device), meta)
+
+    @torch.no_grad()
+    def detect(self, frames: np.ndarray, batch: int = 16, threshold: float | None = None
+               ) -> list[list[Detection]]:
+        """What is seen in each frame by itself, the most confident first.
+
+        frames: uint8 (T, H, W, 3), H and W at least 32. batch: frames looked at together (it changes
+        nothing but speed). threshold: least confidence, default the config's. Raises BadInput.
+        """
+        shaped = frames.ndim == 4 and frames.shape[3] == 3 and min(frames.shape[1:3]) >= 32
+        if not shaped or frames.dtype != np.uint8:
+            raise BadInput(f"an observer sees uint8 frames (T, H, W, 3) of at least 32x32 pixels, "
+                           f"not {frames.dtype} {frames.shape}")
+        least = self.net.config.threshold if threshold is None else threshold
+        device = next(self.net.parameters()).device
+        height, width = frames.shape[1:3]
+        size = working_size(height, width)
+        scale = np.array([width / size[1], height / size[0]] * 2, np.float32)
+        seen: list[list[Detection]] = []
+        for start in range(0, len(frames), max(1, batch)):
+            piece = torch.from_numpy(np.ascontiguousarray(frames[start : start + max(1, batch)])).to(device)
+            maps = self.net(to_input(resized(piece, size)))
+            for peaks in _peaks(maps, least):
+                seen.append(_separate(peaks, scale, (width, height)))
+        return seen
+
+
+def overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union (N, M) of boxes (N, 4) and (M, 4), x0 y0 x1 y1; 0 where one is NaN."""
+    boxes, others = np.nan_to_num(boxes[:, None]), np.nan_to_num(others[None])
+    sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(boxes[..., :2], others[..., :2])
+    common = sides.clip(0).prod(-1)
+    areas = (boxes[..., 2:] - boxes[..., :2]).prod(-1) + (others[..., 2:] - others[..., :2]).prod(-1)
+    return common / np.maximum(areas - common, 1e-9)
+
+
+@dataclass
+class _Peaks:
+    """Candidates of one frame, the most confident first: P rows of each."""
+
+    confidence: np.ndarray
+    kind: np.ndarray
+    boxes: np.ndarray  # in pixels of the size looked at
+    kind_scores: np.ndarray
+    colour_scores: np.ndarray
+    looks: np.ndarray
+
+
+def _peaks(maps: Maps, least: float) -> list[_Peaks]:
+    """The greatest local maxima of the kinds' maps and what stands at their cells, for each frame."""
+    heat = maps.kinds.sigmoid()
+    batch, _, height, width = heat.shape
+    top = heat * (F.max_pool2d(heat, 3, 1, 1) == heat)
+    values, places = top.flatten(1).topk(min(CANDIDATES, top[0].numel()), 1)
+    kinds, cells = places // (height * width), places % (height * width)
+
+    def at(plane: Tensor) -> np.ndarray:
+        """(B, C, h, w) at the candidates' cells: (B, P, C)."""
+        index = cells[:, None].expand(-1, plane.shape[1], -1)
+        return plane.flatten(2).gather(2, index).transpose(1, 2).cpu().numpy()
+
+    edges, colours, looks = at(maps.edges.exp()), at(maps.colours.softmax(1)), at(maps.looks)
+    shares = at(heat / heat.sum(1, keepdim=True))
+    found, kind, place = values.cpu().numpy(), kinds.cpu().numpy(), cells.cpu().numpy()
+    middle = np.stack([place % width, place // width], -1) + 0.5
+    boxes = STRIDE * np.concatenate([middle - edges[..., :2], middle + edges[..., 2:]], -1)
+    frames = []
+    for b in range(batch):
+        keep = found[b] >= max(least, 1e-6)
+        frames.append(_Peaks(found[b, keep], kind[b, keep], boxes[b, keep].astype(np.float32),
+                             shares[b, keep], colours[b, keep], looks[b, keep]))
+    return frames
+
+
+def _separate(peaks: _Peaks, scale: np.ndarray, size: tuple[int, int]) -> list[Detection]:
+    """Candidates to detections: of two boxes for one thing the more confident stays.
+
+    Two boxes are one thing when they overlap by half and are of one kind, or by more than two thirds
+    whatever their kinds: things in front of one another seldom fill the same box.
+    """
+    boxes = np.clip(peaks.boxes * scale, 0, np.array(size * 2, np.float32))
+    common = overlap(boxes, boxes)
+    kept: list[int] = []
+    for i in range(len(boxes)):
+        if all(common[i, k] <= (0.5 if peaks.kind[i] == peaks.kind[k] else 0.67) for k in kept):
+            kept.append(i)
+    out = []
+    for i in kept:
+        x0, y0, x1, y1 = map(float, boxes[i])
+        colour = COLOUR_NAMES[int(peaks.colour_scores[i].argmax())]
+        out.append(Detection(KINDS[peaks.kind[i]], colour, (x0, y0, x1, y1), float(peaks.confidence[i]),
+                             peaks.kind_scores[i], peaks.colour_scores[i], peaks.looks[i]))
+    return out
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Tensors (as float32) and meta of a model file."""
+    if not path.is_file():
+        raise BadWeights(f"no observer at {path}: check the path, or train one")
+    try:
+        with safe_open(path, framework="pt") as opened:
+            header = json.loads((opened.metadata() or {})["reverie"])
+            tensors = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118
+        meta = header["meta"]
+        if header["format"] != 1 or meta["kind"] != "observer":
+            raise BadWeights(f"{path} is no observer of this program: get one, or train one")
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadWeights(f"{path} is damaged or no observer ({reason}): get it again") from None
+    return tensors, meta
+
+
+# -- over a clip --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SeenThing:
+    """One thing that was there for a while. first, last: frame numbers; frames: in how many it was seen.
+
+    confidence: mean over these. path: (frames, 5) float32 rows of frame, x0, y0, x1, y1.
+    """
+
+    kind: str
+    colour: str
+    frames: int
+    first: int
+    last: int
+    confidence: float
+    path: np.ndarray
+
+
+class _Track:
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, Detection]] = []
+
+    def cost(self, frame: int, detection: Detection) -> float:
+        """How ill a detection fits; infinite when it cannot be this thing."""
+        at, last = self.seen[-1]
+        box, other = np.array([last.box]), np.array([detection.box])
+        size = float(np.sqrt(np.prod(np.maximum(box[0, 2:] - box[0, :2], 1))))
+        step = float(np.hypot(*np.subtract(last.centre, detection.centre)))
+        # it may fly a box's length in a frame, and a few over the time in which it was not seen
+        if step > size * min(1.0 + 0.25 * (frame - at - 1), 3.0):
+            return float("inf")
+        other_look = 1 - float(last.appearance @ detection.appearance)
+        return (step / size + (1 - float(overlap(box, other)[0, 0])) + 0.5 * other_look
+                + (last.kind != detection.kind) + (last.colour != detection.colour))
+
+
+def seen_over_clip(detections_per_frame: Sequence[Sequence[Detection]], *, least: int = 4, patience: int = 12
+                   ) -> list[SeenThing]:
+    """Things that were there, from what was seen in each frame of a clip, by their first frames.
+
+    Detections are linked from frame to frame, the best fitting first; a thing may be out of sight for
+    ``patience`` frames; its kind and colour are voted on, each frame by its scores. A thing seen in
+    fewer than ``least`` frames is a flicker and left out (a clip shorter than that asks for all of its
+    frames). Links that end where another of the same kind and colour begins are joined, however long
+    the gap, when the two never stood side by side: a ball behind a wall is one ball.
+    """
+    open_tracks: list[_Track] = []
+    tracks: list[_Track] = []
+    for frame, detections in enumerate(detections_per_frame):
+        open_tracks = [t for t in open_tracks if frame - t.seen[-1][0] <= patience + 1]
+        pairs = sorted(((track.cost(frame, d), i, j) for i, track in enumerate(open_tracks)
+                        for j, d in enumerate(detections)), key=lambda pair: pair[0])
+        taken: set[int] = set()
+        used: set[int] = set()
+        for cost, i, j in pairs:
+            if cost < 3.0 and i not in taken and j not in used:
+                open_tracks[i].seen.append((frame, detections[j]))
+                taken.add(i)
+                used.add(j)
+        for j, detection in enumerate(detections):
+            if j not in used:
+                track = _Track()
+                track.seen.append((frame, detection))
+                tracks.append(track)
+                open_tracks.append(track)
+    least = max(1, min(least, len(detections_per_frame)))
+    things = _joined([_voted(track.seen) for track in tracks if len(track.seen) >= least])
+    return sorted(things, key=lambda thing: (thing.first, -thing.frames))
+
+
+def _voted(seen: list[tuple[int, Detection]]) -> SeenThing:
+    weights = np.array([d.confidence for _, d in seen])
+    kind = int((weights[:, None] * np.stack([d.kind_scores for _, d in seen])).sum(0).argmax())
+    colour = int((weights[:, None] * np.stack([d.colour_scores for _, d in seen])).sum(0).argmax())
+    path = np.array([(frame, *d.box) for frame, d in seen], np.float32)
+    return SeenThing(KINDS[kind], COLOUR_NAMES[colour], len(seen), seen[0][0], seen[-1][0],
+                     float(weights.mean()), path)
+
+
+def _joined(things: list[SeenThing]) -> list[SeenThing]:
+    """Join things of one kind and colour whose times do not overlap, where only one is there at a time."""
+    together: Counter[tuple[str, str]] = Counter()
+    names = {(t.kind, t.colour) for t in things}
+    for name in names:
+        same = [t for t in things if (t.kind, t.colour) == name]
+        together[name] = max(sum(o.first <= t.first <= o.last for o in same) for t in same)
+    out: list[SeenThing] = []
+    for name in names:
+        same = sorted((t for t in things if (t.kind, t.colour) == name), key=lambda t: t.first)
+        if together[name] > 1:
+            out += same
+            continue
+        path = np.concatenate([t.path for t in same])
+        confidence = float(np.average([t.confidence for t in same], weights=[t.frames for t in same]))
+        out.append(SeenThing(*name, len(path), same[0].first, same[-1].last, confidence, path))
+    return out

@@ -287,5 +287,5 @@ def models() -> list[dict]:
         except BadWeights as error:
             meta = {"error": str(error)}
         found.append({"name": path.stem, "bytes": path.stat().st_size,
-                      **{k: v for k, v in meta.items() if k in ("kind", "recipe", "commit", "scores", "error", "size")}})
+                      **{k: meta[k] for k in ("kind", "recipe", "commit", "scores", "error", "size") if k in meta}})
     return json.loads(json.dumps(found, default=str))

@@ -60,9 +60,9 @@ class Truth:
     contacts: np.ndarray  # (K, 3) int32: frame, thing, thing or -1 for the ground
     events: list[Event]  # by start time
     beats: list[float]  # seconds at which a new line of the script begins, the first 0.0
-    boxes: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, N, 4) float32 x0 y0 x1 y1 px, NaN when unseen
+    boxes: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, N, 4) x0 y0 x1 y1 px, NaN when unseen
     visible: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, N) float32 0..1
-    masks: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, H, W) uint8: thing index + 1, 0 background
+    masks: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, H, W) uint8: thing + 1, 0 background
 
 
 @dataclass

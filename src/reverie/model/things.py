@@ -62,12 +62,12 @@ def encode_things(truth: Truth) -> np.ndarray:
     def frames(values: np.ndarray) -> np.ndarray:
         """(T, N, ...) to (latents, F, N, ...), a sub-frame without the thing copied from one with it."""
         values = values[: latents * F].reshape(latents, F, count, *values.shape[2:]).copy()
-        for order in (range(1, F), range(F - 2, -1, -1)):
-            for f in order:
-                source = f - 1 if order.start == 1 else f + 1
-                gap = ~exists[:, f] & exists[:, source] if order.start == 1 else (
-                    ~exists[:, : f + 1].any(1) & exists[:, source:].any(1))
-                values[:, f][gap] = values[:, source][gap]
+        for f in range(1, F):  # gone by then: where it was last
+            gap = ~exists[:, f] & exists[:, :f].any(1)
+            values[:, f][gap] = values[:, f - 1][gap]
+        for f in range(F - 2, -1, -1):  # not there yet: where it will be first
+            gap = ~exists[:, : f + 1].any(1) & exists[:, f + 1 :].any(1)
+            values[:, f][gap] = values[:, f + 1][gap]
         return values
 
     position = (frames(truth.position) - np.array(POSITION_CENTRE, np.float32)) / POSITION_SCALE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -140,10 +141,21 @@ def test_an_error_in_making_batches_comes_out(tmp_path):
         fit(small_model(), broken, noisy_loss, out=tmp_path, steps=20, **QUIET)
 
 
-def test_minutes_are_a_budget_and_the_rate_ends_at_zero(tmp_path):
-    result = fit(small_model(), batches, noisy_loss, out=tmp_path, minutes=0.02, **{**QUIET, "log_every": 1})
-    assert result.finished and 1.2 <= result.elapsed < 4
-    assert logged(tmp_path)[-1]["lr"] < 0.1 * max(line["lr"] for line in logged(tmp_path))
+def test_minutes_are_a_budget_and_the_rate_ends_at_zero(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    def slow_loss(model, batch):
+        clock[0] += 0.5
+        return noisy_loss(model, batch)
+
+    result = fit(small_model(), batches, slow_loss, out=tmp_path, minutes=0.5, **{**QUIET, "log_every": 1})
+    assert result.finished and result.elapsed == 30 and result.step == 60
+    rates = [line["lr"] for line in logged(tmp_path)]
+    assert rates[-1] < 0.01 * max(rates)
+    clock[0] += 1000  # time between two commands does not count
+    more = fit(small_model(), batches, slow_loss, out=tmp_path, minutes=0.75, **QUIET)
+    assert more.step == 90 and more.elapsed == 45
 
 
 def test_budgets_and_checkpoints_that_make_no_sense(tmp_path):

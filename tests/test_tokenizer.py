@@ -314,6 +314,12 @@ def test_the_recipe_learns_and_the_same_command_resumes(shards, tmp_path):
     with torch.no_grad():
         latents = model.encode(frames)[0].flatten(0, 3)
     assert 0.5 < latents.std() < 2 and latents.mean().abs() < 0.5
+    polished = train_tokenizer(shards, tmp_path / "polished", steps=10, start_from=path, decoder_only=True,
+                               **how)
+    with torch.no_grad():
+        same = Tokenizer.load(polished).encode(frames)[0].flatten(0, 3)
+    assert (same - latents).abs().max() < 1e-4  # its latents are the same, its pictures are not
+    assert load_model(polished)[1]["scores"] != meta["scores"]
     before = path.read_bytes()
     assert train_tokenizer(shards, tmp_path / "run", steps=120, **how) == path  # nothing left to do
     assert load_model(path)[1]["scores"] == meta["scores"] and len(path.read_bytes()) == len(before)
@@ -322,5 +328,7 @@ def test_the_recipe_learns_and_the_same_command_resumes(shards, tmp_path):
 def test_recipe_refuses_what_makes_no_sense(shards, tmp_path):
     with pytest.raises(BadInput, match="no tokenizer config"):
         train_tokenizer(shards, tmp_path, steps=1, config="s8")
+    with pytest.raises(BadInput, match="to begin from"):
+        train_tokenizer(shards, tmp_path, steps=1, decoder_only=True)
     with pytest.raises(BadData):
         train_tokenizer(tmp_path / "none", tmp_path, steps=1)

@@ -149,7 +149,8 @@ class Decoder(nn.Module):
         self.stem = nn.Conv2d(config.channels, widths[0], 3, padding=1)
         last = len(widths) - 1
         blocks = config.decoder_blocks[::-1]
-        self.levels = nn.ModuleList(Level(w, blocks[i], i < last, config.normed) for i, w in enumerate(widths))
+        self.levels = nn.ModuleList(Level(w, blocks[i], i < last, config.normed)
+                                    for i, w in enumerate(widths))
         self.up = nn.ModuleList(nn.Conv2d(a, 4 * b, 1) for a, b in zip(widths, widths[1:], strict=False))
         self.head = nn.Conv2d(widths[-1], FRAMES_PER_LATENT * 3 * PATCH**2, 3, padding=1)
 
@@ -172,6 +173,7 @@ class Tokenizer(nn.Module):
         self.config = config or TokenizerConfig()
         self.encoder = Encoder(self.config)
         self.decoder = Decoder(self.config)
+        self.latents_fixed = False
         self.register_buffer("latent_mean", torch.zeros(self.config.channels))
         self.register_buffer("latent_variance", torch.ones(self.config.channels))
         self.to(memory_format=torch.channels_last)
@@ -206,6 +208,11 @@ class Tokenizer(nn.Module):
         """
         latents_BNHWC, _ = self.encode(frames_BTHWC)
         return self.decode(latents_BNHWC + noise * torch.randn_like(latents_BNHWC))[0], latents_BNHWC
+
+    def fix_latents(self) -> None:
+        """From here on training changes the decoder only: models of these latents stay valid."""
+        self.latents_fixed = True
+        self.encoder.requires_grad_(False)
 
     @torch.no_grad()
     def measure_latents(self, windows: list[Tensor]) -> None:
@@ -251,7 +258,7 @@ class Tokenizer(nn.Module):
         # keeps the encoder from outgrowing the noise) and keeps a running average for afterwards.
         with torch.autocast(raw_XCHW.device.type, enabled=False):
             return F.batch_norm(raw_XCHW.float(), self.latent_mean, self.latent_variance,
-                                training=self.training, momentum=0.02, eps=1e-6)
+                                training=self.training and not self.latents_fixed, momentum=0.02, eps=1e-6)
 
 
 def to_patches(frames_BTHWC: Tensor) -> Tensor:

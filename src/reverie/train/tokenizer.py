@@ -232,13 +232,16 @@ def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None 
                     steps: int | None = None, config: TokenizerConfig | str = "s16",
                     recipe: TokenizerRecipe | None = None, held: str | Path | None = None,
                     device: str = "cpu", seed: int = 0, precision: str = "auto", memory: int = 4 * 2**30,
-                    start_from: str | Path | None = None, progress: bool = True) -> Path | None:
+                    start_from: str | Path | None = None, decoder_only: bool = False,
+                    progress: bool = True) -> Path | None:
     """Train a tokenizer on the drawn clips of a folder of shards; the model is ``out/tokenizer.safetensors``.
 
     config: a TokenizerConfig or the name of one in PRESETS. held: a folder of shards that is only
     looked at (default: one in 20 of data's own clips, by their keys, kept out of training). The run
     itself (checkpoint, log, sheets) is in ``out`` too, and the same command goes on with it. memory:
-    bytes for decoded clips. Returns the model's path, or None when the run was interrupted.
+    bytes for decoded clips. start_from: a tokenizer or checkpoint of the same config to begin from;
+    with decoder_only its latents stay as they are, and so do models that were trained on them.
+    Returns the model's path, or None when the run was interrupted.
     Raises what ``train.loop.fit`` does, and BadData, BadInput.
     """
     if isinstance(config, str):
@@ -256,6 +259,10 @@ def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None 
     test = test[:24]  # looked at every few minutes: a minute each time would be too dear
     torch.manual_seed(seed)
     model = Tokenizer(config).to(device)
+    if decoder_only:
+        if start_from is None:
+            raise BadInput("training the decoder only needs a tokenizer to begin from")
+        model.fix_latents()
     windows = Windows(clips, train, recipe, memory)
     result = fit(
         model, windows, loss_fn(recipe), out=out, minutes=minutes, steps=steps, lr=recipe.lr, adam=ADAM,
@@ -289,8 +296,9 @@ def _finish(model: Tokenizer, windows: Windows, result: FitResult, recipe: Token
             test: Sequence[int], path: Path, minutes: float | None, seed: int) -> None:
     """Measure the latents' scale anew with the averaged weights, score, and write the model."""
     device = next(model.parameters()).device
-    sample = [windows(0, np.random.default_rng([seed, 2**31, n]))["frames"].to(device) for n in range(24)]
-    model.measure_latents(sample)
+    if not model.latents_fixed:
+        some = (windows(0, np.random.default_rng([seed, 2**31, n]))["frames"] for n in range(24))
+        model.measure_latents([frames.to(device) for frames in some])
     scores = tokenizer_scores(model, held, test)
     model.save(path, {
         "recipe": {**asdict(recipe), "minutes": minutes, "steps": result.step, "seed": seed,

@@ -155,19 +155,21 @@ def test_models_and_help(capsys):
 
 
 def test_help_needs_nothing_heavy():
-    """Beside ``python -c pass``, as a ratio: the machine may be busy."""
+    """Beside ``python -c pass``, as a ratio of processor time: the machine may be busy."""
     code = ("import sys\nfrom reverie.cli import main\nmain(['--help'])\n"
             "print(sorted({'torch', 'numpy', 'rich', 'av', 'PIL'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
 
     def best(*args):
-        times = []
+        spent = []
         for _ in range(5):
-            began = time.perf_counter()
+            before = os.times()
             subprocess.run([sys.executable, *args], capture_output=True, check=True)
-            times.append(time.perf_counter() - began)
-        return min(times)
+            after = os.times()
+            spent.append(after.children_user - before.children_user
+                         + after.children_system - before.children_system)
+        return max(min(spent), 0.01)  # the clock ticks in hundredths
 
     assert best("-m", "reverie", "--help") < 8 * best("-c", "pass")
 
@@ -323,13 +325,14 @@ def start(*args):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_a_playable_file(here, number):
     process = start("-o", "o.mp4", "--things", "t.jsonl", "--json")
-    until = time.monotonic() + 20
+    until = time.monotonic() + 200
     while not any(path.stat().st_size > 5000 for path in here.glob("*.mp4")) and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=200)
     assert process.returncode == cli.STOPPED and out == ""
-    assert err.count("\n") == 1 and "o.partial.mp4" in err and "Traceback" not in err
+    said = [line for line in err.splitlines() if not line.startswith("frames: ")]  # on a slow machine: how far
+    assert len(said) == 1 and "o.partial.mp4" in said[0]
     assert sorted(os.listdir(here)) == ["o.partial.mp4", "t.partial.jsonl"]
     frames = len(read_video("o.partial.mp4")[0])
     assert frames >= 24

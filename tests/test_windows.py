@@ -72,7 +72,8 @@ def test_things_come_back_from_their_vectors() -> None:
     np.testing.assert_allclose(th.extents_of(vectors)[there.any(1)], 0.3, rtol=1e-5)
     turned = th.rotations_of(vectors)[there.any(1)][:, 0]
     np.testing.assert_allclose(turned, np.tile(np.eye(3), (len(turned), 1, 1)), atol=1e-5)
-    # a thing that enters in the middle of a latent is told from where it first is, one that leaves from where it was last
+    # a thing that enters in the middle of a latent is told from where it first is,
+    # one that leaves from where it was last
     entered = th.positions_of(vectors[22 // 4, 2])
     torch.testing.assert_close(entered[:3], torch.from_numpy(truth.position[[22, 22, 22], 2]))
     left = th.positions_of(vectors[48 // 4, 2])

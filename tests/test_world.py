@@ -55,7 +55,8 @@ def test_seed_text_and_steps_decide(world: World) -> None:
 def test_a_later_line_changes_only_what_comes_later(world: World) -> None:
     first = frames(world)
     other = frames(world, script=[SCRIPT[0], Line(0.5, "a yellow bird flies")])
-    assert np.array_equal(first[:12], other[:12]) and not np.array_equal(first[12:], other[12:])
+    apart = np.abs(first.astype(int) - other)  # scripts of other lengths are padded otherwise: the last bit may differ
+    assert apart[:12].max() <= 2 < apart[12:].max()
 
 
 def test_a_longer_video_begins_like_a_shorter_one(world: World) -> None:

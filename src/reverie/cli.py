@@ -172,7 +172,7 @@ def _generate(args) -> None:
     if args.json:
         _print_json(made.as_dict())
     else:
-        print(f"{made.output}: {made.seconds:.1f} s, {made.size[1]}x{made.size[0]}, {made.fps:g} fps, "
+        print(f"{made.output}: {round(made.seconds, 2):g} s, {made.size[1]}x{made.size[0]}, {made.fps:g} fps, "
               f"seed {made.seed}, made in {made.wall_seconds:.1f} s")
         if made.things:
             print(f"{made.things}: the things in it")

@@ -116,7 +116,7 @@ class World:
         """
         height, width = size or self.default_size
         fps = fps or self.fps
-        sampling = {"steps": 2, "things_steps": 4, "guidance": 1.0, **self.meta.get("sampling", {})}
+        sampling = {"steps": 2, "things_steps": 4, "guidance": 1.0, "doubt": 0.0, **self.meta.get("sampling", {})}
         frames = max(1, round(seconds * fps))
         latents = math.ceil(frames / F)
         spatial = self.tokenizer.config.spatial
@@ -125,7 +125,7 @@ class World:
             grid=(height // spatial, width // spatial), generator=torch.Generator().manual_seed(seed),
             things_steps=max(int(sampling["things_steps"]), steps or 0),
             views_steps=steps or int(sampling["steps"]), guidance=guidance or float(sampling["guidance"]),
-            with_things=things)
+            doubt=float(sampling["doubt"]), with_things=things)
         given = self._encode_past(past, fps) if past is not None else []
         still = past is not None and len(past) == 1
         first = 0 if still else -len(given)  # the latent at which the clip begins

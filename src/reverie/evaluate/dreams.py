@@ -87,7 +87,7 @@ def dream(
     known = known or Known()
     height, width = world.default_size
     spatial = world.tokenizer.config.spatial
-    sampling = {"steps": 2, "things_steps": 4, "guidance": 1.0, **world.meta.get("sampling", {})}
+    sampling = {"steps": 2, "things_steps": 4, "guidance": 1.0, "doubt": 0.0, **world.meta.get("sampling", {})}
     things, views = [], []
     for first in range(0, len(scripts), batch):
         part = slice(first, first + batch)
@@ -101,7 +101,7 @@ def dream(
             generator=torch.Generator().manual_seed(seed + first),
             things_steps=int(sampling["things_steps"]),
             views_steps=int(sampling["steps"]),
-            guidance=float(sampling["guidance"]),
+            guidance=float(sampling["guidance"]), doubt=float(sampling["doubt"]),
             with_things=with_things,
             with_views=with_views,
         )

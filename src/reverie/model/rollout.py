@@ -81,17 +81,18 @@ class Rollout:
     grid: (H, W) cells of the views. things_steps, views_steps: denoising steps; the very first latent,
     where all is open, takes four times as many for its things. guidance: how far the things lean towards
     the text (1: not at all beyond what the network says). calm: the noise level that the past is said to
-    have, so that the network doubts it a little.
+    have, so that the network doubts it a little. doubt: noise that is added to painted views before they are
+    remembered, so that their flaws are not painted over and over again (0: none).
     """
 
     def __init__(self, model: Transformer, text: Text, *, fps: Tensor, grid: tuple[int, int],
                  generator: torch.Generator, things_steps: int = 4, views_steps: int = 2,
-                 guidance: float = 1.0, calm: float = 0.02, with_things: bool = True,
+                 guidance: float = 1.0, calm: float = 0.02, doubt: float = 0.0, with_things: bool = True,
                  with_views: bool = True) -> None:
         self.model, self.text, self.fps, self.grid = model, text, fps, grid
         self.generator = generator
         self.things_steps, self.views_steps = things_steps, views_steps
-        self.guidance, self.calm = guidance, calm
+        self.guidance, self.calm, self.doubt = guidance, calm, doubt
         self.with_things, self.with_views = with_things, with_views
         self.batch, self.device = len(fps), fps.device
         self.memory = Memory()
@@ -197,7 +198,11 @@ class Rollout:
         for level, target in zip(times[:-1], times[1:], strict=True):
             clean = self._pass(conditions, views=x, noise=level, past=past).views[:, 0]
             x = flow.step(x, clean, level, target)
-        output = self._pass(conditions, views=x, noise=self.calm, past=past)
+        kept = x
+        if self.doubt:
+            noise = torch.randn(shape, generator=self.generator, device=self.device)
+            kept = flow.add_noise(x, noise, torch.full(shape[:-1], self.doubt, device=self.device))
+        output = self._pass(conditions, views=kept, noise=max(self.calm, self.doubt), past=past)
         self.memory.remember(self.n, "views", output)
         return x
 

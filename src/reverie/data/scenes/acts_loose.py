@@ -178,41 +178,9 @@ def go(
 
 
 def rolled(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
-    """Rolls along the ground, or, now and then at the start, down a ramp."""
-    if kind in ROUND and beat.first == 0 and beat.rng.random() < 0.25:
-        return down_ramp(beat, kind, wild)
+    """Rolls along the ground."""
     i, start, _ = go(beat, "rolled", kind, lead, wild)
     travels(beat, "rolled", i, start, 0.9)
-
-
-def down_ramp(beat: Beat, kind: str, wild: bool) -> None:
-    """Rolls down a ramp, from near its top at the clip's first instant."""
-    rng = beat.rng
-    ball = beat.cast(
-        kind, "rolled", wild=wild, material="heavy", mode="free", size=("small", "medium")[rng.integers(2)]
-    )
-    ramp = beat.cast("ramp", "rests", size="large", material="heavy", mode="fixed")
-    side = int(rng.choice([-1, 1]))  # where the ramp stands; the ball rolls to the other side
-    yaw = rng.uniform(-0.35, 0.35) + (0.0 if side > 0 else np.pi)
-    x, y = beat.spot(ramp.body.reach, xs=(0.2, 1.4) if side > 0 else (-1.4, -0.2), ys=(-0.5, 0.4))
-    half, r = ramp.body.extent, ball.body.extent[0]
-    slope = np.arctan2(half[2], half[0])
-    local = np.array([0.62 * half[0] - r * np.sin(slope), 0.0, 0.62 * half[2] + r * np.cos(slope)])
-    place = np.array([x, y, half[2]]) + matrices(heading(yaw)[None])[0] @ local
-    i = beat.add(ball, *place)
-    j = beat.add(ramp, x, y, yaw=yaw)
-    beat.lanes.append((y, r + 0.1))
-
-    def check(run: Beat) -> list[Event]:
-        landed = run.touch(i, 0, -1)
-        if landed is None or not run.in_view(i, 0, landed, 0.9):
-            raise Misfit
-        there = np.flatnonzero(run.record.exists[landed:, i]) + landed
-        slow = there[run.speed(i)[there] < 0.12]
-        k1 = int(slow[0]) if len(slow) else int(there[-1])
-        return [Event("rolled", run.start, run.time(k1), i, j, run.heading_of(i, 0, k1))]
-
-    beat.expect(check)
 
 
 def slid(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:

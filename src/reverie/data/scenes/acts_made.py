@@ -1,13 +1,13 @@
-"""Acts that need an arrangement: pendulum, domino row, tower, stack, hoop, two walls, ramp."""
+"""Acts that need an arrangement: a pendulum, a domino row, a tower, a stack, two walls, a ramp."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from reverie.core.clip import Event
-from reverie.data.scenes.acts_loose import GRAVITY, rolling, travels
-from reverie.data.scenes.acts_still import settled, times
-from reverie.data.scenes.bodies import RIM, rim_centre
+from reverie.data.scenes import acts_loose
+from reverie.data.scenes.acts_loose import ROUND, rolling, travels
+from reverie.data.scenes.acts_still import times
 from reverie.data.scenes.record import heading, matrices
 from reverie.data.scenes.stage import Beat, Misfit
 
@@ -264,98 +264,6 @@ def stacked(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
     beat.expect(check)
 
 
-def shot(beat: Beat, kind: str, lead: int | None, wild: bool, *, event: str) -> None:
-    """A basketball is shot at a hoop; whether it scored or missed is what the physics says."""
-    rng = beat.rng
-    start = beat.start + rng.uniform(0.15, 0.9)
-    hoops = [
-        j
-        for j, (t, s) in enumerate(zip(beat.things, beat.states, strict=True))
-        if t.kind == "hoop" and t.mode == "fixed" and not s.gone
-    ]
-    if lead is not None and hoops:
-        settled(beat, lead)
-        i, target, ball = lead, hoops[0], beat.things[lead]
-        place = beat.states[i].position
-        frame, turn = beat.states[target].position, matrices(beat.states[target].quat[None])[0]
-    elif beat.first == 0:
-        size = int(rng.integers(3))
-        ball = beat.cast(
-            "basketball",
-            event,
-            wild=wild,
-            size=("small", "small", "medium")[size],
-            mode="free",
-            material=("heavy", "bouncy")[rng.integers(2)],
-        )
-        hoop = beat.cast("hoop", "rests", size=("small", "medium", "large")[size])
-        side = int(rng.choice([-1, 1]))
-        yaw = rng.uniform(0.2, 1.0)
-        yaw = yaw if side > 0 else np.pi - yaw
-        wide = beat.half(0.0)
-        x, y = side * rng.uniform(0.35, 0.75) * wide, rng.uniform(-0.2, 0.6)
-        turn, frame = matrices(heading(yaw)[None])[0], np.array([x, y, hoop.body.extent[2]])
-        out = -turn[:, 0]
-        place = frame + out * rng.uniform(1.5, 2.6) + np.array([0, rng.uniform(-0.2, 0.2), 0])
-        place[2] = ball.body.extent[2]
-        if not (beat.fits(*frame[:2], hoop.body.reach) and beat.fits(*place[:2], ball.body.reach)):
-            raise Misfit
-        i = beat.add(ball, *place)
-        target = beat.add(hoop, x, y, yaw=yaw)
-        beat.lanes.append((float(place[1] + y) / 2, abs(place[1] - y) / 2 + 0.3))
-    else:
-        raise Misfit
-    hoop = beat.things[target]
-    rim = frame + turn @ rim_centre(hoop.size)
-    radius = RIM[hoop.size][0]
-    way = place[:2] - rim[:2]
-    if (
-        np.linalg.norm(way) < 0.8
-        or way @ -turn[:2, 0] < 0.35 * np.linalg.norm(way)
-        or ball.body.extent[0] > 0.8 * radius
-    ):
-        raise Misfit
-    apex = rim[2] + ball.body.extent[2] + rng.uniform(0.25, 0.6)
-    if apex + ball.body.extent[2] > beat.view.top(*rim[:2], 0) + 0.2:
-        raise Misfit
-    up = np.sqrt(2 * GRAVITY * (apex - place[2]))
-    flight = up / GRAVITY + np.sqrt(2 * (apex - rim[2]) / GRAVITY)
-    spread = 0.05 if event == "scored" else rng.uniform(0.45, 0.9) * radius + 0.1
-    aside = rng.uniform(0, 2 * np.pi)
-    goal = rim[:2] + spread * np.array([np.cos(aside), np.sin(aside)])
-    velocity = np.array([*((goal - place[:2]) / flight), up])
-    beat.kick(i, start, velocity, rng.normal(0, 1.5, 3))
-    beat.quiet.add(i)
-
-    def check(run: Beat) -> list[Event]:
-        k0 = run.at(start)
-        z = run.record.position[:, i, 2] - rim[2]
-        for k in range(k0 + 4, run.frames):
-            if z[k - 1] > 0 >= z[k]:
-                part = z[k - 1] / (z[k - 1] - z[k])
-                spot = run.record.position[k - 1, i] * (1 - part) + run.record.position[k, i] * part
-                inside = np.linalg.norm(spot[:2] - rim[:2]) < radius - 0.4 * ball.body.extent[0]
-                if not inside and np.linalg.norm(spot[:2] - rim[:2]) < radius + 0.05:
-                    continue  # hangs on the rim; it falls one way or the other later
-                if not run.in_view(i, k0, k, 0.8):
-                    raise Misfit
-                end = (run.first + k - 1 + part) / run.stage.fps
-                return [Event("scored" if inside else "missed", start, float(end), i, target)]
-        raise Misfit
-
-    beat.expect(check)
-
-
-def scored(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
-    """A shot aimed well."""
-    shot(beat, kind, lead, wild, event="scored")
-
-
-def missed(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
-    """A shot aimed badly."""
-    shot(beat, kind, lead, wild, event="missed")
-
-
 def bounced(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
     """To and fro between two walls."""
     rng = beat.rng
@@ -408,6 +316,44 @@ def bounced(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
                     last = j
         if len(hits) < 2 or not run.in_view(i, 0, run.frames - 1, 0.95):
             raise Misfit
-        return [Event("bounced", start, run.time(hits[-1]), i, pair[0])]
+        return [Event("bounced", start, run.time(hits[-1]), i, j) for j in pair]
+
+    beat.expect(check)
+
+
+def rolled(beat: Beat, kind: str, lead: int | None, wild: bool) -> None:
+    """Rolls along the ground, or, now and then at the clip's start, down a ramp."""
+    if kind in ROUND and beat.first == 0 and beat.rng.random() < 0.25:
+        _down_ramp(beat, kind, wild)
+    else:
+        acts_loose.rolled(beat, kind, lead, wild)
+
+
+def _down_ramp(beat: Beat, kind: str, wild: bool) -> None:
+    """Rolls down a ramp, from near its top at the clip's first instant."""
+    rng = beat.rng
+    ball = beat.cast(
+        kind, "rolled", wild=wild, material="heavy", mode="free", size=("small", "medium")[rng.integers(2)]
+    )
+    ramp = beat.cast("ramp", "rests", size="large", material="heavy", mode="fixed")
+    side = int(rng.choice([-1, 1]))  # where the ramp stands; the ball rolls to the other side
+    yaw = rng.uniform(-0.35, 0.35) + (0.0 if side > 0 else np.pi)
+    x, y = beat.spot(ramp.body.reach, xs=(0.2, 1.4) if side > 0 else (-1.4, -0.2), ys=(-0.5, 0.4))
+    half, r = ramp.body.extent, ball.body.extent[0]
+    slope = np.arctan2(half[2], half[0])
+    local = np.array([0.62 * half[0] - r * np.sin(slope), 0.0, 0.62 * half[2] + r * np.cos(slope)])
+    place = np.array([x, y, half[2]]) + matrices(heading(yaw)[None])[0] @ local
+    i = beat.add(ball, *place)
+    j = beat.add(ramp, x, y, yaw=yaw)
+    beat.lanes.append((y, r + 0.1))
+
+    def check(run: Beat) -> list[Event]:
+        landed = run.touch(i, 0, -1)
+        if landed is None or not run.in_view(i, 0, landed, 0.9):
+            raise Misfit
+        there = np.flatnonzero(run.record.exists[landed:, i]) + landed
+        slow = there[run.speed(i)[there] < 0.12]
+        k1 = int(slow[0]) if len(slow) else int(there[-1])
+        return [Event("rolled", run.start, run.time(k1), i, j, run.heading_of(i, 0, k1))]
 
     beat.expect(check)

@@ -284,7 +284,7 @@ def dog(size: str) -> Body:
 
 
 def bird(size: str) -> Body:
-    n = {"small": 0.65, "medium": 0.80, "large": 1.0}[size]
+    n = {"small": 0.75, "medium": 0.92, "large": 1.15}[size]
     limbs = [
         Geom("ellipsoid", (0.30 * n, 0.15 * n, 0.15 * n)),  # trunk
         Geom("sphere", (0.12 * n,)),  # head

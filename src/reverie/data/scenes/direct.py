@@ -6,115 +6,37 @@ import numpy as np
 
 from reverie.core.clip import Event
 from reverie.core.vocabulary import ALIVE, KINDS, MAX_THINGS
-from reverie.data.scenes import acts_alive, acts_loose, acts_made, acts_masked, acts_still
+from reverie.data.scenes import acts_alive, acts_hoop, acts_loose, acts_made, acts_masked, acts_still
 from reverie.data.scenes.notice import notice
 from reverie.data.scenes.stage import Beat, Misfit, Stage
 from reverie.data.scenes.view import follow, moving, still
 
 FOLLOW = "follow"  # detail of a camera event whose camera pans after an actor; no move of core.moves
 _BEAT = (4.2, 7.0)  # seconds of one beat among several
-_LONE = 8.5  # seconds up to which a clip is one beat
+_LONE = (5.2, 9.0)  # seconds up to which a clip is one beat, less or more often
 
 # kind -> events of which it can be the main actor, a more likely one standing more than once
-REPERTOIRE: dict[str, tuple[str, ...]] = {
-    "ball": (
-        "rests",
-        "dropped",
-        "dropped",
-        "thrown",
-        "rolled",
-        "rolled",
-        "pushed",
-        "launched",
-        "enters",
-        "leaves",
-        "bounced",
-        "hidden",
-        "covered",
-    ),
-    "box": (
-        "rests",
-        "dropped",
-        "thrown",
-        "slid",
-        "pushed",
-        "launched",
-        "enters",
-        "leaves",
-        "toppled",
-        "stacked",
-        "bounced",
-        "hidden",
-        "covered",
-    ),
-    "cylinder": (
-        "rests",
-        "dropped",
-        "thrown",
-        "rolled",
-        "slid",
-        "pushed",
-        "launched",
-        "enters",
-        "leaves",
-        "stacked",
-        "hidden",
-        "covered",
-    ),
-    "cone": (
-        "rests",
-        "dropped",
-        "thrown",
-        "slid",
-        "pushed",
-        "launched",
-        "enters",
-        "leaves",
-        "stacked",
-        "hidden",
-        "covered",
-    ),
-    "plank": (
-        "rests",
-        "dropped",
-        "thrown",
-        "slid",
-        "pushed",
-        "launched",
-        "stacked",
-        "enters",
-        "leaves",
-        "covered",
-    ),
-    "ramp": ("rests", "dropped", "slid", "pushed", "enters", "leaves", "covered"),
-    "domino": ("rests", "dropped", "toppled", "toppled", "toppled", "covered"),
-    "pendulum": ("rests", "swung", "swung", "swung"),
-    "basketball": (
-        "rests",
-        "dropped",
-        "thrown",
-        "rolled",
-        "launched",
-        "enters",
-        "leaves",
-        "scored",
-        "scored",
-        "missed",
-        "missed",
-        "bounced",
-        "hidden",
-        "covered",
-        "pushed",
-    ),
-    "hoop": ("rests",),
-    "chair": ("rests", "dropped", "slid", "pushed", "enters", "leaves", "covered"),
-    "table": ("rests", "dropped", "slid", "pushed", "enters", "leaves", "covered"),
-    "wall": ("rests", "dropped", "slid", "pushed", "enters", "leaves"),
-    "screen": ("rests", "dropped", "slid", "pushed", "enters", "leaves"),
-    "person": ("rests", "walks", "walks", "walks", "enters", "leaves", "hidden", "covered"),
-    "dog": ("rests", "walks", "walks", "walks", "enters", "leaves", "hidden", "covered"),
-    "bird": ("rests", "walks", "walks", "walks", "enters", "leaves", "covered"),
+_EVENTS = {
+    "ball": "rests dropped dropped thrown rolled rolled pushed launched enters leaves bounced hidden covered",
+    "box": "rests dropped thrown slid pushed launched enters leaves toppled stacked bounced hidden covered",
+    "cylinder": "rests dropped thrown rolled slid pushed launched enters leaves stacked hidden covered",
+    "cone": "rests dropped thrown slid pushed launched enters leaves stacked hidden covered",
+    "plank": "rests dropped thrown slid pushed launched stacked enters leaves covered",
+    "ramp": "rests dropped slid pushed enters leaves covered",
+    "domino": "rests dropped toppled toppled toppled covered",
+    "pendulum": "rests swung swung swung",
+    "basketball": "rests dropped thrown rolled launched enters leaves scored scored missed missed bounced "
+    "hidden covered pushed",
+    "hoop": "rests",
+    "chair": "rests dropped slid pushed enters leaves covered",
+    "table": "rests dropped slid pushed enters leaves covered",
+    "wall": "rests dropped slid pushed enters leaves",
+    "screen": "rests dropped slid pushed enters leaves",
+    "person": "rests walks walks walks enters leaves hidden covered",
+    "dog": "rests walks walks walks enters leaves hidden covered",
+    "bird": "rests walks walks walks enters leaves covered",
 }
+REPERTOIRE = {kind: events.split() for kind, events in _EVENTS.items()}
 # in later beats: what something new can do, and what something that is there can do
 _NEW = {"dropped", "thrown", "rolled", "slid", "enters", "walks", "hidden", "stacked"}
 _THERE = {"rolled", "slid", "pushed", "launched", "leaves", "covered", "swung", "scored", "missed", "walks"}
@@ -122,7 +44,7 @@ _ACTS = {
     "rests": acts_still.rests,
     "dropped": acts_loose.dropped,
     "thrown": acts_loose.thrown,
-    "rolled": acts_loose.rolled,
+    "rolled": acts_made.rolled,
     "slid": acts_loose.slid,
     "pushed": acts_loose.pushed,
     "launched": acts_loose.launched,
@@ -131,8 +53,8 @@ _ACTS = {
     "swung": acts_made.swung,
     "toppled": acts_made.toppled,
     "stacked": acts_made.stacked,
-    "scored": acts_made.scored,
-    "missed": acts_made.missed,
+    "scored": acts_hoop.scored,
+    "missed": acts_hoop.missed,
     "bounced": acts_made.bounced,
     "hidden": acts_masked.hidden,
     "covered": acts_masked.covered,
@@ -145,8 +67,11 @@ def next_beat(stage: Stage, rng: np.random.Generator, left: int, wild: bool) -> 
     """Settles one more beat; ``left`` frames are still to fill. wild: try to show a held-out combination."""
     fps = stage.fps
     if stage.frame == 0:
-        lasting = left <= _LONE * fps or (left <= 21 * fps and rng.random() < 0.15)
-        frames = left if lasting else int(rng.uniform(*_BEAT) * fps)
+        frames = int(rng.uniform(*_BEAT) * fps)
+        if left <= rng.uniform(*_LONE) * fps or (left <= 21 * fps and rng.random() < 0.15):
+            frames = left
+        elif left - frames < 3.0 * fps:
+            frames = left // 2
         beat = _opening(stage, rng, frames, left, wild)
     else:
         frames = min(left, int(rng.uniform(*_BEAT) * fps))

@@ -54,7 +54,6 @@ def person(size: str, phase: np.ndarray, stride: np.ndarray) -> tuple[np.ndarray
     feet = []
     for side, offset in ((1.0, 0.0), (-1.0, np.pi)):
         swing = 0.50 * stride * np.sin(phase + offset)
-        bend = stride * (0.15 + 0.65 * np.clip(np.cos(phase + offset), 0, 1) ** 2)
         # the knee bends while the leg swings forward (angle falling), so the shin trails the thigh
         bend = np.where(
             np.cos(phase + offset) < 0, stride * (0.15 + 0.65 * np.cos(phase + offset) ** 2), 0.08 * stride
@@ -129,7 +128,7 @@ def bird(size: str, phase: np.ndarray, stride: np.ndarray) -> tuple[np.ndarray, 
     put(rise + np.array([-0.37 * n, 0, 0.02 * n]), _about(2, still - 0.15))
     for side in (1.0, -1.0):
         # standing, the wings hang folded along the trunk
-        inner = stride * (0.25 + 0.65 * np.sin(phase)) - (1 - stride) * 1.25
+        inner = stride * (0.10 + 0.50 * np.sin(phase)) - (1 - stride) * 1.25
         outer = inner + stride * 0.45 * np.sin(phase - 0.9) - (1 - stride) * 0.2
         root = rise + np.array([0.0, side * 0.11 * n, 0.06 * n])
         arm = np.stack([still, side * np.cos(inner), np.sin(inner)], -1)

@@ -196,7 +196,7 @@ class Beat:
                 return x, y
             if apart > best:
                 best, found = apart, (x, y)
-        if found is None or best < (-1.0 if self.first else -0.55):
+        if found is None or best < (-0.7 if self.first else -0.55):
             raise Misfit
         return found
 

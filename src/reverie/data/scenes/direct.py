@@ -75,7 +75,8 @@ def next_beat(stage: Stage, rng: np.random.Generator, left: int, wild: bool) -> 
         beat = _opening(stage, rng, frames, left, wild)
     else:
         frames = min(left, int(rng.uniform(*_BEAT) * fps))
-        frames = left if left - frames < 3.0 * fps else frames
+        if left - frames < 3.0 * fps:  # no short remainder, and no last beat that goes dead
+            frames = left if left <= _BEAT[1] * fps else left // 2
         beat = _later(stage, rng, frames)
     _settle(stage, beat)
 

@@ -1,15 +1,18 @@
 """The transformer: sampling with memory gives what one pass over the whole window gives."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import flow
 from reverie.model import things as th
-from reverie.model.rollout import Conditions, Rollout
+from reverie.model.rollout import Conditions, Rollout, Sampling
 from reverie.model.transformer import Config, Transformer, Window
 
 GRID = (2, 3)
+PLAIN = Sampling(steps=1, things_steps=1, opening_steps=2, guidance=1.0, candidates=1, doubt=0.0)
 
 
 def tiny(seed: int = 0, **options) -> Transformer:
@@ -46,7 +49,7 @@ class Recorder(Rollout):
 def test_cached_equals_uncached(given: int) -> None:
     model, latents = tiny(), 14
     text = words(model)
-    roll = Recorder(model, text, fps=torch.tensor([24.0]), grid=GRID, things_steps=1, views_steps=1,
+    roll = Recorder(model, text, fps=torch.tensor([24.0]), grid=GRID, sampling=PLAIN,
                     generator=torch.Generator().manual_seed(1))
     roll.seen = {}
     actions = torch.randn(latents, 20)
@@ -59,7 +62,7 @@ def test_cached_equals_uncached(given: int) -> None:
         views.append(v)
     stack = torch.stack(things, 1)
     index = torch.arange(latents)[None]
-    calm = torch.full((1, latents, th.TOKENS), roll.calm)
+    calm = torch.full((1, latents, th.TOKENS), PLAIN.calm)
     before = calm.clone()
     before[:, 0] = 1.0
     known = index < given
@@ -68,7 +71,7 @@ def test_cached_equals_uncached(given: int) -> None:
         things=stack, things_noise=calm, things_known=torch.zeros_like(calm, dtype=torch.bool),
         things_seen=torch.ones(1, latents, dtype=torch.bool),
         previous=torch.cat([torch.zeros_like(stack[:, :1]), stack[:, :-1]], 1), previous_noise=before,
-        views=torch.stack(views, 1), views_noise=torch.where(known, 0.0, roll.calm), views_known=known)
+        views=torch.stack(views, 1), views_noise=torch.where(known, 0.0, PLAIN.calm), views_known=known)
     whole = model(window, text)
     for n in range(latents):
         torch.testing.assert_close(roll.seen[n, "things"][:, 0], whole.things[:, n], atol=1e-4, rtol=1e-3)
@@ -145,7 +148,7 @@ def random_window(model: Transformer, latents: int) -> Window:
 @torch.no_grad()
 def test_memory_stays_flat_and_identity_stays() -> None:
     model = tiny()
-    roll = Rollout(model, words(model), fps=torch.tensor([24.0]), grid=GRID, things_steps=1, views_steps=1,
+    roll = Rollout(model, words(model), fps=torch.tensor([24.0]), grid=GRID, sampling=PLAIN,
                    generator=torch.Generator().manual_seed(0))
     nothing = torch.full((1, 20), torch.nan)
     seen = {}
@@ -166,7 +169,7 @@ def test_same_seed_same_dream() -> None:
     dreams = []
     for seed in (1, 1, 2):
         roll = Rollout(model, words(model), fps=torch.tensor([24.0]), grid=GRID,
-                       generator=torch.Generator().manual_seed(seed))
+                       generator=torch.Generator().manual_seed(seed), sampling=replace(PLAIN, candidates=3))
         nothing = torch.full((1, 20), torch.nan)
         dreams.append(torch.stack([roll.step(Conditions(torch.tensor([0]), torch.zeros(1), nothing))[1]
                                    for _ in range(3)]))
@@ -180,3 +183,78 @@ def test_flow_step_ends_at_the_clean_value() -> None:
     noisy = flow.add_noise(x, noise, level)
     torch.testing.assert_close(flow.step(noisy, x, 0.6, 0.0), x)
     torch.testing.assert_close(flow.step(noisy, x, 0.6, 0.3), flow.add_noise(x, noise, torch.full((3,), 0.3)))
+
+
+@torch.no_grad()
+def test_the_opening_that_most_agree_on_is_taken() -> None:
+    model = tiny()
+    nothing = torch.full((2, 20), torch.nan)
+    conditions = Conditions(torch.tensor([0, 1]), torch.zeros(2), nothing)
+    roll = Rollout(model, words(model, batch=2), fps=torch.full((2,), 24.0), grid=GRID, with_views=False,
+                   generator=torch.Generator().manual_seed(3), sampling=replace(PLAIN, candidates=9))
+    openings = []
+
+    def planted(self, conditions, given, known, past):  # nine openings of each dream: 3 agree, the rest stand alone
+        assert len(given) == 18 and len(conditions.line) == 18 and len(self.text.line) == 18
+        x = torch.zeros(18, th.TOKENS, th.WIDTH)
+        x[:, :MAX_THINGS, 0] = -1
+        for i in range(18):
+            slots = [0, 1] if i % 9 in (2, 5, 6) else [0, *range(2, 4 + i % 9)]
+            x[i, slots, 0] = 1.0
+            x[i, 0, 1 + i // 9] = 2.0
+        openings.append(x)
+        return x
+
+    plain, Rollout._denoised = Rollout._denoised, planted
+    try:
+        things, _ = roll.step(conditions)
+    finally:
+        Rollout._denoised = plain
+    assert torch.equal(things[0], openings[0][2]) and torch.equal(things[1], openings[0][11])
+
+
+@torch.no_grad()
+def test_guidance_acts_in_openings_and_after_new_lines() -> None:
+    model = tiny()
+    passes = []
+
+    class Counting(Rollout):
+        def _pass(self, conditions, **options):
+            passes.append((self.n, int(conditions.line[0])))
+            return super()._pass(conditions, **options)
+
+    roll = Counting(model, words(model), fps=torch.tensor([24.0]), grid=GRID, with_views=False,
+                    generator=torch.Generator().manual_seed(0), sampling=replace(PLAIN, guidance=2.0))
+    for since in (5.0, 5.2, 0.0, 2.0):
+        roll.step(Conditions(torch.tensor([0]), torch.tensor([since]), torch.full((1, 20), torch.nan)))
+    free = [n for n, line in passes if line == -1]
+    assert free == [0, 0, 2]  # both steps of the opening; the one step of the latent that begins a line
+
+
+@torch.no_grad()
+def test_nothing_vanishes_within_the_picture_and_nothing_doubles() -> None:
+    model = tiny()
+    roll = Rollout(model, words(model), fps=torch.tensor([24.0]), grid=GRID, with_views=False, sampling=PLAIN,
+                   generator=torch.Generator().manual_seed(0))
+    conditions = Conditions(torch.tensor([0]), torch.zeros(1), torch.full((1, 20), torch.nan))
+    tokens = torch.zeros(1, th.TOKENS, th.WIDTH)
+    tokens[:, :MAX_THINGS, 0] = -1.0
+    tokens[0, :2, 0] = 1.0  # in the middle of the stage, and far to the left of the picture
+    tokens[0, 0, 1], tokens[0, 1, 2] = th.ONE_HOT, th.ONE_HOT
+    tokens[0, 1, th.THING["position"]] = torch.tensor([-20.0, 0.0, 0.0]).repeat(4)
+    tokens[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(4)
+    roll.step(conditions, things=tokens, known=torch.ones(1, th.TOKENS, dtype=torch.bool))
+    network = roll._pass
+
+    def denying(*args, **options):
+        output = network(*args, **options)
+        if output.things is not None:
+            output.things[..., :MAX_THINGS, 0] = -1.0
+            output.things[:, :, 2] = output.things[:, :, 0]  # a copy of the first where there was none
+            output.things[:, :, 2, 0] = 1.0
+            output.things[:, :, 2, th.STATIC] = tokens[:, None, 0, th.STATIC]
+        return output
+
+    roll._pass = denying
+    things, _ = roll.step(conditions)
+    assert (things[0, :3, 0] > 0).tolist() == [True, False, False]

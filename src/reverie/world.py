@@ -30,7 +30,7 @@ from reverie.core.vocabulary import (
 )
 from reverie.model import things as th
 from reverie.model.checkpoint import content_hash, load_into, load_model
-from reverie.model.rollout import Conditions, Rollout
+from reverie.model.rollout import Conditions, Rollout, Sampling
 from reverie.model.text import TokenVectors, unknown_words
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Text, Transformer
@@ -116,16 +116,13 @@ class World:
         """
         height, width = size or self.default_size
         fps = fps or self.fps
-        sampling = {"steps": 2, "things_steps": 4, "guidance": 1.0, "doubt": 0.0, **self.meta.get("sampling", {})}
         frames = max(1, round(seconds * fps))
         latents = math.ceil(frames / F)
         spatial = self.tokenizer.config.spatial
         rollout = Rollout(
             self.transformer, self._encode_text(script), fps=torch.tensor([fps]),
             grid=(height // spatial, width // spatial), generator=torch.Generator().manual_seed(seed),
-            things_steps=max(int(sampling["things_steps"]), steps or 0),
-            views_steps=steps or int(sampling["steps"]), guidance=guidance or float(sampling["guidance"]),
-            doubt=float(sampling["doubt"]), with_things=things)
+            sampling=Sampling.of(self.meta, steps=steps, guidance=guidance), with_things=things)
         given = self._encode_past(past, fps) if past is not None else []
         still = past is not None and len(past) == 1
         first = 0 if still else -len(given)  # the latent at which the clip begins

@@ -18,10 +18,12 @@ LINE_EVERY = 15.0  # seconds between plain lines
 
 
 class Progress:
-    """One piece of work of ``total`` units (None when nobody knows). Use it as a context manager."""
+    """One piece of work of ``total`` units (None when nobody knows), of which ``done`` were there before. Use it as a
+    context manager."""
 
-    def __init__(self, total: int | None, title: str, *, quiet: bool = False, file: TextIO | None = None):
-        self.total, self.title, self.done = total, title, 0
+    def __init__(self, total: int | None, title: str, *, done: int = 0, quiet: bool = False,
+                 file: TextIO | None = None):
+        self.total, self.title, self.done, self._before = total, title, done, done
         self._file = sys.stderr if file is None else file
         self._quiet = quiet
         self._bar: Any = None
@@ -33,7 +35,7 @@ class Progress:
         self._spoke = self._began - LINE_EVERY + FIRST_LINE
         if not self._quiet and self._file.isatty() and os.environ.get("TERM") != "dumb":
             self._bar = _rich_bar(self._file)
-            self._task = self._bar.add_task(self.title, total=self.total, note="")
+            self._task = self._bar.add_task(self.title, total=self.total, completed=self.done, note="")
             self._bar.start()
         return self
 
@@ -41,7 +43,7 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
         elif kind is None and not self._quiet and time.monotonic() - self._began > FIRST_LINE:
-            self._say(f"{self.title}: {self.done} in {clock(time.monotonic() - self._began)}")
+            self.say(f"{self.title}: {self.done} in {clock(time.monotonic() - self._began)}")
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """``n`` more units are done; ``note`` is a short remark shown beside them."""
@@ -58,21 +60,26 @@ class Progress:
         if self.total:
             share = f"/{self.total} ({100 * self.done // self.total}%)"
             left = f", {clock(self.seconds_left())} left"
-        self._say(f"{self.title}: {self.done}{share}{left}{', ' + self._note if self._note else ''}")
+        self.say(f"{self.title}: {self.done}{share}{left}{', ' + self._note if self._note else ''}")
 
     def seconds_left(self) -> float:
         """Seconds until the end at the pace so far; infinite before the first unit or without a total."""
-        if not self.done or not self.total:
+        if self.done <= self._before or not self.total:
             return float("inf")
-        return (time.monotonic() - self._began) / self.done * max(0, self.total - self.done)
+        pace = (time.monotonic() - self._began) / (self.done - self._before)
+        return pace * max(0, self.total - self.done)
 
-    def _say(self, text: str) -> None:
-        print(text, file=self._file, flush=True)
+    def say(self, text: str) -> None:
+        """A line for the person who watches, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        elif not self._quiet:
+            print(text, file=self._file, flush=True)
 
 
-def track(total: int | None, title: str, *, quiet: bool = False) -> Progress:
+def track(total: int | None, title: str, *, done: int = 0, quiet: bool = False) -> Progress:
     """A Progress on stderr; ``quiet`` shows nothing."""
-    return Progress(total, title, quiet=quiet)
+    return Progress(total, title, done=done, quiet=quiet)
 
 
 def clock(seconds: float) -> str:

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from reverie.core.errors import BadData, BadInput, CannotWrite, ReverieError
+from reverie.core.progress import track
 from reverie.data.sample import FORMAT, Reader, Sample, encode
 from reverie.data.shards import scan, write_members
 
@@ -205,16 +206,20 @@ def make(world: str, out: Path | str, *, clips: int, things_only: bool = False,
     _claim(out, job)
     began, made, frames, failed = time.monotonic(), 0, 0, []
     todo = _unfinished(out, job)
-    with _Bar(job.clips, job.clips - len(todo), progress) as bar:
-        for index, count, error in _run(job, todo, out / _PARTS, workers):
-            made, frames = made + (not error), frames + count
-            if error:
-                failed.append(error)
-                bar.say(f"left out {error}")
-                if len(failed) > 3 + made // 50 or len(failed) == job.clips:
-                    raise BadData(f"{len(failed)} of {made + len(failed)} scenes failed, the last: {error}")
-            bar.step(count)
-            _join(out, job, index // job.shard_size)
+    with track(job.clips, "clips", done=job.clips - len(todo), quiet=not progress) as bar:
+        try:
+            for index, count, error in _run(job, todo, out / _PARTS, workers):
+                made, frames = made + (not error), frames + count
+                if error:
+                    failed.append(error)
+                    bar.say(f"left out {error}")
+                    if len(failed) > 3 + made // 50 or len(failed) == job.clips:
+                        raise BadData(f"{len(failed)} of {made + len(failed)} scenes failed, the last: {error}")
+                bar.advance(note=f"{frames / (time.monotonic() - began):.0f} fps")
+                _join(out, job, index // job.shard_size)
+        except KeyboardInterrupt:
+            bar.say(f"stopped: {bar.done} of {job.clips} clips are kept; the same command goes on")
+            raise
     for number in range(job.shards):  # those with clips left out, and those stopped before joining
         _join(out, job, number, gaps=True)
     shutil.rmtree(out / _PARTS, ignore_errors=True)
@@ -342,58 +347,3 @@ def _run_processes(job: Job, todo: list[int], parts: Path, workers: int) -> Iter
         pool.shutdown(wait=False, cancel_futures=True)
         for child in children:  # after a stop nobody waits for the clips in the making
             child.terminate()
-
-
-class _Bar:
-    """Progress with an ETA: a bar on a terminal, a line every ten seconds elsewhere, or silence."""
-
-    def __init__(self, total: int, done: int, shown: bool):
-        self.total, self.done, self.first, self.frames = total, done, done, 0
-        self.began = self.said = time.monotonic()
-        self.shown, self.rich, self.say = shown, None, self._print if shown else _silent
-        if shown and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self.rich = Progress(TextColumn("clips"), BarColumn(), MofNCompleteColumn(),
-                                 TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-                                 console=Console(stderr=True))
-            self.task = self.rich.add_task("clips", total=total, completed=done, rate="")
-            self.say = self.rich.console.print
-        elif shown and done:
-            self._print(f"{done}/{total} clips are already there")
-
-    def __enter__(self) -> _Bar:
-        if self.rich:
-            self.rich.start()
-        return self
-
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if self.rich:
-            self.rich.stop()
-        elif self.shown and self.done > self.first:
-            self._line(time.monotonic())
-        if kind is KeyboardInterrupt and self.shown:
-            self._print(f"stopped: {self.done} of {self.total} clips are kept; the same command goes on")
-
-    def step(self, frames: int) -> None:
-        self.done, self.frames, now = self.done + 1, self.frames + frames, time.monotonic()
-        if self.rich:
-            rate = f"{self.frames / max(now - self.began, 1e-9):.0f} fps"
-            self.rich.update(self.task, completed=self.done, rate=rate)
-        elif self.shown and now - self.said >= 10:
-            self._line(now)
-
-    def _line(self, now: float) -> None:
-        self.said, spent = now, max(now - self.began, 1e-9)
-        left = round(spent / max(self.done - self.first, 1) * (self.total - self.done))
-        self._print(f"{self.done}/{self.total} clips, {self.frames / spent:.0f} fps, ETA {left // 3600}:"
-                    f"{left // 60 % 60:02d}:{left % 60:02d}")
-
-    @staticmethod
-    def _print(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-
-def _silent(text: str) -> None:
-    pass

@@ -12,9 +12,10 @@ import numpy as np
 
 from reverie.audit.observer import SeenThing, seen_over_clip
 from reverie.core.clip import Line
-from reverie.core.vocabulary import FIXTURES
+from reverie.core.vocabulary import FIXTURES, FRAMES_PER_LATENT
 from reverie.data.captions import prompts_one_thing
 from reverie.data.naming import TABLES
+from reverie.evaluate.dreams import dream, pixels_of
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.study import SEED, Study
 
@@ -29,13 +30,15 @@ def measure(study: Study) -> list[dict]:
     is held against another's prompt (what chance would give)."""
     count = {"en": study.n - study.n // 2, "zh": study.n // 2}
     figures, hits, chance = [], [], []
+    latents = round(SECONDS * study.world.fps) // FRAMES_PER_LATENT
     with study.track(study.n, "prompts") as bar:
         for language, name in LANGUAGES.items():
             prompts = prompts_one_thing(np.random.default_rng(SEED), count[language], language, held_out=True)
+            scripts = [[Line(0.0, text)] for text, *_ in prompts]
+            _, views = dream(study.world, scripts, latents, seed=SEED)
             seen = []
-            for number, (text, *_) in enumerate(prompts):
-                blocks = study.world.imagine([Line(0.0, text)], seconds=SECONDS, seed=SEED + number)
-                frames = np.concatenate([block.frames for block in blocks])
+            for painted in views:
+                frames = pixels_of(study.world.tokenizer, painted)
                 seen.append(seen_over_clip(study.observer.detect(frames[-round(JUDGED * study.world.fps) :])))
                 bar.advance()
             n = len(prompts)

@@ -17,8 +17,9 @@ from reverie.core.camera import CameraPath
 from reverie.core.clip import Clip, Line
 from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT, MAX_THINGS
 from reverie.model import things as th
-from reverie.model.rollout import Conditions, Rollout
+from reverie.model.rollout import Conditions, Rollout, Sampling
 from reverie.model.text import TokenVectors
+from reverie.model.tokenizer import Tokenizer
 from reverie.world import World
 
 F = FRAMES_PER_LATENT
@@ -87,7 +88,6 @@ def dream(
     known = known or Known()
     height, width = world.default_size
     spatial = world.tokenizer.config.spatial
-    sampling = {"steps": 2, "things_steps": 4, "guidance": 1.0, "doubt": 0.0, **world.meta.get("sampling", {})}
     things, views = [], []
     for first in range(0, len(scripts), batch):
         part = slice(first, first + batch)
@@ -99,9 +99,7 @@ def dream(
             fps=torch.full((count,), world.fps),
             grid=(height // spatial, width // spatial),
             generator=torch.Generator().manual_seed(seed + first),
-            things_steps=int(sampling["things_steps"]),
-            views_steps=int(sampling["steps"]),
-            guidance=float(sampling["guidance"]), doubt=float(sampling["doubt"]),
+            sampling=Sampling.of(world.meta),
             with_things=with_things,
             with_views=with_views,
         )
@@ -123,6 +121,16 @@ def dream(
         if tell is not None:
             tell(count)
     return np.concatenate(things) if things else None, torch.cat(views) if views else None
+
+
+@torch.inference_mode()
+def pixels_of(tokenizer: Tokenizer, latents_THWC: Tensor, chunk: int = 16) -> np.ndarray:
+    """Latents of one clip to uint8 frames (T F, height, width, 3), as World.imagine makes them."""
+    pieces, state = [], None
+    for part in latents_THWC.split(chunk):
+        pixels, state = tokenizer.decode(part[None], state)
+        pieces.append(((pixels[0] + 1) * 127.5).round().to(torch.uint8).numpy())
+    return np.concatenate(pieces)
 
 
 def true_tokens(clip: Clip, order: Sequence[int]) -> np.ndarray:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from reverie.core.clip import Line
 from reverie.core.vocabulary import FRAMES_PER_LATENT
-from reverie.evaluate.dreams import Known, dream, true_tokens
+from reverie.evaluate.dreams import Known, dream, pixels_of, true_tokens
 from reverie.evaluate.figures import figure
 from reverie.evaluate.study import SEED, Study, held_out_caption
 from reverie.train.encode import action_vectors, slot_order
@@ -83,13 +82,6 @@ def measure(study: Study) -> list[dict]:
     return [
         figure(f"{way}_psnr_{what}", pool.psnr, "dB", None, len(clips)) for (way, what), pool in pools.items()
     ]
-
-
-@torch.inference_mode()
-def pixels_of(tokenizer, latents_NHWC: Tensor) -> np.ndarray:
-    """Latents of one clip to uint8 frames, as World.imagine makes them."""
-    pixels = tokenizer.decode(latents_NHWC[None])[0][0]
-    return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
 
 
 def _add(pool: PooledError, made: np.ndarray, true: np.ndarray, mask: np.ndarray) -> None:

@@ -64,14 +64,14 @@ SUITES = {
         "one coloured thing named: is it there, and nothing else",
         200,
         (*_BOTH, "observer"),
-        (*_TEXTS, *_MODEL, "audit/observer*.py"),
+        (*_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/dreams.py"),
     ),
     "minute": Suite(
         "minute",
         "the last ten seconds of a minute, beside truth's",
         20,
         (*_BOTH, "observer"),
-        (*_WORLDS, *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py"),
+        (*_WORLDS, *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py", "evaluate/dreams.py"),
     ),
     "observer": Suite(
         "observer", "the judge's eye on unseen truth", 64, ("observer",), (*_WORLDS, "audit/observer*.py")

@@ -5,7 +5,7 @@ Legend as in transformer.py. Batch B runs several dreams at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -62,6 +62,15 @@ def _joined(entries: list[Entry]) -> Entry | None:
     return Entry(torch.cat([e.keys for e in entries], 2), torch.cat([e.values for e in entries], 2))
 
 
+def _inventory(tokens: Tensor) -> tuple:
+    """What a latent's tokens (S, WIDTH) hold: the setting, and the kind and colour of each thing."""
+    things = tokens[:MAX_THINGS]
+    kinds, colours = (things[:, th.THING[name]].argmax(-1).tolist() for name in ("kind", "colour"))
+    there = (things[:, 0] > 0).tolist()
+    pairs = sorted(pair for pair, exists in zip(zip(kinds, colours, strict=True), there, strict=True) if exists)
+    return (int(tokens[th.SETTING_TOKEN].argmax()), *pairs)
+
+
 def _layers(entry: Entry | None) -> list[tuple[Tensor, Tensor]]:
     return [] if entry is None else list(zip(entry.keys.unbind(0), entry.values.unbind(0), strict=True))
 
@@ -75,24 +84,46 @@ class Conditions:
     actions: Tensor
 
 
-class Rollout:
-    """Steps a batch of dreams from latent to latent.
+@dataclass(frozen=True)
+class Sampling:
+    """How dreams are drawn from the network; a model file says its own under "sampling".
 
-    grid: (H, W) cells of the views. things_steps, views_steps: denoising steps; the very first latent,
-    where all is open, takes four times as many for its things. guidance: how far the things lean towards
-    the text (1: not at all beyond what the network says). calm: the noise level that the past is said to
-    have, so that the network doubts it a little. doubt: noise that is added to painted views before they are
-    remembered, so that their flaws are not painted over and over again (0: none).
+    steps: denoising steps of a view. things_steps: of a latent's things, and opening_steps of the very first
+    one's, where all is open. guidance: how far the things lean towards the text (1: not beyond what the network
+    says) in the first latent and for GUIDED seconds after each new line. candidates: openings that are dreamt,
+    of which the one is taken whose things most of them agree on. calm: the noise level that the past is said
+    to have, so that the network doubts it a little. doubt: noise that is added to painted views before they are
+    remembered, so that their flaws are not painted over and over again (the first view, which is painted from no
+    other, stays as it is).
     """
 
+    steps: int = 2
+    things_steps: int = 2
+    opening_steps: int = 16
+    guidance: float = 3.0
+    candidates: int = 8
+    calm: float = 0.02
+    doubt: float = 0.5
+
+    @classmethod
+    def of(cls, meta: dict, **changes: float | None) -> Sampling:
+        """What a model file's meta says, with those changes that are not None."""
+        own = {name: value for name, value in meta.get("sampling", {}).items() if name in cls.__dataclass_fields__}
+        return replace(cls(**own), **{name: value for name, value in changes.items() if value is not None})
+
+
+GUIDED = 1.0  # seconds after a new line began in which guidance acts
+TWIN = 0.4  # metres
+
+
+class Rollout:
+    """Steps a batch of dreams from latent to latent. grid: (H, W) cells of the views."""
+
     def __init__(self, model: Transformer, text: Text, *, fps: Tensor, grid: tuple[int, int],
-                 generator: torch.Generator, things_steps: int = 4, views_steps: int = 2,
-                 guidance: float = 1.0, calm: float = 0.02, doubt: float = 0.0, with_things: bool = True,
+                 generator: torch.Generator, sampling: Sampling, with_things: bool = True,
                  with_views: bool = True) -> None:
         self.model, self.text, self.fps, self.grid = model, text, fps, grid
-        self.generator = generator
-        self.things_steps, self.views_steps = things_steps, views_steps
-        self.guidance, self.calm, self.doubt = guidance, calm, doubt
+        self.generator, self.sampling = generator, sampling
         self.with_things, self.with_views = with_things, with_views
         self.batch, self.device = len(fps), fps.device
         self.memory = Memory()
@@ -133,39 +164,88 @@ class Rollout:
     def _imagine(self, conditions: Conditions, given: Tensor | None,
                  known: Tensor | None) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         shape = (self.batch, th.TOKENS, th.WIDTH)
-        noise = torch.randn(shape, generator=self.generator, device=self.device)
         if given is None or known is None:
-            given, known = torch.zeros_like(noise), torch.zeros(shape[:2], dtype=torch.bool, device=self.device)
+            given = torch.zeros(shape, device=self.device)
+            known = torch.zeros(shape[:2], dtype=torch.bool, device=self.device)
         past = self._past()
-        x = torch.where(known[..., None], given, noise)
-        if not bool(known.all()):
-            times = flow.levels(self.things_steps * (4 if self.n == 0 else 1)).tolist()
-            for level, target in zip(times[:-1], times[1:], strict=True):
-                clean = self._denoise(conditions, x, level, known, past)
-                clean = self._steady(clean)
-                x = torch.where(known[..., None], given, flow.step(x, clean, level, target))
-        x = torch.where(known[..., None], given, self._settle(x))
+        if bool(known.all()):
+            x = self._settle(given)
+        elif self.n == 0 and self.sampling.candidates > 1:
+            x = self._elected(conditions, given, known, past)
+        else:
+            x = self._single(self._denoised(conditions, given, known, past))
+        x = torch.where(known[..., None], given, x)
         self._meet(x)
-        output = self._pass(conditions, things=x, noise=self.calm, things_known=known, past=past)
+        output = self._pass(conditions, things=x, noise=self.sampling.calm, things_known=known, past=past)
         self.memory.remember(self.n, "things", output)
         return x, [(placed, value) for _, placed, value in output.things_keys]
 
-    def _denoise(self, conditions: Conditions, x: Tensor, level: float, known: Tensor, past: Past) -> Tensor:
+    def _denoised(self, conditions: Conditions, given: Tensor, known: Tensor, past: Past) -> Tensor:
+        """The things of this latent, from noise."""
+        noise = torch.randn(given.shape, generator=self.generator, device=self.device)
+        x = torch.where(known[..., None], given, noise)
+        steps = self.sampling.things_steps if self.n else self.sampling.opening_steps
+        times = flow.levels(steps).tolist()
+        for level, target in zip(times[:-1], times[1:], strict=True):
+            clean = self._steady(self._clean_things(conditions, x, level, known, past))
+            x = torch.where(known[..., None], given, flow.step(x, clean, level, target))
+        return self._settle(x)
+
+    def _clean_things(self, conditions: Conditions, x: Tensor, level: float, known: Tensor, past: Past) -> Tensor:
         clean = self._pass(conditions, things=x, noise=level, things_known=known, past=past).things[:, 0]
-        if self.guidance != 1.0:
+        fresh = conditions.since < GUIDED if self.n else torch.ones_like(conditions.since, dtype=torch.bool)
+        if self.sampling.guidance != 1.0 and bool(fresh.any()):
             free = Conditions(torch.full_like(conditions.line, -1), conditions.since, conditions.actions)
             other = self._pass(free, things=x, noise=level, things_known=known, past=past).things[:, 0]
-            clean = other + self.guidance * (clean - other)
+            leaning = other + self.sampling.guidance * (clean - other)
+            clean = torch.where(fresh[:, None, None], leaning, clean)
         return clean
 
+    def _elected(self, conditions: Conditions, given: Tensor, known: Tensor, past: Past) -> Tensor:
+        """Of several openings of each dream the first whose kinds and colours are the most frequent ones."""
+        count = self.sampling.candidates
+        many = Rollout(self.model, self.text.repeated(count), fps=self.fps.repeat_interleave(count), grid=self.grid,
+                       generator=self.generator, sampling=self.sampling, with_views=False)
+        past = Past(given=[(k.repeat_interleave(count, 0), v.repeat_interleave(count, 0)) for k, v in past.given])
+        again = Conditions(*(getattr(conditions, f.name).repeat_interleave(count, 0) for f in fields(conditions)))
+        found = many._denoised(again, given.repeat_interleave(count, 0), known.repeat_interleave(count, 0), past)
+        found = found.unflatten(0, (self.batch, count))
+        chosen = []
+        for openings in found:
+            signs = [_inventory(opening) for opening in openings]
+            chosen.append(openings[max(range(count), key=lambda i: (signs.count(signs[i]), -i))])
+        return torch.stack(chosen)
+
     def _steady(self, clean: Tensor) -> Tensor:
-        """A thing that was ever seen keeps its kind, colour, material and size: the same slot, the same thing."""
+        """A thing that was ever seen keeps its kind, colour, material and size: the same slot, the same thing. And
+        what is in the picture goes on being there: it may leave, not vanish."""
         if self.identity is None:
             return clean
         there = self.met[..., None]
         kept = torch.where(there, self.identity, clean[:, :MAX_THINGS, th.STATIC])
-        things = torch.cat([clean[:, :MAX_THINGS, :1], kept, clean[:, :MAX_THINGS, th.STATIC.stop :]], -1)
+        exists = torch.where(self._in_picture()[..., None], 1.0, clean[:, :MAX_THINGS, :1])
+        things = torch.cat([exists, kept, clean[:, :MAX_THINGS, th.STATIC.stop :]], -1)
         return torch.cat([things, clean[:, MAX_THINGS:]], 1)
+
+    def _in_picture(self) -> Tensor:
+        """(B, things) bool: what exists in the last latent, and in its picture."""
+        things = self.things[:, :MAX_THINGS]
+        seen = th.in_picture(things, self.things[:, th.CAMERA_TOKEN], self.grid[1] / self.grid[0])
+        return seen & (things[..., 0] > 0)
+
+    def _single(self, x: Tensor) -> Tensor:
+        """Nothing appears within TWIN metres of one of its own kind and colour: that would be one thing doubled."""
+        if self.things is None:
+            return x
+        old, new = self.things[:, :MAX_THINGS], x[:, :MAX_THINGS]
+        names = torch.cat([new[..., th.THING["kind"]], new[..., th.THING["colour"]]], -1)
+        alike = torch.cdist(names, names) < 0.1
+        near = torch.cdist(th.positions_of(new)[:, :, 0], th.positions_of(new)[:, :, 0]) < TWIN
+        was = (old[..., 0] > 0) & (new[..., 0] > 0)
+        double = (alike & near & was[:, None, :]).any(2) & (old[..., 0] <= 0) & (new[..., 0] > 0)
+        empty = torch.zeros_like(new)
+        empty[..., 0] = -1.0
+        return torch.cat([torch.where(double[..., None], empty, new), x[:, MAX_THINGS:]], 1)
 
     def _settle(self, x: Tensor) -> Tensor:
         """Decisions made sharp: a thing is or is not, has one kind, one colour, one material."""
@@ -194,17 +274,21 @@ class Rollout:
         x = torch.randn(shape, generator=self.generator, device=self.device)
         past = self._past(view=True)
         past.scene = scene_keys or []
-        times = flow.levels(self.views_steps).tolist()
+        sketch = None if scene_keys is None else self.model.draw(self.things[:, None, self._slots()], self.grid)
+        times = flow.levels(self.sampling.steps).tolist()
         for level, target in zip(times[:-1], times[1:], strict=True):
-            clean = self._pass(conditions, views=x, noise=level, past=past).views[:, 0]
+            clean = self._pass(conditions, views=x, noise=level, past=past, sketch=sketch).views[:, 0]
             x = flow.step(x, clean, level, target)
-        kept = x
-        if self.doubt:
+        kept, doubt = x, self.sampling.doubt if self.n else 0.0
+        if doubt:
             noise = torch.randn(shape, generator=self.generator, device=self.device)
-            kept = flow.add_noise(x, noise, torch.full(shape[:-1], self.doubt, device=self.device))
-        output = self._pass(conditions, views=kept, noise=max(self.calm, self.doubt), past=past)
+            kept = flow.add_noise(x, noise, torch.full(shape[:-1], doubt, device=self.device))
+        output = self._pass(conditions, views=kept, noise=max(self.sampling.calm, doubt), past=past, sketch=sketch)
         self.memory.remember(self.n, "views", output)
         return x
+
+    def _slots(self) -> list[int]:
+        return [*range(self.model.config.slots), th.CAMERA_TOKEN, th.SETTING_TOKEN]
 
     # -- the network --------------------------------------------------------------------------------------
 
@@ -223,7 +307,7 @@ class Rollout:
 
     def _pass(self, conditions: Conditions, *, noise: float, past: Past, things: Tensor | None = None,
               views: Tensor | None = None, things_known: Tensor | None = None, views_known: bool = False,
-              goal: bool = False, index: int | None = None) -> Output:
+              goal: bool = False, index: int | None = None, sketch: Tensor | None = None) -> Output:
         b, device = self.batch, self.device
 
         def full(*shape: int, value: float | bool) -> Tensor:
@@ -232,19 +316,19 @@ class Rollout:
         w = Window(index=full(value=self.n if index is None else index), fps=self.fps,
                    line=conditions.line[:, None], since=conditions.since[:, None],
                    actions=conditions.actions[:, None], things_seen=full(value=self.with_things))
-        slots = [*range(self.model.config.slots), th.CAMERA_TOKEN, th.SETTING_TOKEN]
+        slots = self._slots()
         if things is not None:
             w.things, w.things_known = things[:, None, slots], things_known[:, None, slots]
             w.things_noise = torch.where(w.things_known, 0.0, full(len(slots), value=noise))
             first = self.n == 0
             w.previous = torch.zeros_like(w.things) if first else self.things[:, None, slots]
-            w.previous_noise = full(len(slots), value=1.0 if first else self.calm)
+            w.previous_noise = full(len(slots), value=1.0 if first else self.sampling.calm)
             w.grid = self.grid
         if views is not None:
             w.views, w.views_noise = views[:, None], full(value=noise)
             w.views_known = full(value=views_known)
             w.goal = full(value=goal)
-            w.scene = self.things[:, None, slots] if self.with_things and self.things is not None else None
+            w.sketch = sketch
         output = self.model(w, self.text, past)
         if output.things is not None and len(slots) < th.TOKENS:  # slots that the model does not have stay empty
             empty = output.things.new_zeros(b, 1, th.TOKENS - len(slots), th.WIDTH)

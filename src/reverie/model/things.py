@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Truth
@@ -182,50 +182,13 @@ def place(things: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
     return local * local.new_tensor([1.0, 1.0, -1.0]), turned
 
 
-class Splat(nn.Module):
-    """Thing vectors drawn as features onto a view's latent cells, where the camera sees them.
+def in_picture(things: Tensor, camera: Tensor, aspect: float) -> Tensor:
+    """(B, S) bool: whether the middle of each thing is in the picture, at the latent's first or last frame.
 
-    Each cell looks at each thing through numbers that geometry gives exactly: how far the cell's ray
-    passes from the thing's centre (metres at the thing's depth, each sub-frame), the thing's distance,
-    its sizes and its rotation relative to the camera. Things near the ray, and before others, weigh most.
+    things (B, S, WIDTH), camera (B, WIDTH); aspect: the picture's width over its height.
     """
-
-    def __init__(self, width: int, hidden: int = 64) -> None:
-        super().__init__()
-        self.content = nn.Linear(WIDTH - 3 * F - 12 + 12 + F, hidden)  # places and turns as the camera sees them
-        self.geometry = nn.Linear(2 * F + 3 * F, hidden, bias=False)
-        self.mix = nn.Linear(hidden, hidden)
-        self.gate = nn.Linear(hidden, 1)
-        self.out = nn.Linear(hidden, width)
-
-    def forward(self, things: Tensor, camera: Tensor, present: Tensor, height: int, width: int) -> Tensor:
-        """(B, T, H, W, D) from things (B, T, S, WIDTH), camera (B, T, WIDTH), present (B, T, S) 0..1."""
-        cameras = cameras_of(camera.float())
-        local, turned = place(things.float(), cameras)
-        depth = local[..., 2].clamp(min=0.3)  # B T S F
-        half = torch.tan(torch.deg2rad(cameras.fovy) / 2)[..., None, None, None]
-        rows = (torch.arange(height, device=things.device) + 0.5) * (2 / height) - 1
-        columns = ((torch.arange(width, device=things.device) + 0.5) * (2 / width) - 1) * (width / height)
-        reach = extents_of(things.float()).norm(dim=-1)[..., None, None].clamp(min=0.1)
-        # metres at the thing's depth between its centre and the cell's ray: B T S F (1 W) and (H 1)
-        x = (columns * half * depth[..., None] - local[..., 0:1])[..., None, :] / reach[..., None]
-        y = (-rows * half * depth[..., None] - local[..., 1:2])[..., :, None] / reach[..., None]
-        shape = (*x.shape[:4], height, width)
-        x, y = x.expand(shape).clamp(-4, 4), y.expand(shape).clamp(-4, 4)
-        square = x * x + y * y
-        geometry = torch.cat([x, y, torch.exp(-square), torch.exp(-4 * square), torch.exp(-16 * square)], 3)
-        content = torch.cat([
-            things[..., :THING["position"].start], things[..., THING["velocity"].start:],
-            turned[..., :2].transpose(-1, -2).flatten(-3).to(things.dtype),
-            depth.log().to(things.dtype),
-        ], -1)
-        hidden = nn.functional.silu(
-            self.content(content)[:, :, :, None, None]
-            + self.geometry(geometry.movedim(3, -1).to(things.dtype)))
-        hidden = nn.functional.silu(self.mix(hidden))
-        # nearer things cover farther ones; far from the ray nothing is seen
-        near = self.gate(hidden)[..., 0].float() - 2 * square.amin(3) - 2 * depth.mean(-1)[..., None, None].log()
-        near = near + torch.log(present.float().clamp(min=1e-6))[..., None, None]
-        none = torch.zeros_like(near[:, :, :1]) - 4.0
-        share = torch.softmax(torch.cat([near, none], 2), 2)[:, :, :-1]
-        return self.out(torch.einsum("btshw,btshwd->bthwd", share.to(hidden.dtype), hidden))
+    cameras = cameras_of(camera[:, None].float())
+    local = place(things[:, None].float(), cameras)[0][:, 0][:, :, [0, -1]]  # B S 2 3
+    reach = local[..., 2] * torch.tan(torch.deg2rad(cameras.fovy) / 2)[..., None]
+    inside = (local[..., 1].abs() < reach) & (local[..., 0].abs() < reach * aspect)
+    return (inside & (local[..., 2] > 0)).any(-1)

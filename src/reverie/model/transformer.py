@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from reverie.core.vocabulary import CAMERA_CHANNELS, FRAMES_PER_LATENT
 from reverie.model import things as th
 from reverie.model.layers import Block, Rotary, fourier, rms_norm, rotate
+from reverie.model.sketch import Sketch
 from reverie.model.text import TextEncoder
 
 
@@ -75,7 +76,7 @@ class Window:
     views_noise: Tensor | None = None  # (B, T)
     views_known: Tensor | None = None  # (B, T) bool
     goal: Tensor | None = None  # (B, T) bool: an end image, standing first, seen by all
-    scene: Tensor | None = None  # (B, T, S, WIDTH): the finished things, where views are painted alone
+    sketch: Tensor | None = None  # (B, T, H, W, D): the finished things sketched, where views are painted alone
     grid: tuple[int, int] | None = None  # (H, W) of the views, where things are denoised alone
 
     def to(self, device: torch.device) -> Window:
@@ -89,6 +90,12 @@ class Text:
 
     layers: dict[str, list[tuple[Tensor, Tensor]]]  # group -> per text layer (B, R P, K, E) twice
     line: Tensor  # (B, R P) int64, -1 for padding
+
+    def repeated(self, count: int) -> Text:
+        """The same with every script ``count`` times in a row."""
+        layers = {group: [(k.repeat_interleave(count, 0), v.repeat_interleave(count, 0)) for k, v in pairs]
+                  for group, pairs in self.layers.items()}
+        return Text(layers, self.line.repeat_interleave(count, 0))
 
 
 @dataclass
@@ -159,7 +166,7 @@ class Transformer(nn.Module):
         self.things_out = nn.ModuleList(nn.Linear(d, th.WIDTH) for _ in range(3))
         # views
         self.views_in = nn.Linear(c.channels, d)
-        self.splat = th.Splat(d)
+        self.sketch = Sketch(d)
         self.views_out = nn.Linear(d, c.channels)
         self.marks = nn.Parameter(torch.zeros(3, d))  # a known thing, a known view, a goal
         # conditions
@@ -186,6 +193,10 @@ class Transformer(nn.Module):
                   for group, blocks in self.layers.items()}
         line = torch.arange(r, device=tokens.device)[None, :, None].expand(b, r, p)
         return Text(layers, torch.where(mask_BRP, line, -1).reshape(b, r * p))
+
+    def draw(self, things: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Thing tokens (B, T, S, WIDTH) sketched onto a view's cells: (B, T, H, W, D)."""
+        return self.sketch(things[:, :, :-2], things[:, :, -2], things[:, :, -1], *grid)
 
     # -- the pass -----------------------------------------------------------------------------------------
 
@@ -339,9 +350,8 @@ class Transformer(nn.Module):
         b, t, height, width, _ = w.views.shape
         x = self.views_in(w.views)
         given = w.views_known if w.goal is None else w.views_known | w.goal
-        scene = w.things if w.things is not None else w.scene
-        if scene is not None:
-            drawn = self.splat(scene[:, :, :-2], scene[:, :, -2], torch.sigmoid(8 * scene[:, :, :-2, 0]), height, width)
+        drawn = w.sketch if w.things is None else self.draw(w.things, (height, width))
+        if drawn is not None:
             shown = w.things_seen & ~given
             x = x + drawn * shown[:, :, None, None, None]
         x = x + w.views_known[:, :, None, None, None] * self.marks[1]

@@ -62,8 +62,8 @@ class Recipe:
 
 RECIPES = {
     # two cores: a small network, short windows, every minute goes into steps
-    "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 9, slots=10),
-                  WindowPlan(5, 10, past=1, slots=10, views=True), WindowPlan(2, 80, past=0, slots=10, from_start=1.0),
+    "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 9, slots=12),
+                  WindowPlan(5, 10, past=1, slots=12, views=True), WindowPlan(2, 80, past=0, slots=12, from_start=1.0),
                   drawn_share=0.4, opening_share=0.35, ema=0.99, clips=600,
                   things_clips=3000, seconds="6..16"),
     # one GPU: a wider network, long windows, clips drawn on all cores while it trains

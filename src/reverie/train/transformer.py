@@ -7,11 +7,13 @@ from torch import Tensor
 
 from reverie.model import flow
 from reverie.model import things as th
+from reverie.model.sketch import covered
 from reverie.model.transformer import Transformer, Window
 
 # AdamW takes what is no hidden matrix: what goes in, what comes out, tables
 ADAM = ("things_in", "things_out", "views_in", "views_out", "slots", "marks", "levels_in",
-        "splat.content", "splat.geometry", "splat.gate", "final", "text_encoder.project")
+        "sketch.content", "sketch.geometry", "sketch.look", "sketch.ground", "final", "text_encoder.project")
+SCENE = 3.0  # how much more a cell of the picture counts where things are: most of a picture is not
 OPENING = 3  # a window of so few latents is about how a clip begins: what the text alone decides
 
 
@@ -42,7 +44,7 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     noise = flow.training_levels((b, t), chance, shares=(0.0, 0.3) if opening else (0.25, 0.55, 0.85))
     if with_views:
         finished = 0.05 * torch.rand(b, t, generator=chance) ** 2
-        noise = torch.where(torch.rand(b, 1, generator=chance) < 0.6, finished, noise)
+        noise = torch.where(torch.rand(b, 1, generator=chance) < 0.8, finished, noise)
     noise = noise.to(device)[..., None].expand(things.shape[:3])
     noise = torch.where(batch["things_known"], 0.0, noise)
     noisy = flow.add_noise(things, torch.randn_like(things), noise)
@@ -66,7 +68,12 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     out = model(w, model.encode_text(batch["text"], batch["text_mask"]))
     loss, figures = _things_loss(out.things.float(), things, noise, batch)
     if with_views:
-        error = (out.views.float() - views).square().mean((2, 3, 4))
+        error = (out.views.float() - views).square().mean(-1)
+        cover = covered(things[:, :, :-2], things[:, :, -2], *views.shape[2:4])
+        figures["views_things_error"] = ((error * cover)[level > 0.5].sum() / cover[level > 0.5].sum().clamp(min=1)
+                                         ).detach()
+        part = 1 + SCENE * cover
+        error = (error * part).sum((2, 3)) / part.sum((2, 3))
         counted = (~given).float()
         per = (error * flow.weight(level) * counted).sum() / counted.sum().clamp(min=1)
         figures["views"] = per.detach()

@@ -73,7 +73,6 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan,
     }
     size = None
     texts: list[list[np.ndarray]] = []
-    most = 0
     for row in range(b):
         item = items[int(rng.integers(len(items)))]
         while plan.views and size is not None and item.latents.shape[1:3] != size:
@@ -82,7 +81,6 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan,
         brief = [c for c in item.captions if max(map(len, c["tokens"])) <= plan.words] or item.captions
         caption = brief[int(rng.integers(len(brief)))]
         order = caption["order"]
-        most = max(most, len(order))
         for source, target in ((numbers, things), (numbers - 1, previous)):
             safe = np.maximum(source, 0)
             target[row, :, : len(order)] = item.things[safe][:, order]
@@ -109,6 +107,8 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan,
             _views(out, row, item, numbers, plan, rng)
     out["text"], out["text_mask"] = _words(texts, vectors)
     # empty slots cost as much as full ones: mostly only a few of them come along
+    used = np.flatnonzero((things[:, :, :MAX_THINGS, 0] > 0).any((0, 1)))
+    most = int(used[-1]) + 1 if len(used) else 0
     slots = plan.slots if rng.random() < 0.2 else min(plan.slots, most + int(rng.integers(1, 3)))
     kept = np.r_[:slots, th.CAMERA_TOKEN, th.SETTING_TOKEN]
     for name in ("things", "previous", "things_known"):
@@ -182,7 +182,7 @@ class Mixture:
     def __init__(self, bank: Bank, things: WindowPlan, drawn: WindowPlan, drawn_share: float,
                  opening: WindowPlan | None = None, opening_share: float = 0.0) -> None:
         self.bank, self.things, self.drawn, self.share = bank, things, drawn, drawn_share
-        self.opening, self.opening_share = opening, opening_share if opening else 0.0
+        self.opening, self.opening_share = opening, opening_share
         self.add(Bank([], bank.vectors))
         if not self.all and not self.with_views:
             raise BadData(f"no clip is as long as a window of {things.latents} latents: make longer clips")
@@ -190,16 +190,17 @@ class Mixture:
     def add(self, fresh: Bank) -> None:
         """Take up more clips, whose token table begins with the one there is."""
         self.bank = Bank([*self.bank.items, *fresh.items], fresh.vectors, self.bank.digest)
-        self.all = [i for i in self.bank.items if i.seen and len(i) >= self.things.latents
-                    and i.things.shape[1] <= self.things.slots]
+        known = [i for i in self.bank.items if i.seen and i.things.shape[1] <= self.things.slots]
+        self.all = [i for i in known if len(i) >= self.things.latents]
+        self.openings = [i for i in known if self.opening and len(i) >= self.opening.latents]
         self.with_views = [i for i in self.bank.drawn if len(i) >= self.drawn.latents
                            and i.things.shape[1] <= self.drawn.slots]
 
     def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """The batch of a step."""
         chance = rng.random()
-        if self.all and chance < self.opening_share:
-            return draw_windows(self.all, self.bank.vectors, self.opening, rng)
+        if self.openings and chance < self.opening_share:
+            return draw_windows(self.openings, self.bank.vectors, self.opening, rng)
         if self.with_views and (chance < self.opening_share + self.share or not self.all):
             return draw_windows(self.with_views, self.bank.vectors, self.drawn, rng)
         return draw_windows(self.all, self.bank.vectors, self.things, rng)

@@ -308,6 +308,17 @@ def test_same_seed_same_frames_and_same_truth_as_things_only():
 
 
 @needs_gl
+def test_an_ending_is_the_end_of_the_whole():
+    plan = LAB.plan(11, 3.0, size=(64, 64))
+    whole, end = LAB.draw(plan), LAB.draw(LAB.ending(plan, 1.0))
+    assert end.frames == 24 and np.array_equal(end.views["front"], whole.views["front"][-24:])
+    assert np.array_equal(end.truth.position, whole.truth.position[-24:])
+    assert np.array_equal(end.truth.masks["front"], whole.truth.masks["front"][-24:])
+    assert end.truth.beats[0] == 0 and all(e.end > 0 and e.start >= 0 for e in end.truth.events)
+    assert LAB.draw(LAB.ending(plan, 9.0)).frames == whole.frames
+
+
+@needs_gl
 def test_colours_can_be_told_in_every_setting():
     """The mean colour of a ball's lit pixels is nearest its own name among all names."""
     from reverie.data.scenes import drawing, view

@@ -15,6 +15,7 @@ import numpy as np
 from reverie.core.clip import Line, Truth
 from reverie.core.errors import BadData
 from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.data.scenes import SCENES
 from reverie.evaluate.dreams import dream, pixels_of
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.quality import picture_statistics
@@ -30,7 +31,7 @@ BATCH = 10  # dreams at once
 def measure(study: Study) -> list[dict]:
     """Each statistic of the last ten seconds as the ratio imagined to true, pooled over n prompts; and a
     contact sheet of the first twelve as minute.png in the study's folder."""
-    clips = study.clips(study.n + max(1, study.n // 10), SECONDS, drawn=True)
+    clips = study.clips(study.n + max(1, study.n // 10), SECONDS, drawn=False)
     world, fps = study.world, study.world.fps
     chosen = [i for i in range(len(clips)) if late_event(clips.clip(i, views=False).truth)][: study.n]
     if not chosen:
@@ -42,9 +43,8 @@ def measure(study: Study) -> list[dict]:
         _, views = dream(world, scripts, round(SECONDS * fps) // FRAMES_PER_LATENT, seed=SEED, batch=BATCH)
         for i, script, painted in zip(chosen, scripts, views, strict=True):
             frames = pixels_of(world.tokenizer, painted)
-            clip = clips.clip(i, clips.meta(i)["frames"] - last, None, masks=False)
             made.append(_statistics(study, frames[-last:]))
-            true.append(_statistics(study, next(iter(clip.views.values()))))
+            true.append(_statistics(study, _true_ending(clips.meta(i)["provenance"], fps)))
             if len(rows) < ON_SHEET:
                 rows.append(frames[np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)])
                 texts.append("  ".join(f"[{line.start:.0f} s] {line.text}" for line in script))
@@ -83,6 +83,13 @@ def script_of(meta: dict, i: int) -> list[Line]:
     language = ("en", "zh")[i % 2]
     caption = next(c for c in meta["captions"] if c["language"] == language and not c["held_out"])
     return [Line(line["start"], line["text"]) for line in caption["lines"]]
+
+
+def _true_ending(made: dict, fps: float) -> np.ndarray:
+    """The last seconds of a held-out minute, drawn: uint8 (T, H, W, 3)."""
+    scene = SCENES[made["world"]]
+    plan = scene.plan(made["seed"], made["plan_seconds"], fps=fps, split=made["split"], size=tuple(made["size"]))
+    return next(iter(scene.draw(scene.ending(plan, LAST)).views.values()))
 
 
 def _statistics(study: Study, frames: np.ndarray) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The simulated worlds, by name; each is loaded when it is first used.
 
-A scene has plan(seed, seconds, *, fps, split, size) -> Plan, simulate(plan) -> Clip (things only) and
-draw(plan, size=None) -> Clip.
+A scene has plan(seed, seconds, *, fps, split, size) -> Plan, simulate(plan) -> Clip (things only) 
+draw(plan, size=None) -> Clip and ending(plan, seconds) -> Plan.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class Scene:
     def draw(self, plan: Any, size: tuple[int, int] | None = None) -> Clip:
         """The drawn clip of a plan, at (H, W) pixels (None: the plan's own size)."""
         return import_module(self.module).draw(plan, size)
+
+    def ending(self, plan: Any, seconds: float) -> Any:
+        """The last seconds of a plan, as a plan of their own."""
+        return import_module(self.module).ending(plan, seconds)
 
 
 SCENES = {"lab": Scene("reverie.data.scenes.lab")}

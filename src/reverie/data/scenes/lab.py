@@ -3,6 +3,7 @@
     plan(seed, seconds) -> Plan        every random decision, and the physics that makes them true
     simulate(plan) -> Clip             things only
     draw(plan) -> Clip                 the same, with the picture of the camera "front"
+    ending(plan, seconds) -> Plan      its last seconds alone
 
 Same arguments, same bytes. A "camera" event's detail is a list of moves as core.moves.parse_moves reads
 it, or direct.FOLLOW where the camera pans after the event's ``other``.
@@ -10,7 +11,7 @@ it, or direct.FOLLOW where the camera pans after the event's ``other``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -99,6 +100,19 @@ def plan(
         tuple(events),
         tuple(stage.beats),
     )
+
+
+def ending(plan: Plan, seconds: float) -> Plan:
+    """The last ``seconds`` of a plan as a plan of their own, with times counted from their start: what is over
+    before is left out, what is under way has begun at 0."""
+    frames = min(len(plan.path), max(1, round(seconds * plan.fps)))
+    first = len(plan.path) - frames
+    shift = first / plan.fps
+    events = (replace(e, start=max(0.0, e.start - shift), end=e.end - shift) for e in plan.events if e.end > shift)
+    beats = [beat - shift for beat in plan.beats]
+    return replace(plan, seconds=frames / plan.fps, record=plan.record.since(first), path=plan.path[first:],
+                   actions=plan.actions[first:], events=tuple(events),
+                   beats=(0.0, *(beat for beat in beats if beat > 0)))
 
 
 def _check(seconds: float, fps: float, split: str, size: tuple[int, int] | None) -> None:

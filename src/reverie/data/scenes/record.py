@@ -73,6 +73,11 @@ class Record:
         wide.contacts = self.contacts + later.contacts
         return wide
 
+    def since(self, frame: int) -> Record:
+        """This record from a frame on."""
+        rows = (getattr(self, name)[frame:] for name in _ARRAYS)
+        return Record(self.things, self.fps, *rows, self.contacts[frame:])
+
     def up(self, index: int) -> np.ndarray:
         """The thing's own z axis in the world (T, 3)."""
         return matrices(self.quat[:, index])[..., 2]

@@ -1,5 +1,9 @@
 """Evaluation: every suite runs, shrunk, and keeps the contract; truth scores high, planted errors low."""
 
+import os
+
+os.environ.setdefault("MUJOCO_GL", "egl")  # before anything loads MuJoCo
+
 import hashlib
 import json
 import math
@@ -104,6 +108,7 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
     assert json.loads(json.dumps(report)) == report
     if name == "minute":
         assert (data / "minute.png").stat().st_size > 1000
+        assert (data / "minute.txt").read_text(encoding="utf-8").startswith("1.  [0 s] ")
 
 
 def can_draw():

@@ -14,7 +14,9 @@ import numpy as np
 
 from reverie.core.clip import Line, Truth
 from reverie.core.errors import BadData
+from reverie.core.files import writing
 from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.data.make import choose_renderer
 from reverie.data.scenes import SCENES
 from reverie.evaluate.dreams import dream, pixels_of
 from reverie.evaluate.figures import figure, share
@@ -30,7 +32,10 @@ BATCH = 10  # dreams at once
 
 def measure(study: Study) -> list[dict]:
     """Each statistic of the last ten seconds as the ratio imagined to true, pooled over n prompts; and a
-    contact sheet of the first twelve as minute.png in the study's folder."""
+    contact sheet of the first twelve as minute.png, with their whole scripts as minute.txt, in the study's
+    folder."""
+    if renderer := choose_renderer():  # before MuJoCo is loaded here: the endings are drawn in this process
+        os.environ.setdefault("MUJOCO_GL", renderer)
     clips = study.clips(study.n + max(1, study.n // 10), SECONDS, drawn=False)
     world, fps = study.world, study.world.fps
     chosen = [i for i in range(len(clips)) if late_event(clips.clip(i, views=False).truth)][: study.n]
@@ -47,9 +52,12 @@ def measure(study: Study) -> list[dict]:
             true.append(_statistics(study, _true_ending(clips.meta(i)["provenance"], fps)))
             if len(rows) < ON_SHEET:
                 rows.append(frames[np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)])
-                texts.append("  ".join(f"[{line.start:.0f} s] {line.text}" for line in script))
+                told = "  ".join(f"[{line.start:.0f} s] {line.text}" for line in script)
+                texts.append(f"{len(rows)}.  {told}")
             bar.advance()
     _write_sheet(rows, texts, study.data / "minute.png")
+    with writing(study.data / "minute.txt") as file:
+        file.write("\n\n".join(texts) + "\n")
     figures = [
         figure(
             f"last_10_s_{name}",

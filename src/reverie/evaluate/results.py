@@ -70,9 +70,9 @@ def update(
             continue
         measured.append(name)
         write(docs, stored)
-        if (data / "minute.png").exists() and name == "minute":
-            shutil.copyfile(data / "minute.png", docs / ".minute.png")
-            (docs / ".minute.png").replace(docs / "minute.png")
+        for shown in ("minute.png", "minute.txt") if name == "minute" else ():
+            shutil.copyfile(data / shown, docs / f".{shown}")
+            (docs / f".{shown}").replace(docs / shown)
     write(docs, stored)
     if failed:
         raise ReverieError(
@@ -120,8 +120,8 @@ def page(reports: Sequence[dict]) -> str:
             )
         if name == "minute":
             parts.append(
-                "\nThe first twelve of these minutes, with their scripts, evenly spaced from first to last "
-                "frame:\n\n![twelve imagined minutes](minute.png)"
+                "\nThe first twelve of these minutes, evenly spaced from first to last frame; their whole scripts "
+                "are in [minute.txt](minute.txt):\n\n![twelve imagined minutes](minute.png)"
             )
     return "\n".join(parts) + "\n"
 

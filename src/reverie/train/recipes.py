@@ -63,8 +63,8 @@ class Recipe:
 RECIPES = {
     # two cores: a small network, short windows, every minute goes into steps
     "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 9, slots=12),
-                  WindowPlan(5, 10, past=1, slots=12, views=True), WindowPlan(2, 80, past=0, slots=12, from_start=1.0),
-                  drawn_share=0.4, opening_share=0.35, ema=0.99, clips=600,
+                  WindowPlan(4, 12, past=1, slots=12, views=True), WindowPlan(1, 128, past=0, slots=12, from_start=1.0),
+                  drawn_share=0.5, opening_share=0.33, ema=0.99, clips=600,
                   things_clips=3000, seconds="6..16"),
     # one GPU: a wider network, long windows, clips drawn on all cores while it trains
     "one_gpu": Recipe("s16", 10, 28.0, WindowPlan(48, 64, past=16), WindowPlan(20, 48, past=6, views=True),

@@ -14,6 +14,7 @@ from reverie.model.transformer import Transformer, Window
 ADAM = ("things_in", "things_out", "views_in", "views_out", "slots", "marks", "levels_in",
         "sketch.content", "sketch.geometry", "sketch.look", "sketch.ground", "final", "text_encoder.project")
 SCENE = 3.0  # how much more a cell of the picture counts where things are: most of a picture is not
+START = 0.5  # share of views that are pure noise, as painting begins: only so must they heed the things
 OPENING = 3  # a window of so few latents is about how a clip begins: what the text alone decides
 
 
@@ -41,7 +42,9 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     with_views = "views" in batch
     # things: a scene that is painted is mostly finished, as it is when sampling
     opening = t <= OPENING
-    noise = flow.training_levels((b, t), chance, shares=(0.0, 0.3) if opening else (0.25, 0.55, 0.85))
+    noise = flow.training_levels((b, t), chance, shares=(0.0,) if opening else (0.25, 0.55, 0.85))
+    if opening:
+        noise = torch.where(torch.rand(b, t, generator=chance) < START / 2, 1.0, noise)
     if with_views:
         finished = 0.05 * torch.rand(b, t, generator=chance) ** 2
         noise = torch.where(torch.rand(b, 1, generator=chance) < 0.8, finished, noise)
@@ -61,7 +64,8 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     if with_views:
         views = batch["views"]
         given = batch["views_known"] | batch["goal"]
-        level = flow.training_levels((b, t), chance, calm=0.06, shares=(0.0, 0.25, 0.5)).to(device)
+        level = flow.training_levels((b, t), chance, calm=0.06, shares=(0.0, 0.25, 0.5))
+        level = torch.where(torch.rand(b, t, generator=chance) < START, 1.0, level).to(device)
         level = torch.where(given, 0.0, level)
         w.views = flow.add_noise(views, torch.randn_like(views), level[:, :, None, None].expand(views.shape[:-1]))
         w.views_noise, w.views_known, w.goal = level, batch["views_known"], batch["goal"]

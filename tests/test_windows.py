@@ -80,6 +80,23 @@ def test_things_come_back_from_their_vectors() -> None:
     torch.testing.assert_close(left, torch.from_numpy(truth.position[[48] * 4, 2]))
 
 
+def test_nothing_sinks_into_the_ground() -> None:
+    truth = clip().truth
+    truth.position[..., 2] = 0.4
+    vectors = torch.from_numpy(th.encode_things(truth))
+    torch.testing.assert_close(th.above_ground(vectors), vectors)  # 0.3 m of radius, 0.4 m up: all above
+    truth.position[8:, 0, 2] -= 0.5
+    truth.velocity[..., 2] = -2.0
+    vectors = torch.from_numpy(th.encode_things(truth))
+    lifted = th.above_ground(vectors)
+    heights = th.positions_of(lifted)[:, 0, :, 2].flatten()
+    torch.testing.assert_close(heights[:8], torch.full((8,), 0.4))
+    torch.testing.assert_close(heights[8:], torch.full((FRAMES - 8,), 0.3 - th.SINKING))
+    fall = lifted[:, :2, th.THING["velocity"]][..., 2] * th.VELOCITY_SCALE
+    torch.testing.assert_close(fall[:, 1], torch.full((len(fall),), -2.0))
+    torch.testing.assert_close(fall[:, 0], torch.tensor([-2.0] * 2 + [0.0] * (len(fall) - 2)))
+
+
 def test_camera_comes_back_from_its_vectors() -> None:
     camera = clip().cameras["front"]
     again = th.decode_camera(th.encode_camera(camera))

@@ -248,14 +248,15 @@ class Rollout:
         return torch.cat([torch.where(double[..., None], empty, new), x[:, MAX_THINGS:]], 1)
 
     def _settle(self, x: Tensor) -> Tensor:
-        """Decisions made sharp: a thing is or is not, has one kind, one colour, one material."""
+        """Decisions made sharp: a thing is or is not, has one kind, one colour, one material; and stands on the
+        ground at the lowest."""
         things = x[:, :MAX_THINGS].clone()
         exists = things[..., :1] > 0
         for name in ("kind", "colour", "material"):
             part = things[..., th.THING[name]]
             sharp = torch.nn.functional.one_hot(part.argmax(-1), part.shape[-1]).to(part.dtype)
             things[..., th.THING[name]] = sharp * th.ONE_HOT
-        things = torch.where(exists, things, torch.zeros_like(things))
+        things = torch.where(exists, th.above_ground(things), torch.zeros_like(things))
         things[..., :1] = torch.where(exists, 1.0, -1.0)
         setting = x[:, th.SETTING_TOKEN]
         sharp = torch.nn.functional.one_hot(setting.argmax(-1), th.WIDTH).to(x.dtype) * th.ONE_HOT

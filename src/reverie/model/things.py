@@ -43,6 +43,7 @@ POSITION_SCALE = 2.0  # metres
 POSITION_CENTRE = (0.0, 0.0, 0.7)
 CAMERA_CENTRE = (0.0, -6.0, 1.8)
 VELOCITY_SCALE = 3.0  # m/s
+SINKING = 0.03  # metres that simulated things may press into the ground
 
 
 def encode_things(truth: Truth) -> np.ndarray:
@@ -192,3 +193,22 @@ def in_picture(things: Tensor, camera: Tensor, aspect: float) -> Tensor:
     reach = local[..., 2] * torch.tan(torch.deg2rad(cameras.fovy) / 2)[..., None]
     inside = (local[..., 1].abs() < reach) & (local[..., 0].abs() < reach * aspect)
     return (inside & (local[..., 2] > 0)).any(-1)
+
+
+def above_ground(things: Tensor) -> Tensor:
+    """Thing vectors (..., WIDTH) of which none is sunk into the ground (z = 0) by more than SINKING.
+
+    What was is lifted, and falls no further. A thing reaches as far down as the ellipsoid that its sizes span, so that
+    no truth is lifted.
+    """
+    reach = (rotations_of(things)[..., 2, :] * extents_of(things)[..., None, :]).norm(dim=-1)  # (..., 2)
+    reach = reach.repeat_interleave(F // len(HALVES), -1)
+    place = positions_of(things)
+    sunk = (reach - SINKING - place[..., 2]).clamp(min=0)
+    lift = torch.zeros_like(place)
+    lift[..., 2] = sunk / POSITION_SCALE
+    out = things.clone()
+    out[..., THING["position"]] += lift.flatten(-2)
+    fall = THING["velocity"].stop - 1
+    out[..., fall] = torch.where(sunk[..., -1] > 0, out[..., fall].clamp(min=0), out[..., fall])
+    return out

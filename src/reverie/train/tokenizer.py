@@ -29,7 +29,7 @@ NEAR = 2  # pixels around a moving thing's mask that count as its own
 BANDS = {"12_16": (12, 16), "16_32": (16, 32), "over_32": (32, math.inf)}  # pixels: low <= width < high
 LENGTHS = (8, 12, 16)  # frames of a training window
 STILL = 0.05  # share of windows that show one frame, held
-EVENTFUL = 0.5  # share of windows chosen around a frame in which something moves: most of a clip is at rest
+EVENTFUL = 0.7  # share of windows chosen around a frame in which something moves: most of a clip is at rest
 ADAM = ("encoder.stem", "encoder.head", "decoder.stem", "decoder.head")  # what comes in and goes out
 
 

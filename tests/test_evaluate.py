@@ -1,9 +1,5 @@
 """Evaluation: every suite runs, shrunk, and keeps the contract; truth scores high, planted errors low."""
 
-import os
-
-os.environ.setdefault("MUJOCO_GL", "egl")  # before anything loads MuJoCo
-
 import hashlib
 import json
 import math

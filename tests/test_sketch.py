@@ -1,9 +1,5 @@
 """The sketch: rays meet things exactly where the camera sees them."""
 
-import os
-
-os.environ.setdefault("MUJOCO_GL", "egl")
-
 import numpy as np
 import pytest
 import torch

@@ -221,8 +221,8 @@ class _Run:
         latents = sum(map(len, drawn))
         return {
             "kind": "transformer", "config": config.to_dict(), "size": list(self.plan.size), "fps": 24.0,
-            "recipe": {"name": self.name, **asdict(self.plan), "steps": result.step,
-                       "seconds": round(result.elapsed)},
+            "recipe": {"name": self.name, **asdict(self.plan), "trained_steps": result.step,
+                       "trained_seconds": round(result.elapsed)},
             "data": {"digest": bank.digest[:16], "clips": len(bank.items), "drawn": len(drawn),
                      "drawn_hours": round(latents * 4 / 24 / 3600, 2),
                      "hours": round(sum(map(len, bank.items)) * 4 / 24 / 3600, 2)},

@@ -71,8 +71,9 @@ def update(
         measured.append(name)
         write(docs, stored)
         for shown in ("minute.png", "minute.txt") if name == "minute" else ():
-            shutil.copyfile(data / shown, docs / f".{shown}")
-            (docs / f".{shown}").replace(docs / shown)
+            if (data / shown).exists():
+                shutil.copyfile(data / shown, docs / f".{shown}")
+                (docs / f".{shown}").replace(docs / shown)
     write(docs, stored)
     if failed:
         raise ReverieError(

@@ -72,16 +72,16 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     out = model(w, model.encode_text(batch["text"], batch["text_mask"]))
     loss, figures = _things_loss(out.things.float(), things, noise, batch)
     if with_views:
+        counted = (~given).float()
+        high = (level > 0.5).float() * counted
         error = (out.views.float() - views).square().mean(-1)
         cover = covered(things[:, :, :-2], things[:, :, -2], *views.shape[2:4])
-        figures["views_things_error"] = ((error * cover)[level > 0.5].sum() / cover[level > 0.5].sum().clamp(min=1)
-                                         ).detach()
+        of_things = cover * high[..., None, None]
+        figures["views_things_error"] = ((error * of_things).sum() / of_things.sum().clamp(min=1)).detach()
         part = 1 + SCENE * cover
         error = (error * part).sum((2, 3)) / part.sum((2, 3))
-        counted = (~given).float()
         per = (error * flow.weight(level) * counted).sum() / counted.sum().clamp(min=1)
         figures["views"] = per.detach()
-        high = (level > 0.5).float() * counted
         figures["views_error"] = ((error * high).sum() / high.sum().clamp(min=1)).detach()
         loss = loss * 0.5 + per * 0.5
     return loss, figures

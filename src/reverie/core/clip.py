@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reverie.core.camera import CameraPath
+from reverie.core.vocabulary import LOOK
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Truth:
     boxes: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, N, 4) x0 y0 x1 y1 px, NaN when unseen
     visible: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, N) float32 0..1
     masks: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, H, W) uint8: thing + 1, 0 background
+    look: np.ndarray = field(default_factory=lambda: np.zeros(len(LOOK), np.float32))  # of the setting, see LOOK
 
 
 @dataclass

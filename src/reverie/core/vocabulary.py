@@ -23,6 +23,11 @@ COLOURS = {
 }
 
 SIZES = ("small", "medium", "large")
+# What a setting looks like, in numbers: the unit direction from the stage to the light and how near that is
+# (1 / metres, 0 for a sun), the sRGB of the ground and of what stands behind, and which of two patterns the
+# ground has (-1 or 1; 0 where there is but one).
+LOOK = ("light x", "light y", "light z", "light nearness", "ground red", "ground green", "ground blue",
+        "back red", "back green", "back blue", "pattern")
 MATERIALS = ("bouncy", "sliding", "heavy")
 SETTINGS = ("room", "table", "lawn", "night")
 ALIVE = ("person", "dog", "bird")  # articulated: they have a gait phase

@@ -28,7 +28,7 @@ from reverie.core.camera import CameraPath
 from reverie.core.clip import Clip, Event, Line, Truth
 from reverie.core.errors import BadData, BadInput
 
-FORMAT = 1
+FORMAT = 2
 _OVER_TIME = ("exists", "position", "rotation", "velocity", "phase")  # arrays of Truth that start with T
 
 
@@ -88,6 +88,7 @@ def encode(sample: Sample) -> dict[str, bytes]:
         arrays[f"camera.{name}.position"] = np.asarray(path.position, np.float32)
         arrays[f"camera.{name}.rotation"] = np.asarray(path.rotation, np.float32)
     if truth is not None:
+        arrays["look"] = np.asarray(truth.look, np.float32)
         arrays["extent"] = np.asarray(truth.extent, np.float32)
         arrays["contacts"] = np.asarray(truth.contacts, np.int32).reshape(-1, 3)
         arrays["exists"] = np.asarray(truth.exists, bool)
@@ -241,7 +242,8 @@ def _undrawn(meta: dict, arrays: dict[str, np.ndarray], start: int, stop: int) -
         [event for event in events if event.end >= 0 and event.start < seconds],
         [0.0] + [beat - shift for beat in known["beats"] if 0 < beat - shift < seconds],
         {name[6:]: value[start:stop] for name, value in arrays.items() if name.startswith("boxes.")},
-        {name[8:]: value[start:stop] for name, value in arrays.items() if name.startswith("visible.")})
+        {name[8:]: value[start:stop] for name, value in arrays.items() if name.startswith("visible.")},
+        look=arrays["look"])
     return clip
 
 

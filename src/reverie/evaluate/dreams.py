@@ -141,7 +141,7 @@ def true_tokens(clip: Clip, order: Sequence[int]) -> np.ndarray:
     out[:, :MAX_THINGS, 0] = -1.0
     out[:, : len(order)] = things[:, order]
     out[:, th.CAMERA_TOKEN] = th.encode_camera(next(iter(clip.cameras.values())))
-    out[:, th.SETTING_TOKEN] = th.encode_setting(clip.truth.setting)
+    out[:, th.SETTING_TOKEN] = th.encode_setting(clip.truth.setting, clip.truth.look)
     return out
 
 

@@ -68,7 +68,7 @@ def _inventory(tokens: Tensor) -> tuple:
     kinds, colours = (things[:, th.THING[name]].argmax(-1).tolist() for name in ("kind", "colour"))
     there = (things[:, 0] > 0).tolist()
     pairs = sorted(pair for pair, exists in zip(zip(kinds, colours, strict=True), there, strict=True) if exists)
-    return (int(tokens[th.SETTING_TOKEN].argmax()), *pairs)
+    return (int(tokens[th.SETTING_TOKEN, th.SETTING["name"]].argmax()), *pairs)
 
 
 def _layers(entry: Entry | None) -> list[tuple[Tensor, Tensor]]:
@@ -258,9 +258,17 @@ class Rollout:
             things[..., th.THING[name]] = sharp * th.ONE_HOT
         things = torch.where(exists, th.above_ground(things), torch.zeros_like(things))
         things[..., :1] = torch.where(exists, 1.0, -1.0)
-        setting = x[:, th.SETTING_TOKEN]
-        sharp = torch.nn.functional.one_hot(setting.argmax(-1), th.WIDTH).to(x.dtype) * th.ONE_HOT
-        return torch.cat([things, x[:, th.CAMERA_TOKEN : th.CAMERA_TOKEN + 1], sharp[:, None]], 1)
+        return torch.cat([things, x[:, th.CAMERA_TOKEN : th.CAMERA_TOKEN + 1], self._place(x)[:, None]], 1)
+
+    def _place(self, x: Tensor) -> Tensor:
+        """(B, WIDTH): the setting, one by name; once a dream has begun it is what it was, and looks as it did."""
+        if self.things is not None:
+            return self.things[:, th.SETTING_TOKEN]
+        setting = torch.zeros_like(x[:, th.SETTING_TOKEN])
+        name = x[:, th.SETTING_TOKEN, th.SETTING["name"]]
+        setting[:, th.SETTING["name"]] = torch.nn.functional.one_hot(name.argmax(-1), name.shape[-1]) * th.ONE_HOT
+        setting[:, th.SETTING["look"]] = x[:, th.SETTING_TOKEN, th.SETTING["look"]]
+        return setting
 
     def _meet(self, x: Tensor) -> None:
         static = x[:, :MAX_THINGS, th.STATIC]

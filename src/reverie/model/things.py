@@ -19,6 +19,7 @@ from reverie.core.vocabulary import (
     COLOURS,
     FRAMES_PER_LATENT,
     KINDS,
+    LOOK,
     MATERIALS,
     MAX_THINGS,
     SETTINGS,
@@ -36,6 +37,7 @@ THING = {
     "velocity": slice(67, 70), "phase": slice(70, 74),
 }
 CAMERA = {"position": slice(0, 12), "rotation": slice(12, 36), "fovy": slice(36, 37)}
+SETTING = {"name": slice(0, 8), "look": slice(8, 8 + len(LOOK))}
 STATIC = slice(1, 43)  # what never changes while a thing exists
 WIDTH = 74
 ONE_HOT = 2.0  # the size of a one-hot's one: at 1 the noise drowns it until late
@@ -103,11 +105,23 @@ def decode_camera(vectors: np.ndarray) -> CameraPath:
                       float(camera.fovy.mean()))
 
 
-def encode_setting(setting: str) -> np.ndarray:
-    """(WIDTH,) float32."""
+_LOOK_CENTRE = np.array([0, 0, 0, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0], np.float32)
+_LOOK_SCALE = np.array([1, 1, 1, 0.2, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 1], np.float32)
+
+
+def encode_setting(setting: str, look: np.ndarray) -> np.ndarray:
+    """(WIDTH,) float32: the setting's name, and its look in the numbers of vocabulary.LOOK."""
     out = np.zeros(WIDTH, np.float32)
     out[SETTINGS.index(setting)] = ONE_HOT
+    out[SETTING["look"]] = (look - _LOOK_CENTRE) / _LOOK_SCALE
     return out
+
+
+def light_of(setting: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., WIDTH) setting vectors to the direction of the light (..., 3), of length 1, and its nearness
+    (...), 1 / metres: 0 for a sun."""
+    look = setting[..., SETTING["look"]]
+    return torch.nn.functional.normalize(look[..., :3], dim=-1, eps=1e-4), (look[..., 3] * 0.2).clamp(0, 0.5)
 
 
 @dataclass

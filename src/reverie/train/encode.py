@@ -94,7 +94,7 @@ def encode_clip(clip: Clip, key: str, captions: list[dict], tokens, tokenizer, d
     if truth is not None:
         item.things = th.encode_things(truth).astype(np.float16)
         item.camera = th.encode_camera(next(iter(clip.cameras.values()))).astype(np.float16)
-        item.setting = th.encode_setting(truth.setting).astype(np.float16)
+        item.setting = th.encode_setting(truth.setting, truth.look).astype(np.float16)
     if clip.views and tokenizer is not None:
         view = next(iter(clip.views.values()))[:frames]
         item.latents = _latents(tokenizer, view, device)

@@ -29,7 +29,8 @@ def channel_weights(tokens: int) -> Tensor:
     for name, weight in {"position": 4.0, "rotation": 6.0, "fovy": 1.0}.items():
         part = th.CAMERA[name]
         weights[-2, part] = weight / (part.stop - part.start) ** 0.5
-    weights[-1, :8] = 0.5
+    weights[-1, th.SETTING["name"]] = 0.5
+    weights[-1, th.SETTING["look"]] = 0.3
     return weights
 
 

@@ -154,6 +154,7 @@ def _truth(plan: Plan) -> Truth:
         contacts=np.array(rows, np.int32).reshape(-1, 3),
         events=list(plan.events),
         beats=list(plan.beats),
+        look=plan.look.numbers,
     )
 
 

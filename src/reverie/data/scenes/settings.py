@@ -25,6 +25,7 @@ class Look:
     assets: str
     world: str
     headlight: str
+    numbers: np.ndarray  # (11,) float32, see vocabulary.LOOK
     textures: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -74,6 +75,14 @@ _PLACEHOLDER = (
 )
 
 
+def _numbers(light: np.ndarray, ground: np.ndarray, back: np.ndarray, pattern: float = 0.0, *,
+             sun: bool = True) -> np.ndarray:
+    """A look as vocabulary.LOOK has it; light: where it comes from, as seen from the stage's foot."""
+    distance = float(np.linalg.norm(light))
+    near = 0.0 if sun else 1 / distance
+    return np.array([*(light / distance), near, *ground, *back, pattern], np.float32)
+
+
 def _asset(name: str, repeat: tuple[float, float], uniform: bool = True, specular: float = 0.0) -> str:
     return _PLACEHOLDER.format(name, *repeat, "true" if uniform else "false", specular)
 
@@ -115,7 +124,8 @@ def _room(rng: np.random.Generator) -> Look:
        specular="0.25 0.25 0.25" castshadow="true" directional="true"/>"""
     assets = _asset("floor", (0.5, 0.5)) + _asset("plaster", (0.7, 0.7)) + _sky(plaster * 0.9, plaster)
     return Look(
-        "room", assets, world, 'ambient="0.40 0.40 0.41" diffuse="0.20 0.20 0.20" specular="0 0 0"', textures
+        "room", assets, world, 'ambient="0.40 0.40 0.41" diffuse="0.20 0.20 0.20" specular="0 0 0"',
+        _numbers(np.array([0.33 * side, -0.42, 1]), ground, plaster, 1.0 if wood else -1.0), textures
     )
 
 
@@ -141,7 +151,8 @@ def _table(rng: np.random.Generator) -> Look:
     )
     textures = {"wood": _paint(wood, _boards(rng)), "backdrop": picture}
     return Look(
-        "table", assets, world, 'ambient="0.40 0.39 0.38" diffuse="0.20 0.20 0.20" specular="0 0 0"', textures
+        "table", assets, world, 'ambient="0.40 0.39 0.38" diffuse="0.20 0.20 0.20" specular="0 0 0"',
+        _numbers(np.array([0.42 * side, -0.40, 1]), wood, base), textures
     )
 
 
@@ -167,7 +178,8 @@ def _lawn(rng: np.random.Generator) -> Look:
     assets = _asset("grass", (0.4, 0.4)) + _sky(horizon, zenith)
     textures = {"grass": _paint(grass, turned + 0.05 * _noise(rng, 32) + 0.05 * _noise(rng, 6))}
     return Look(
-        "lawn", assets, world, 'ambient="0.40 0.42 0.45" diffuse="0.16 0.16 0.16" specular="0 0 0"', textures
+        "lawn", assets, world, 'ambient="0.40 0.42 0.45" diffuse="0.16 0.16 0.16" specular="0 0 0"',
+        _numbers(np.array([0.5 * side, -0.45, 1]), grass, hedge, 1.0 if turned is not mown else -1.0), textures
     )
 
 
@@ -183,7 +195,8 @@ def _night(rng: np.random.Generator) -> Look:
     assets = _asset("tiles", (0.45, 0.45)) + _sky(low, low * 0.45)
     textures = {"tiles": _paint(ground, _checks(rng, 0.22))}
     return Look(
-        "night", assets, world, 'ambient="0.29 0.30 0.36" diffuse="0.16 0.16 0.18" specular="0 0 0"', textures
+        "night", assets, world, 'ambient="0.29 0.30 0.36" diffuse="0.16 0.16 0.18" specular="0 0 0"',
+        _numbers(np.array([lamp, -1.2, 5.6]), ground, low, sun=False), textures
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -140,8 +141,16 @@ def test_a_missing_simulator_is_named(world, tmp_path, monkeypatch):
 def test_a_dream_is_what_the_program_makes(world):
     script = [Line(0.0, "a red ball falls"), Line(0.7, "it bounces")]
     made = np.concatenate([block.frames for block in world.imagine(script, seconds=2.0, seed=5)])
-    _, views = dream(world, [script], 6, seed=5)
-    assert np.array_equal(painting.pixels_of(world.tokenizer, views[0])[: len(made)], made)
+    things, views = dream(world, [script], 6, seed=5)
+    assert views is None  # the things alone make the picture
+    assert np.array_equal(painting.pixels_of(world, things[0], None)[: len(made)], made)
+
+
+def test_a_dream_with_painted_views_is_what_the_program_makes(world):
+    hazy = replace(world, meta={**world.meta, "sampling": {"haze": 0.5}})
+    made = np.concatenate([block.frames for block in hazy.imagine([Line(0.0, "a red ball falls")], seconds=1.0)])
+    things, views = dream(hazy, [[Line(0.0, "a red ball falls")]], 6, seed=0)
+    assert np.array_equal(painting.pixels_of(hazy, things[0], views[0])[: len(made)], made)
 
 
 # -- truth scores high, planted errors low -------------------------------------------------------------------

@@ -109,7 +109,7 @@ class World:
         """Imagine ``seconds`` of video, block by block of four frames, as it is made.
 
         script: lines by start time, the first at 0. size (H, W): multiples of 32. steps: denoising steps
-        of each view (default: the model's). past: uint8 (T, H, W, 3) frames at fps that it goes on from
+        of what each latent is made of (default: the model's). past: uint8 (T, H, W, 3) frames at fps that it goes on from
         (the last 8 s count, and they are not yielded again; an image is T = 1, and the video begins with
         it). goal: an end image, uint8 (H, W, 3). loop: end where it began. moves: camera moves over the
         whole length, or (start second, moves) for each part. things=False: pictures alone.
@@ -119,10 +119,12 @@ class World:
         frames = max(1, round(seconds * fps))
         latents = math.ceil(frames / F)
         spatial = self.tokenizer.config.spatial
+        sampling = Sampling.of(self.meta, steps=steps, things_steps=steps, guidance=guidance)
         rollout = Rollout(
             self.transformer, self._encode_text(script), fps=torch.tensor([fps]),
             grid=(height // spatial, width // spatial), generator=torch.Generator().manual_seed(seed),
-            sampling=Sampling.of(self.meta, steps=steps, guidance=guidance), with_things=things)
+            sampling=sampling, with_things=things,
+            with_views=self.paints(sampling, things) or past is not None or goal is not None or loop)
         given = self._encode_past(past, fps) if past is not None else []
         still = past is not None and len(past) == 1
         first = 0 if still else -len(given)  # the latent at which the clip begins
@@ -144,7 +146,8 @@ class World:
                 conditions = Conditions(conditions.line, conditions.since, camera[1][n][None])
             view = given[number] if number < len(given) else None
             vectors, latent = rollout.step(conditions, view=view, things=known[0], known=known[1])
-            pixels, decoder = self.tokenizer.decode(latent[:, None], decoder)
+            pixels, decoder = self.decode(latent, None if view is not None else vectors, decoder, sampling,
+                                          size=(height, width))
             if n < 0:
                 continue
             picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
@@ -154,6 +157,25 @@ class World:
             picture = picture[: frames - n * F]
             seen = describe(vectors[0].numpy(), n * F, fps, height, width, len(picture)) if things else []
             yield Block(n * F, picture, seen)
+
+    # -- decoding -----------------------------------------------------------------------------------------
+
+    def paints(self, sampling: Sampling, things: bool) -> bool:
+        """Whether views have to be painted to be seen: not where things alone make the picture."""
+        return not things or sampling.haze < 1 or not self.tokenizer.config.canvas
+
+    def decode(self, view: Tensor | None, tokens: Tensor | None, state: list[Tensor] | None, sampling: Sampling, *,
+               size: tuple[int, int]) -> tuple[Tensor, list[Tensor]]:
+        """One latent's pictures (B, F, H, W, 3) in [-1, 1] and the state for the next latent.
+
+        view (B, h, w, C): as painted or given, None where nothing was. tokens (B, S, WIDTH): the things in it; None
+        for a view that was given, or painted without things.
+        """
+        if view is None:
+            side = self.tokenizer.config.spatial
+            view = torch.zeros(len(tokens), size[0] // side, size[1] // side, self.tokenizer.config.channels)
+        level = sampling.haze if tokens is not None else 0.0
+        return self.tokenizer.decode(view[:, None], state, None if tokens is None else tokens[:, None], level)
 
     # -- encoding -----------------------------------------------------------------------------------------
 

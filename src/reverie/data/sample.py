@@ -182,9 +182,12 @@ class Reader:
                 raise self.fail(f"is damaged in {suffix}, frame {number}")
         return blobs
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self, check: int) -> dict[str, np.ndarray]:
+        data = self.bytes("npz")
+        if zlib.crc32(data) != check:  # a zip's own sums leave its headers out
+            raise self.fail("is damaged in npz")
         try:
-            with np.load(io.BytesIO(self.bytes("npz")), allow_pickle=False) as stored:
+            with np.load(io.BytesIO(data), allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise self.fail("has unreadable arrays") from error
@@ -195,7 +198,7 @@ class Reader:
         stop = frames if stop is None else stop
         if not 0 <= start < stop <= frames:
             raise BadInput(f"{self.key} has frames 0..{frames}, asked for {start}..{stop}")
-        arrays, size = self.arrays(), meta["size"]
+        arrays, size = self.arrays(meta["members"]["npz"]["crc32"]), meta["size"]
         try:
             clip = _undrawn(meta, arrays, start, stop)
         except (KeyError, TypeError) as error:

@@ -35,10 +35,10 @@ def measure(study: Study) -> list[dict]:
         for language, name in LANGUAGES.items():
             prompts = prompts_one_thing(np.random.default_rng(SEED), count[language], language, held_out=True)
             scripts = [[Line(0.0, text)] for text, *_ in prompts]
-            _, views = dream(study.world, scripts, latents, seed=SEED)
+            things, views = dream(study.world, scripts, latents, seed=SEED)
             seen = []
-            for painted in views:
-                frames = pixels_of(study.world.tokenizer, painted)
+            for i in range(len(scripts)):
+                frames = pixels_of(study.world, things[i], None if views is None else views[i])
                 seen.append(seen_over_clip(study.observer.detect(frames[-round(JUDGED * study.world.fps) :])))
                 bar.advance()
             n = len(prompts)

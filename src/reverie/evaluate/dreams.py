@@ -19,7 +19,6 @@ from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT, MAX_THINGS
 from reverie.model import things as th
 from reverie.model.rollout import Conditions, Rollout, Sampling
 from reverie.model.text import TokenVectors
-from reverie.model.tokenizer import Tokenizer
 from reverie.world import World
 
 F = FRAMES_PER_LATENT
@@ -81,11 +80,13 @@ def dream(
     batch: int = BATCH,
     tell: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray | None, Tensor | None]:
-    """Things (N, T, S, W) and views (N, T, H, W, C) of each script's dream, at the model's own settings.
+    """Things (N, T, S, W) and views (N, T, H, W, C) of each script's dream, at the model's own settings; no views
+    where they are not asked for, or not needed to see the things.
 
     tell is called with the number of dreams done after each batch.
     """
     known = known or Known()
+    paints = with_views and (known.views is not None or world.paints(Sampling.of(world.meta), with_things))
     height, width = world.default_size
     spatial = world.tokenizer.config.spatial
     things, views = [], []
@@ -101,7 +102,7 @@ def dream(
             generator=torch.Generator().manual_seed(seed + first),
             sampling=Sampling.of(world.meta),
             with_things=with_things,
-            with_views=with_views,
+            with_views=paints,
         )
         seen, painted = [], []
         for n in range(latents):
@@ -116,7 +117,7 @@ def dream(
             painted.append(view)
         if with_things:
             things.append(torch.stack(seen, 1).numpy())
-        if with_views:
+        if paints:
             views.append(torch.stack(painted, 1))
         if tell is not None:
             tell(count)
@@ -124,12 +125,15 @@ def dream(
 
 
 @torch.inference_mode()
-def pixels_of(tokenizer: Tokenizer, latents_THWC: Tensor, chunk: int = 16) -> np.ndarray:
-    """Latents of one clip to uint8 frames (T F, height, width, 3), as World.imagine makes them."""
-    pieces, state = [], None
-    for part in latents_THWC.split(chunk):
-        pixels, state = tokenizer.decode(part[None], state)
-        pieces.append(((pixels[0] + 1) * 127.5).round().to(torch.uint8).numpy())
+def pixels_of(world: World, things_TSW: np.ndarray | None, latents_THWC: Tensor | None) -> np.ndarray:
+    """The things and views of one dream, as ``dream`` gives them, to uint8 frames (T F, height, width, 3), as
+    World.imagine makes them."""
+    pieces, state, sampling = [], None, Sampling.of(world.meta)
+    for n in range(len(things_TSW) if latents_THWC is None else len(latents_THWC)):
+        view = None if latents_THWC is None else latents_THWC[n : n + 1]
+        tokens = None if things_TSW is None else torch.from_numpy(things_TSW[n : n + 1])
+        pixels, state = world.decode(view, tokens, state, sampling, size=world.default_size)
+        pieces.append(((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy())
     return np.concatenate(pieces)
 
 

@@ -45,9 +45,9 @@ def measure(study: Study) -> list[dict]:
     rows, texts = [], []
     with study.track(len(chosen), "minutes") as bar:
         scripts = [script_of(clips.meta(i), i) for i in chosen]
-        _, views = dream(world, scripts, round(SECONDS * fps) // FRAMES_PER_LATENT, seed=SEED, batch=BATCH)
-        for i, script, painted in zip(chosen, scripts, views, strict=True):
-            frames = pixels_of(world.tokenizer, painted)
+        things, views = dream(world, scripts, round(SECONDS * fps) // FRAMES_PER_LATENT, seed=SEED, batch=BATCH)
+        for k, (i, script) in enumerate(zip(chosen, scripts, strict=True)):
+            frames = pixels_of(world, things[k], None if views is None else views[k])
             made.append(_statistics(study, frames[-last:]))
             true.append(_statistics(study, _true_ending(clips.meta(i)["provenance"], fps)))
             if len(rows) < ON_SHEET:

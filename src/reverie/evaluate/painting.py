@@ -71,9 +71,9 @@ def measure(study: Study) -> list[dict]:
             for b, (clip, true) in enumerate(zip(truths, frames, strict=True)):
                 masks = next(iter(clip.truth.masks.values()))[: latents * F]
                 made = {
-                    "painted": pixels_of(world.tokenizer, painted[b]),
+                    "painted": pixels_of(world, things[b], None if painted is None else painted[b]),
                     "round_trip": round_trip(world.tokenizer, true),
-                    "without_things": pixels_of(world.tokenizer, free[b]),
+                    "without_things": pixels_of(world, None, free[b]),
                 }
                 for way, pixels in made.items():
                     _add(pools[way, "things"], pixels, true, near(masks > 0))

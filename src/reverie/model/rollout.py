@@ -94,7 +94,8 @@ class Sampling:
     of which the one is taken whose things most of them agree on. calm: the noise level that the past is said
     to have, so that the network doubts it a little. doubt: noise that is added to painted views before they are
     remembered, so that their flaws are not painted over and over again (the first view, which is painted from no
-    other, stays as it is).
+    other, stays as it is). haze: the noise level that painted views are said to have when they are decoded beside
+    their things: at 1 the decoder goes by the things alone, and nothing is painted.
     """
 
     steps: int = 2
@@ -104,6 +105,7 @@ class Sampling:
     candidates: int = 8
     calm: float = 0.02
     doubt: float = 0.5
+    haze: float = 1.0
 
     @classmethod
     def of(cls, meta: dict, **changes: float | None) -> Sampling:

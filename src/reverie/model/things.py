@@ -164,6 +164,21 @@ def rotations_of(vectors: Tensor) -> Tensor:
     return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
 
 
+def turns_of(vectors: Tensor) -> Tensor:
+    """(..., WIDTH) thing vectors to rotation matrices (..., F, 3, 3) of every frame: between those that are kept, and
+    a little before the first of them."""
+    one, two = vectors[..., THING["rotation"]].unflatten(-1, (2, 2, 3)).unbind(-3)
+    axes = torch.stack([1.5 * one - 0.5 * two, one, 0.5 * (one + two), two], -3)
+    first, second = _frame_from_two(axes[..., 0, :], axes[..., 1, :])
+    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
+
+
+def phases_of(vectors: Tensor) -> Tensor:
+    """(..., WIDTH) thing vectors to sine and cosine (..., F, 2) of the gait's phase in every frame."""
+    one, two = vectors[..., THING["phase"]].unflatten(-1, (2, 2)).unbind(-1)  # sines and cosines at each of HALVES
+    return torch.stack([1.5 * one - 0.5 * two, one, 0.5 * (one + two), two], -2)
+
+
 def extents_of(vectors: Tensor) -> Tensor:
     """(..., WIDTH) thing vectors to half sizes (..., 3) in metres."""
     return 0.3 * torch.exp(0.7 * vectors[..., THING["extent"]].clamp(-4, 4))

@@ -10,6 +10,10 @@ The bottleneck has no learned variance. Latents are brought to zero mean and uni
 by batch statistics in training, by the stored buffers afterwards, and training decodes them with noise
 added: the noise bounds what a channel can say, and the decoder learns to tolerate a generator's errors.
 
+Where the things in the picture are known, the decoder is shown them on a canvas (canvas.py): a first picture of
+them, pixel by pixel. It then needs the latents for what the things do not say, and is told how far to
+believe them.
+
 Legend: B batch, T frames, N latent frames (T = 4 N), X = B N, H W pixels, h w latent pixels, C channels.
 """
 
@@ -24,6 +28,7 @@ from torch import Tensor, nn
 
 from reverie.core.errors import BadInput, BadWeights
 from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.model.canvas import Canvas, Drawing, Scene
 from reverie.model.checkpoint import load_into, load_model, save_model
 
 PATCH = 4  # pixels folded into channels before the first convolution
@@ -37,7 +42,8 @@ class TokenizerConfig:
     spatial: pixels per latent pixel along each side, 4 times a power of two. channels: of a latent.
     widths: channels at 1/4, 1/8, ... of the frame's size, one per level; encoder_blocks and
     decoder_blocks: residual blocks at each of these levels. normed: whether blocks below the highest
-    resolution normalise what they read; without it activations grow and single windows run away.
+    resolution normalise what they read; without it activations grow and single windows run away. canvas:
+    hidden width of the networks that draw things for the decoder, 0 for a decoder that knows of none.
     """
 
     spatial: int = 16
@@ -46,6 +52,7 @@ class TokenizerConfig:
     encoder_blocks: tuple[int, ...] = (1, 1, 1)
     decoder_blocks: tuple[int, ...] = (4, 2, 2)
     normed: bool = False
+    canvas: int = 0
 
     def __post_init__(self) -> None:
         for name in ("widths", "encoder_blocks", "decoder_blocks"):
@@ -61,9 +68,9 @@ class TokenizerConfig:
 
 
 PRESETS = {
-    "s16": TokenizerConfig(normed=True),
+    "s16": TokenizerConfig(normed=True, canvas=64),
     "s32": TokenizerConfig(32, 64, (64, 128, 128, 160), (1, 1, 1, 1), (4, 2, 1, 1), True),
-    "tiny": TokenizerConfig(16, 8, (8, 12, 16), (0, 1, 1), (1, 1, 1), True),  # for tests and the debug recipe
+    "tiny": TokenizerConfig(16, 8, (8, 12, 16), (0, 1, 1), (1, 1, 1), True, 8),  # for tests and the debug recipe
 }
 
 
@@ -141,7 +148,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents to folded frames."""
+    """Latents, and a canvas where there is one, to folded frames.
+
+    With a canvas the frames are, in every pixel, what covers it (``over`` corrects its light), or else what is
+    behind: by the latents' noise level more what the canvas says of it, or what the latents say.
+    """
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
@@ -152,17 +163,49 @@ class Decoder(nn.Module):
         self.levels = nn.ModuleList(Level(w, blocks[i], i < last, config.normed)
                                     for i, w in enumerate(widths))
         self.up = nn.ModuleList(nn.Conv2d(a, 4 * b, 1) for a, b in zip(widths, widths[1:], strict=False))
-        self.head = nn.Conv2d(widths[-1], FRAMES_PER_LATENT * 3 * PATCH**2, 3, padding=1)
+        folded = FRAMES_PER_LATENT * 3 * PATCH**2
+        self.head = nn.Conv2d(widths[-1], folded, 3, padding=1)
+        self.shown = None
+        if config.canvas:
+            self.canvas = Canvas(config.canvas)
+            self.shown = nn.Conv2d(FRAMES_PER_LATENT * 8 * PATCH**2, widths[-1], 1)
+            self.levels_in = nn.Linear(2, widths[0])  # whether there is a canvas, and the latents' noise level
+            self.over = nn.Conv2d(widths[-1], 2 * folded, 1)
+            for module in (self.levels_in, self.over):  # begins as the decoder that it was without a canvas
+                nn.init.zeros_(module.weight)
+                nn.init.zeros_(module.bias)
 
-    def forward(self, latents_XCHW: Tensor, batch: int, past: State | None) -> tuple[Tensor, State]:
+    def forward(self, latents_XCHW: Tensor, batch: int, past: State | None, drawing: Drawing | None = None,
+                level_X: Tensor | None = None) -> tuple[Tensor, State]:
         """(X, C, h, w) to (X, 192, H/4, W/4) and the state after the last latent."""
         kept: State = []
         x_XCHW = self.stem(latents_XCHW)
+        if drawing is not None:
+            said = torch.stack([torch.ones_like(level_X), level_X], -1)
+            x_XCHW = x_XCHW + self.levels_in(said)[:, :, None, None]
         for i, level in enumerate(self.levels):
             if i:
                 x_XCHW = F.pixel_shuffle(self.up[i - 1](x_XCHW), 2)
+            if drawing is not None and i == len(self.levels) - 1:
+                folded_XCHW = drawing.folded(PATCH * x_XCHW.shape[2], PATCH * x_XCHW.shape[3], PATCH)
+                folded_XCHW = folded_XCHW.contiguous(memory_format=torch.channels_last)
+                x_XCHW = x_XCHW + self.shown(2 * folded_XCHW - 1)
             x_XCHW = level(x_XCHW, batch, past, kept)
-        return self.head(x_XCHW), kept
+        own_XCHW = self.head(x_XCHW)
+        if drawing is None:
+            return own_XCHW, kept
+        light_XCHW, rest_XCHW = self.over(x_XCHW).chunk(2, 1)
+        things_XCHW, cover_XCHW, back_XCHW = (unfolded(v, *x_XCHW.shape[2:]) for v in (
+            drawing.things, drawing.cover.expand_as(drawing.things), drawing.back))
+        behind_XCHW = torch.lerp(own_XCHW, 2 * back_XCHW - 1, level_X[:, None, None, None]) + rest_XCHW
+        things_XCHW = 2 * things_XCHW - cover_XCHW  # in -1..1, times their cover
+        return things_XCHW + cover_XCHW * light_XCHW + (1 - cover_XCHW) * behind_XCHW, kept
+
+
+def unfolded(values_XFPC: Tensor, rows: int, columns: int) -> Tensor:
+    """Values of every pixel (X, F, H W, 3) in the order of to_patches: (X, 192, H / 4, W / 4)."""
+    values = values_XFPC.unflatten(2, (rows * PATCH, columns * PATCH))
+    return to_patches(values)
 
 
 class Tokenizer(nn.Module):
@@ -188,16 +231,33 @@ class Tokenizer(nn.Module):
         latents_XCHW = self._normalised(raw_XCHW)
         return latents_XCHW.permute(0, 2, 3, 1).unflatten(0, (len(frames_BTHWC), -1)), kept
 
-    def decode(self, latents_BNHWC: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def decode(self, latents_BNHWC: Tensor, state: State | None = None, tokens_BNSW: Tensor | None = None,
+               level: float | Tensor = 0.0) -> tuple[Tensor, State]:
         """Frames (B, 4 N, H, W, 3) float32 in [-1, 1] and the state for the latents that follow.
 
-        state: None at a clip's start. Raises BadInput when the latents have another channel count.
+        state: None at a clip's start. tokens_BNSW: things, camera and setting of each latent, where they are known
+        (a decoder without a canvas has no use for them). level: the noise level in 0..1 that the latents have then,
+        of all or of each (B N,); at 1 they say nothing. Raises BadInput when the latents have another channel count.
         """
         if latents_BNHWC.ndim != 5 or latents_BNHWC.shape[-1] != self.config.channels:
             raise BadInput(f"latents are (batch, latents, height, width, {self.config.channels}), "
                            f"not {tuple(latents_BNHWC.shape)}")
+        drawing, side = None, self.config.spatial
+        if tokens_BNSW is not None and self.config.canvas:
+            drawing = self.decoder.canvas(Scene.of(tokens_BNSW.flatten(0, 1)), *(side * n for n in
+                                                                                 latents_BNHWC.shape[2:4]))
+        return self.rendered(latents_BNHWC, state, drawing, level)
+
+    def rendered(self, latents_BNHWC: Tensor, state: State | None, drawing: Drawing | None,
+                 level: float | Tensor) -> tuple[Tensor, State]:
+        """What decode does, with the things of all B N latents drawn already."""
         x_XCHW = latents_BNHWC.flatten(0, 1).permute(0, 3, 1, 2)
-        patches_XCHW, kept = self.decoder(x_XCHW, len(latents_BNHWC), list(state) if state else None)
+        level_X = torch.as_tensor(level, dtype=x_XCHW.dtype, device=x_XCHW.device).expand(len(x_XCHW))
+        if drawing is not None:
+            keep = 1 - level_X  # the best guess of the clean latents, which are of unit scale
+            x_XCHW = x_XCHW * (keep / (keep.square() + level_X.square()))[:, None, None, None]
+        past = list(state) if state else None
+        patches_XCHW, kept = self.decoder(x_XCHW, len(latents_BNHWC), past, drawing, level_X)
         frames_BTHWC = from_patches(patches_XCHW.float(), len(latents_BNHWC))
         return (frames_BTHWC if self.training else frames_BTHWC.clamp(-1, 1)), kept
 
@@ -213,6 +273,11 @@ class Tokenizer(nn.Module):
         """From here on training changes the decoder only: models of these latents stay valid."""
         self.latents_fixed = True
         self.encoder.requires_grad_(False)
+
+    def fix_canvas(self) -> None:
+        """From here on training leaves the canvas as it is, which is then drawn without gradients."""
+        if self.config.canvas:
+            self.decoder.canvas.requires_grad_(False)
 
     @torch.no_grad()
     def measure_latents(self, windows: list[Tensor]) -> None:

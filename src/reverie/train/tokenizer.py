@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reverie.core.clip import Truth
+from reverie.core.clip import Clip, Truth
 from reverie.core.errors import BadData, BadInput
 from reverie.core.runtime import commit
 from reverie.core.vocabulary import FRAMES_PER_LATENT
@@ -127,9 +127,14 @@ def read_window(clips: ClipSet, i: int, start: int, stop: int | None) -> tuple[n
     frames = clip.views[name]
     if clip.truth is None or name not in clip.truth.masks:
         return frames, np.zeros(frames.shape[:3], np.uint8)  # a recorded clip: nobody knows
+    return frames, shown(clip, name)
+
+
+def shown(clip: Clip, name: str) -> np.ndarray:
+    """uint8 (T, H, W): what each pixel of a camera shows, see read_window."""
     shows = near(clip.truth.masks[name] > 0).astype(np.uint8) * THING
     shows[near(moving_pixels(clip.truth, name))] = MOVING
-    return frames, shows
+    return shows
 
 
 def eventful_frames(clips: ClipSet, row: int, i: int) -> np.ndarray:

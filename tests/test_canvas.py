@@ -1,0 +1,135 @@
+"""The canvas: what is drawn stands where the camera sees it, the same however it is asked for."""
+
+import numpy as np
+import pytest
+import torch
+
+from reverie.core.camera import CameraPath, look_at, project
+from reverie.core.vocabulary import LOOK
+from reverie.model import canvas as cv
+from reverie.model import things as th
+from reverie.model.canvas import Canvas, Scene
+
+SIDE = 64
+SUN = np.array([0.3, -0.4, 0.866, 0, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2, 0], np.float32)
+
+
+def camera(moves: float = 0.0) -> np.ndarray:
+    places = np.array([[0.5 + moves * f, -6.0, 1.8] for f in range(4)], np.float32)
+    turns = np.stack([look_at(place, np.array([0.0, 0.0, 0.7])) for place in places]).astype(np.float32)
+    return th.encode_camera(CameraPath(places, turns, 40.0))[0]
+
+
+def scene(*things: tuple, moves: float = 0.0) -> Scene:
+    """Things are (place, half size, metres that it moves to the right in each frame, colour)."""
+    rows = np.zeros((1, max(1, len(things)), th.WIDTH), np.float32)
+    rows[..., 0] = -1
+    for row, (place, size, step, colour) in zip(rows[0], things, strict=False):
+        row[0], row[1], row[25 + colour], row[37] = 1, th.ONE_HOT, th.ONE_HOT, th.ONE_HOT
+        row[th.THING["extent"]] = np.log(size / 0.3) / 0.7
+        path = np.array(place) + np.arange(4)[:, None] * [step, 0, 0]
+        row[th.THING["position"]] = ((path - th.POSITION_CENTRE) / th.POSITION_SCALE).flatten()
+        row[th.THING["rotation"]] = [1, 0, 0, 0, 1, 0] * 2
+    return Scene(torch.from_numpy(rows), torch.from_numpy(camera(moves))[None],
+                 torch.from_numpy(th.encode_setting("lawn", SUN))[None])
+
+
+def made(seed: int = 0) -> Canvas:
+    torch.manual_seed(seed)
+    return Canvas(16).eval()
+
+
+BALL, FAR_BALL = ((0.0, 0.0, 0.4), 0.4, 0.0, 0), ((0.1, 2.0, 0.5), 0.5, 0.0, 1)
+
+
+@torch.no_grad()
+def test_rays_meet_a_box_where_it_projects_to() -> None:
+    found = scene(((0.4, 0.3, 0.9), 0.3, 0.1, 2))
+    origin, direction, spot = cv.rays(found.camera, SIDE, SIDE)
+    boxes = cv._boxes(found.things, torch.ones(1, dtype=torch.bool))
+    met = cv._meetings(boxes, origin[:, :, None], direction, spot, found.setting)
+    path = th.decode_camera(found.camera.numpy())
+    for f in range(4):
+        seen = torch.zeros(4, SIDE * SIDE, dtype=torch.bool)
+        seen.view(-1)[met.ray] = True
+        corners = np.array([0.4 + 0.1 * f, 0.3, 0.9]) + 0.3 * cv.MARGIN * np.array(
+            [[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+        pixels, _ = project(corners, path.position[f], path.rotation[f], path.fovy, SIDE, SIDE)
+        rows, columns = seen[f].view(SIDE, SIDE).nonzero().unbind(1)
+        assert abs(columns.min() - pixels[:, 0].min()) < 1.5 and abs(columns.max() + 1 - pixels[:, 0].max()) < 1.5
+        assert abs(rows.min() - pixels[:, 1].min()) < 1.5 and abs(rows.max() + 1 - pixels[:, 1].max()) < 1.5
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("moves", [0.0, 0.05])
+def test_single_pixels_are_those_of_the_whole(moves: float) -> None:
+    found, canvas = scene(BALL, FAR_BALL, moves=moves), made()
+    whole = canvas(found, SIDE, SIDE)
+    some = torch.randint(SIDE * SIDE, (1, 4, 100), generator=torch.Generator().manual_seed(1))
+    part = canvas(found, SIDE, SIDE, some)
+    for name in ("things", "cover"):
+        value = getattr(whole, name).gather(2, some[..., None].expand(-1, -1, -1, getattr(whole, name).shape[-1]))
+        assert torch.allclose(value, getattr(part, name), atol=1e-5)
+
+
+@torch.no_grad()
+def test_what_stands_still_is_drawn_as_if_it_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, canvas = scene(BALL, ((0.8, 0.2, 0.4), 0.3, 0.05, 3)), made()
+    once = canvas(found, SIDE, SIDE)
+    boxes = cv._boxes
+
+    def restless(things: torch.Tensor, watched: torch.Tensor) -> cv.Boxes:
+        out = boxes(things, watched)
+        assert out.still.tolist() == [[True, False]]
+        out.still[:] = False
+        return out
+
+    monkeypatch.setattr(cv, "_boxes", restless)
+    each = canvas(found, SIDE, SIDE)
+    assert torch.allclose(once.picture, each.picture, atol=1e-5)
+
+
+@torch.no_grad()
+def test_scenes_of_a_batch_do_not_touch_each_other() -> None:
+    one, two = scene(BALL, FAR_BALL), scene(((-0.5, 0.0, 0.4), 0.3, 0.1, 5), moves=0.03)
+    wide = torch.cat([two.things, torch.zeros_like(two.things)], 1)
+    wide[:, 1, 0] = -1
+    both = Scene(torch.cat([one.things, wide]), torch.cat([one.camera, two.camera]),
+                 torch.cat([one.setting, two.setting]))
+    canvas = made()
+    together = canvas(both, SIDE, SIDE).picture
+    assert torch.allclose(together[:1], canvas(one, SIDE, SIDE).picture, atol=1e-5)
+    assert torch.allclose(together[1:], canvas(two, SIDE, SIDE).picture, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_nearer_hides_the_farther() -> None:
+    canvas = made()
+    canvas.look.out.bias[6] = 20.0  # whatever is asked covers its pixel
+    ball, both = canvas(scene(BALL), SIDE, SIDE), canvas(scene(FAR_BALL, BALL), SIDE, SIDE)
+    inside = ball.cover[..., 0] > 0.99
+    assert inside.sum() > 500 and (both.cover[..., 0] > 0.99).sum() > inside.sum()
+    assert torch.allclose(both.things[inside], ball.things[inside], atol=1e-4)
+
+
+@torch.no_grad()
+def test_shadows_fall_away_from_the_light() -> None:
+    canvas = made()
+    canvas.shadow.out.bias[0] = 20.0
+    canvas.shadow.out.weight[:] = 0
+    shade = canvas(scene(((0.0, 0.0, 1.2), 0.3, 0.0, 0)), SIDE, SIDE).shade[0, 0, :, 0].view(SIDE, SIDE)
+    rows, columns = (shade > 0.5).nonzero().unbind(1)
+    path = th.decode_camera(camera()[None])
+    middle = np.array([0.0, 0.0, 1.2]) - SUN[:3] / SUN[2] * 1.2
+    pixel, _ = project(middle[None], path.position[0], path.rotation[0], path.fovy, SIDE, SIDE)
+    assert abs(columns.float().mean() - pixel[0, 0]) < 1.5 and abs(rows.float().mean() - pixel[0, 1]) < 1.5
+
+
+@torch.no_grad()
+def test_a_stage_without_things_is_drawn() -> None:
+    empty = scene()
+    drawn = made()(empty, SIDE, 2 * SIDE)
+    assert drawn.picture.shape == (1, 4, 2 * SIDE * SIDE, 3) and not drawn.cover.any() and not drawn.shade.any()
+    none = made()(Scene(empty.things[:, :0], empty.camera, empty.setting), SIDE, 2 * SIDE)
+    assert torch.equal(none.picture, drawn.picture)
+    assert len(LOOK) == th.SETTING["look"].stop - th.SETTING["look"].start

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from reverie.core.clip import Line
 from reverie.core.errors import BadInput, BadWeights
-from reverie.model.checkpoint import load_model
+from reverie.model.checkpoint import load_model, save_model
+from reverie.model.transformer import Config, Transformer
 from reverie.train.recipes import RECIPES, train
 from reverie.world import World
 
@@ -63,6 +65,26 @@ def test_recipe_from_data_to_video(name, data, tmp_path) -> None:
     train(name, data=data, out=tmp_path / "again", start_from=model, stage="transformer", device="cpu",
           progress=False, **small(name))
     assert (again / "transformer.safetensors").exists()
+
+
+def test_things_train_on_and_what_paints_stays_as_it_is(tmp_path) -> None:
+    from reverie.data.make import make
+
+    make("lab", tmp_path / "data", clips=3, seconds=3.0, things_only=True, workers=0, progress=False)
+    torch.manual_seed(0)
+    config = Config(depth=2, channels=8, slots=12)
+    begun = Transformer(config)
+    save_model(tmp_path / "begun.safetensors", begun.state_dict(),
+               {"kind": "transformer", "config": config.to_dict(), "sampling": {"guidance": 2.0}})
+    train("debug", stage="things", data=tmp_path / "data", start_from=tmp_path / "begun.safetensors",
+          out=tmp_path / "out", progress=False, device="cpu", steps=3, precision="fp32")
+    before = load_model(tmp_path / "begun.safetensors")[0]
+    after, meta = load_model(tmp_path / "out" / "things" / "transformer.safetensors")
+    assert meta["config"] == config.to_dict() and meta["sampling"] == {"guidance": 2.0}
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and changed <= set(begun.things_parameters())
+    with pytest.raises(BadInput, match="start_from"):
+        train("debug", stage="things", data=tmp_path / "data", out=tmp_path / "other", progress=False, device="cpu")
 
 
 def test_words_travel_as_arrays(data, tmp_path) -> None:

@@ -57,8 +57,8 @@ def test_cached_equals_uncached(given: int) -> None:
     for n in range(latents):
         conditions = Conditions(torch.tensor([n // 7]), torch.tensor([(n % 7) / 6]), actions[n : n + 1])
         view = torch.randn(1, *GRID, 4) if n < given else None
-        t, v = roll.step(conditions, view=view)
-        things.append(t)
+        _, v = roll.step(conditions, view=view)
+        things.append(roll.things)  # with what the rollout keeps to itself
         views.append(v)
     stack = torch.stack(things, 1)
     index = torch.arange(latents)[None]
@@ -253,8 +253,69 @@ def test_nothing_vanishes_within_the_picture_and_nothing_doubles() -> None:
             output.things[:, :, 2] = output.things[:, :, 0]  # a copy of the first where there was none
             output.things[:, :, 2, 0] = 1.0
             output.things[:, :, 2, th.STATIC] = tokens[:, None, 0, th.STATIC]
+            output.things[:, :, :3, th.THING["moving"]] = 1.0
         return output
 
     roll._pass = denying
     things, _ = roll.step(conditions)
     assert (things[0, :3, 0] > 0).tolist() == [True, False, False]
+
+
+@torch.no_grad()
+def test_what_lies_still_lies_exactly_still_and_what_is_gone_stays_gone() -> None:
+    model = tiny()
+    roll = Rollout(model, words(model), fps=torch.tensor([24.0]), grid=GRID, with_views=False, sampling=PLAIN,
+                   generator=torch.Generator().manual_seed(0))
+    conditions = Conditions(torch.tensor([0]), torch.zeros(1), torch.full((1, 20), torch.nan))
+    tokens = torch.zeros(1, th.TOKENS, th.WIDTH)
+    tokens[:, :MAX_THINGS, 0] = -1.0
+    tokens[0, :3, 0] = 1.0
+    tokens[0, :3, 1] = th.ONE_HOT
+    tokens[0, 1, th.THING["position"]] = torch.tensor([-20.0, 0.0, 0.0]).repeat(4)  # out of the picture
+    tokens[0, 2, th.THING["velocity"]] = 1.0
+    tokens[0, :3, th.THING["rotation"]] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(2)
+    tokens[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(4)
+    before, _ = roll.step(conditions, things=tokens, known=torch.ones(1, th.TOKENS, dtype=torch.bool))
+    network, exists = roll._pass, torch.tensor([1.0, -1.0, 1.0])
+
+    def drifting(*args, **options):
+        output = network(*args, **options)
+        output.things[..., :MAX_THINGS, 0] = -1.0
+        output.things[:, :, :3, 0] = exists
+        output.things[:, :, :3, th.THING["moving"]] = torch.tensor([[-0.2], [1.0], [0.2]])
+        output.things[:, :, :3, th.THING["position"]] += 0.01
+        return output
+
+    roll._pass = drifting
+    things, _ = roll.step(conditions)
+    assert torch.equal(things[0, 0], before[0, 0]) and not torch.equal(things[0, 2], before[0, 2])
+    assert things[0, 1, 0] < 0
+    exists[1] = 1.0
+    things, _ = roll.step(conditions)
+    assert things[0, 1, 0] < 0 and torch.equal(things[0, 0], before[0, 0])
+
+
+@torch.no_grad()
+def test_later_latents_see_only_finished_things() -> None:
+    model = tiny()
+    text, window = words(model), random_window(model, 6)
+    window.things_done = torch.tensor([[True, False, True, True, False, True]])
+    first = model(window, text).things
+    window.things = window.things.clone()
+    window.things[:, 1, :, 5] += 1.0
+    second = model(window, text).things
+    changed = [not torch.allclose(first[:, n], second[:, n], atol=1e-5) for n in range(6)]
+    assert changed == [False, True, False, False, False, False]
+
+
+def test_an_empty_slot_expects_what_an_opening_expects() -> None:
+    window = random_window(tiny(), 1)
+    window.previous_noise = torch.zeros_like(window.previous_noise)
+    window.previous[..., 0, 0], window.previous[..., 1, 0] = -1.0, 1.0
+    prior, variance = th.continuation(window.previous, window.previous_noise, window.fps)
+    assert prior[0, 0, 0, 0] == -1 and prior[0, 0, 0, 1:].eq(0).all() and variance[0, 0, 0, 1:].eq(1).all()
+    assert torch.equal(prior[0, 0, 1, th.THING["colour"]], window.previous[0, 0, 1, th.THING["colour"]])
+    assert variance[0, 0, 1].max() <= 0.5
+    window.previous_noise[:] = 1.0  # no past at all
+    prior, variance = th.continuation(window.previous, window.previous_noise, window.fps)
+    assert prior.eq(0).all() and variance.eq(1).all()

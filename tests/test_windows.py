@@ -14,7 +14,7 @@ from reverie.model.tokenizer import PRESETS, Tokenizer
 from reverie.model.transformer import Config, Transformer
 from reverie.train.encode import Bank, encode_clip, load_bank, save_bank, slot_order
 from reverie.train.transformer import transformer_loss
-from reverie.train.windows import Mixture, WindowPlan, draw_windows
+from reverie.train.windows import Mixture, WindowPlan, _chosen, draw_windows
 
 FRAMES = 60
 
@@ -123,7 +123,7 @@ def test_bank_comes_back_from_disk(bank: Bank, tmp_path) -> None:
 
 def test_a_window_shows_what_the_clip_holds(bank: Bank) -> None:
     plan = WindowPlan(6, 8, past=0, no_text=0, things_known=0, thing_known=0, camera_known=0)
-    batch = draw_windows(bank.items[:2], bank.vectors, plan, np.random.default_rng(0))
+    batch = draw_windows(bank.items[:2], bank.vectors, plan, np.random.default_rng(7))
     item = bank.items[0]
     numbers = batch["index"][0].numpy()
     np.testing.assert_allclose(batch["things"][0, :, 0], item.things[numbers, 0], atol=1e-6)
@@ -189,3 +189,26 @@ def test_too_short_clips_are_refused(bank: Bank) -> None:
 
 def test_token_vectors_are_what_the_model_expects() -> None:
     assert Config().text == TokenVectors.width
+
+
+def test_what_moves_and_what_is_gone_is_said() -> None:
+    truth = clip().truth
+    truth.position[:, 0] = truth.position[0, 0]
+    truth.position[30:34, 0] += np.linspace(0.01, 0.04, 4)[:, None]  # moves in the eighth latent alone, and stays there
+    truth.position[34:, 0] = truth.position[33, 0]
+    things = th.decided_clip(th.encode_things(truth))
+    moving = things[:, 0, th.THING["moving"]][:, 0]
+    assert np.flatnonzero(moving > 0).tolist() == [7, 8] and (moving[[0, 6, 9]] == -1).all()
+    gone = things[:, 2, th.THING["gone"]][:, 0]
+    assert gone.tolist() == [0.0] * 13 + [1.0] * 2 and not things[:, :2, th.THING["gone"]].any()
+    assert np.array_equal(th.decided_clip(things), things)
+    still = th.at_rest(torch.from_numpy(things[3, :1]))
+    assert torch.equal(still, th.at_rest(still)) and (th.positions_of(still).std(1) < 1e-6).all()
+
+
+def test_windows_lie_about_the_lines() -> None:
+    rng, plan = np.random.default_rng(0), WindowPlan(8, 1, past=3, from_start=0.0, at_line=1.0, remembers=0.0)
+    lines = np.array([0, 40, 90])
+    for _ in range(50):
+        numbers = _chosen(120, plan, rng, lines)
+        assert len(numbers) == 8 and set(numbers) & set(lines) and (np.diff(numbers) == 1).all()

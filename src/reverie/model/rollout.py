@@ -99,7 +99,7 @@ class Sampling:
     """
 
     steps: int = 2
-    things_steps: int = 2
+    things_steps: int = 4
     opening_steps: int = 16
     guidance: float = 3.0
     candidates: int = 8
@@ -154,7 +154,11 @@ class Rollout:
         if self.with_views and view is None:
             view = self._paint(conditions, scene)
         self.n += 1
-        return self.things, view
+        if self.things is None:
+            return None, view
+        things = self.things.clone()
+        things[:, :MAX_THINGS, th.DECIDED] = 0.0  # the rollout's own
+        return things, view
 
     def aim(self, conditions: Conditions, view: Tensor, at: int) -> None:
         """Make ``view`` (B, H, W, C) the goal that stands at latent ``at``."""
@@ -169,9 +173,13 @@ class Rollout:
         if given is None or known is None:
             given = torch.zeros(shape, device=self.device)
             known = torch.zeros(shape[:2], dtype=torch.bool, device=self.device)
+        elif bool(known.any()):
+            now = given[:, :MAX_THINGS]
+            before = None if self.things is None else self.things[:, :MAX_THINGS]
+            given = torch.cat([th.decided(now, before, self.met), given[:, MAX_THINGS:]], 1)
         past = self._past()
         if bool(known.all()):
-            x = self._settle(given)
+            x = given
         elif self.n == 0 and self.sampling.candidates > 1:
             x = self._elected(conditions, given, known, past)
         else:
@@ -226,8 +234,14 @@ class Rollout:
         there = self.met[..., None]
         kept = torch.where(there, self.identity, clean[:, :MAX_THINGS, th.STATIC])
         exists = torch.where(self._in_picture()[..., None], 1.0, clean[:, :MAX_THINGS, :1])
+        exists = torch.where(self._gone()[..., None], -1.0, exists)
         things = torch.cat([exists, kept, clean[:, :MAX_THINGS, th.STATIC.stop :]], -1)
+        things[..., th.DECIDED] = clean[:, :MAX_THINGS, th.DECIDED]
         return torch.cat([things, clean[:, MAX_THINGS:]], 1)
+
+    def _gone(self) -> Tensor:
+        """(B, things) bool: slots whose thing was and is no more. Nothing that ceased to exist comes back."""
+        return self.met & (self.things[:, :MAX_THINGS, 0] <= 0)
 
     def _in_picture(self) -> Tensor:
         """(B, things) bool: what exists in the last latent, and in its picture."""
@@ -250,16 +264,24 @@ class Rollout:
         return torch.cat([torch.where(double[..., None], empty, new), x[:, MAX_THINGS:]], 1)
 
     def _settle(self, x: Tensor) -> Tensor:
-        """Decisions made sharp: a thing is or is not, has one kind, one colour, one material; and stands on the
-        ground at the lowest."""
+        """Decisions made sharp: a thing is or is not, has one kind, one colour, one material, moves or lies exactly
+        still; and stands on the ground at the lowest."""
         things = x[:, :MAX_THINGS].clone()
-        exists = things[..., :1] > 0
+        exists, moving = things[..., :1] > 0, things[..., th.THING["moving"]] > 0
         for name in ("kind", "colour", "material"):
             part = things[..., th.THING[name]]
             sharp = torch.nn.functional.one_hot(part.argmax(-1), part.shape[-1]).to(part.dtype)
             things[..., th.THING[name]] = sharp * th.ONE_HOT
-        things = torch.where(exists, th.above_ground(things), torch.zeros_like(things))
+        things = th.above_ground(th.upright(things))
+        things[..., th.THING["moving"]] = 1.0
+        still = things
+        if self.things is not None:
+            before = self.things[:, :MAX_THINGS]
+            still = torch.where(before[..., :1] > 0, before, things)
+        things = torch.where(moving, things, th.at_rest(still))
+        things = torch.where(exists, things, torch.zeros_like(things))
         things[..., :1] = torch.where(exists, 1.0, -1.0)
+        things[..., th.THING["gone"]] = (self.met[..., None] & ~exists).to(things.dtype)
         return torch.cat([things, x[:, th.CAMERA_TOKEN : th.CAMERA_TOKEN + 1], self._place(x)[:, None]], 1)
 
     def _place(self, x: Tensor) -> Tensor:

@@ -30,15 +30,19 @@ TOKENS = MAX_THINGS + 2  # things, camera, setting
 CAMERA_TOKEN, SETTING_TOKEN = MAX_THINGS, MAX_THINGS + 1
 HALVES = (1, 3)  # the sub-frames at which rotation and gait phase are kept
 
-# channel slices of a thing; the vocabularies have room to grow
+# channel slices of a thing; the vocabularies have room to grow. gone: 1 in a slot whose thing was and is no more.
+# moving: 1 or -1, whether the thing moves in this latent: a decision of its own, as exists is, because most things
+# lie exactly still (0.65 to 0.88 of all latents), which no average over what may happen ever says
 THING = {
-    "exists": slice(0, 1), "kind": slice(1, 25), "colour": slice(25, 37), "material": slice(37, 40),
+    "exists": slice(0, 1), "kind": slice(1, 23), "gone": slice(23, 24), "moving": slice(24, 25),
+    "colour": slice(25, 37), "material": slice(37, 40),
     "extent": slice(40, 43), "position": slice(43, 55), "rotation": slice(55, 67),
     "velocity": slice(67, 70), "phase": slice(70, 74),
 }
 CAMERA = {"position": slice(0, 12), "rotation": slice(12, 36), "fovy": slice(36, 37)}
 SETTING = {"name": slice(0, 8), "look": slice(8, 8 + len(LOOK))}
-STATIC = slice(1, 43)  # what never changes while a thing exists
+STATIC = slice(1, 43)  # what never changes while a thing exists, but for DECIDED
+DECIDED = slice(23, 25)  # gone and moving
 WIDTH = 74
 ONE_HOT = 2.0  # the size of a one-hot's one: at 1 the noise drowns it until late
 POSITION_SCALE = 2.0  # metres
@@ -46,6 +50,8 @@ POSITION_CENTRE = (0.0, 0.0, 0.7)
 CAMERA_CENTRE = (0.0, -6.0, 1.8)
 VELOCITY_SCALE = 3.0  # m/s
 SINKING = 0.03  # metres that simulated things may press into the ground
+STILL = (0.004, 0.05)  # metres in a latent and m/s up to which a thing counts as at rest: things asleep have 0, and 0
+TURNED = 0.02  # of rotations and phases, the same
 
 
 def encode_things(truth: Truth) -> np.ndarray:
@@ -82,6 +88,51 @@ def encode_things(truth: Truth) -> np.ndarray:
     alive = (np.abs(truth.phase).max(0) > 0).astype(np.float32)[None, :, None]
     out[..., THING["phase"]] = np.concatenate([np.sin(phase), np.cos(phase)], -1) * alive
     out[~there, 1:] = 0.0
+    return out
+
+
+def decided(things: Tensor, before: Tensor | None = None, gone: Tensor | None = None) -> Tensor:
+    """Thing vectors (..., S, WIDTH) with ``moving`` and ``gone`` said of each.
+
+    before: the same one latent earlier, None for the first; gone (..., S) bool: slots whose thing was and is no more.
+    """
+    there = things[..., :1] > 0
+    before = torch.full_like(things, -1.0) if before is None else before
+    continues = (before[..., :1] > 0)[..., None]
+    moving = things[..., THING["velocity"]].abs().amax(-1) * VELOCITY_SCALE > STILL[1]
+    for name, parts, least in (("position", F, STILL[0] / POSITION_SCALE), ("rotation", 2, TURNED),
+                               ("phase", 2, TURNED)):
+        now, then = (x[..., THING[name]].unflatten(-1, (parts, -1)) for x in (things, before))
+        if name == "phase":  # sines of both sub-frames, then cosines
+            now, then = now.transpose(-2, -1), then.transpose(-2, -1)
+        start = torch.where(continues, then[..., -1:, :], now[..., :1, :])
+        moving = moving | ((now - start).abs() > least).flatten(-2).any(-1)
+    out = things.clone()
+    out[..., THING["moving"]] = torch.where(moving, 1.0, -1.0)[..., None].to(things.dtype) * there
+    out[..., THING["gone"]] = 0.0 if gone is None else (gone & ~there[..., 0])[..., None].to(things.dtype)
+    return out
+
+
+def decided_clip(things: np.ndarray) -> np.ndarray:
+    """``decided`` for a whole clip's things (T, N, WIDTH)."""
+    vectors = torch.from_numpy(things).float()
+    if not vectors.shape[1]:
+        return things
+    was = torch.cummax((vectors[..., 0] > 0).int(), 0).values > 0
+    before = torch.cat([torch.full_like(vectors[:1], -1.0), vectors[:-1]])
+    return decided(vectors, before, was).numpy().astype(things.dtype)
+
+
+def at_rest(things: Tensor) -> Tensor:
+    """Thing vectors (..., WIDTH) that stay as they are at their last sub-frame, exactly."""
+    out = things.clone()
+    for name, parts in (("position", F), ("rotation", 2)):
+        part = things[..., THING[name]].unflatten(-1, (parts, -1))[..., -1:, :]
+        out[..., THING[name]] = part.expand(*part.shape[:-2], parts, part.shape[-1]).flatten(-2)
+    out[..., THING["velocity"]] = 0.0
+    out[..., THING["phase"]] = things[..., THING["phase"]].unflatten(-1, (2, 2))[..., 1:].expand(
+        *things.shape[:-1], 2, 2).flatten(-2)
+    out[..., THING["moving"]] = -1.0
     return out
 
 
@@ -179,6 +230,14 @@ def phases_of(vectors: Tensor) -> Tensor:
     return torch.stack([1.5 * one - 0.5 * two, one, 0.5 * (one + two), two], -2)
 
 
+def upright(vectors: Tensor) -> Tensor:
+    """Thing vectors (..., WIDTH) whose rotations are rotations, so that no error of them adds up."""
+    out = vectors.clone()
+    axes = vectors[..., THING["rotation"]].unflatten(-1, (2, 2, 3))
+    out[..., THING["rotation"]] = torch.stack(_frame_from_two(axes[..., 0, :], axes[..., 1, :]), -2).flatten(-3)
+    return out
+
+
 def extents_of(vectors: Tensor) -> Tensor:
     """(..., WIDTH) thing vectors to half sizes (..., 3) in metres."""
     return 0.3 * torch.exp(0.7 * vectors[..., THING["extent"]].clamp(-4, 4))
@@ -198,6 +257,37 @@ def extrapolate(previous: Tensor, seconds: float | Tensor) -> Tensor:
         *previous.shape[:-1], 2, 6)
     return torch.cat([previous[..., :THING["position"].start], path.flatten(-2), rotation.flatten(-2),
                       previous[..., THING["velocity"].start:]], -1)
+
+
+# how far a thing that was there departs from going on as before, as a variance of its channels: set by hand, so that
+# what is decided stays open and what only moves does not
+_DEPARTS = {"exists": 0.3, "moving": 0.5, "position": 0.01, "rotation": 0.03, "velocity": 0.03, "phase": 0.1}
+
+
+def continuation(previous: Tensor, noise: Tensor, fps: Tensor) -> tuple[Tensor, Tensor]:
+    """What each token would be if all went on as before, and the variance about it (B, T, S + 2, WIDTH) twice.
+
+    previous (B, T, S + 2, WIDTH): things, camera and setting one latent before; noise (B, T, S + 2): theirs, 1 where
+    there is no past; fps (B,). Where the past is unknown, and for what comes into an empty slot, that is 0 and 1:
+    as in an opening.
+    """
+    before, camera = previous[:, :, :-2], previous[:, :, -2:-1]
+    there = before[..., :1] > 0
+    ahead = extrapolate(before, (1.0 / fps)[:, None, None, None, None]) * there
+    ahead = torch.cat([torch.where(there, 1.0, -1.0).to(ahead.dtype), ahead[..., 1:]], -1)
+    last = torch.cat([camera[..., 9:12].repeat(1, 1, 1, F), camera[..., 30:36].repeat(1, 1, 1, F), camera[..., 36:]],
+                     -1)
+    whole = torch.cat([ahead, last, previous[:, :, -1:]], 2)
+    small = whole.new_full((WIDTH,), 0.003)
+    for name, value in _DEPARTS.items():
+        small[THING[name]] = value
+    empty = whole.new_ones(WIDTH)
+    empty[0] = _DEPARTS["exists"]
+    others = whole.new_tensor([[0.01], [0.003]]).expand(*whole.shape[:2], 2, WIDTH)  # camera, setting
+    departs = torch.cat([torch.where(there, small, empty), others], 2)
+    sure = (noise < 0.25)[..., None]
+    departs = departs + 2 * noise[..., None] ** 2  # the past itself is as noisy as that
+    return whole * sure, torch.where(sure, departs.clamp(max=1.0), 1.0)
 
 
 def place(things: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:

@@ -70,6 +70,7 @@ class Window:
     things_noise: Tensor | None = None  # (B, T, S) in 0..1, 1 is pure noise
     things_known: Tensor | None = None  # (B, T, S) bool: given, not to be imagined
     things_seen: Tensor | None = None  # (B, T) bool: False where the clip's things are unknown and left out
+    things_done: Tensor | None = None  # (B, T) bool: False where they are being denoised, unseen by later latents
     previous: Tensor | None = None  # (B, T, S, WIDTH): things one latent before, as noisy as they stand
     previous_noise: Tensor | None = None  # (B, T, S), 1 where there is none
     views: Tensor | None = None  # (B, T, H, W, C), noisy
@@ -194,9 +195,17 @@ class Transformer(nn.Module):
         line = torch.arange(r, device=tokens.device)[None, :, None].expand(b, r, p)
         return Text(layers, torch.where(mask_BRP, line, -1).reshape(b, r * p))
 
+    def things_parameters(self) -> list[str]:
+        """The names of what imagines things and paints nothing; the text's encoder, which both groups read, is one."""
+        own = ("layers.things.", "things_in.", "things_out.", "slots", "levels_in.", "condition.things.",
+               "gains.things.", "final.things.", "text_encoder.")
+        return [name for name, _ in self.named_parameters() if name.startswith(own)]
+
     def draw(self, things: Tensor, grid: tuple[int, int]) -> Tensor:
         """Thing tokens (B, T, S, WIDTH) sketched onto a view's cells: (B, T, H, W, D)."""
-        return self.sketch(things[:, :, :-2], things[:, :, -2], things[:, :, -1], *grid)
+        seen = things[:, :, :-2].clone()
+        seen[..., th.DECIDED] = 0.0  # not to be seen
+        return self.sketch(seen, things[:, :, -2], things[:, :, -1], *grid)
 
     # -- the pass -----------------------------------------------------------------------------------------
 
@@ -280,6 +289,8 @@ class Transformer(nn.Module):
         tokens = 0 if w.things is None else w.things.shape[2]
         if w.things is not None:
             sees = _sees(w.index, w.index, c.things_window, c.stride, False) & w.things_seen[:, None, :]
+            if w.things_done is not None:
+                sees = sees & (w.things_done[:, None, :] | torch.eye(t, dtype=torch.bool, device=goal.device))
             mask = _spread(sees & ~goal[:, None, :], tokens, tokens)
             if w.views is not None:
                 gap = w.index[:, :, None] - w.index[:, None, :]
@@ -326,25 +337,8 @@ class Transformer(nn.Module):
         n = w.things.shape[2] - 2
         out = torch.cat([self.things_out[0](x[:, :, :n]), self.things_out[1](x[:, :, n : n + 1]),
                          self.things_out[2](x[:, :, n + 1 :])], 2)
-        prior, sure = self._continuation(w)
-        return out.float() + _expected(w.things, w.things_noise[..., None], prior, torch.where(sure, 0.03, 1.0))
-
-    @staticmethod
-    def _continuation(w: Window) -> tuple[Tensor, Tensor]:
-        """What each token would be if all went on as before, zero where the past is unknown; and where it is
-        known (B, T, S, 1)."""
-        seconds = (1.0 / w.fps)[:, None, None, None, None]
-        n = w.things.shape[2] - 2
-        before = w.previous[:, :, :n]
-        ahead = th.extrapolate(before, seconds)
-        there = (before[..., :1] > 0).to(ahead.dtype)
-        ahead = torch.cat([before[..., :1].clamp(-1, 1), ahead[..., 1:] * there], -1)
-        camera = w.previous[:, :, n : n + 1]
-        last = torch.cat([camera[..., 9:12].repeat(1, 1, 1, FRAMES_PER_LATENT),
-                          camera[..., 30:36].repeat(1, 1, 1, FRAMES_PER_LATENT), camera[..., 36:]], -1)
-        whole = torch.cat([ahead, last, w.previous[:, :, n + 1 :]], 2)
-        sure = (w.previous_noise < 0.25)[..., None]
-        return whole * sure.to(whole.dtype), sure
+        prior, variance = th.continuation(w.previous, w.previous_noise, w.fps)
+        return out.float() + _expected(w.things, w.things_noise[..., None], prior, variance)
 
     def _embed_views(self, w: Window) -> Tensor:
         b, t, height, width, _ = w.views.shape

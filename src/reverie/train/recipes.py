@@ -5,6 +5,8 @@
     tokenizer    drawn clips -> out/tokenizer/tokenizer.safetensors
     latents      clips -> out/*.npz, the bank that the transformer trains from
     transformer  bank -> out/transformer/transformer.safetensors
+    things       clips, drawn or not -> out/things/transformer.safetensors: a finished transformer (start_from) whose
+                 things train on, and nothing that paints; no part of all
     observer     drawn clips -> out/observer/observer.safetensors
     all          tokenizer, latents, transformer, observer
 
@@ -24,7 +26,7 @@ import torch
 from reverie.core import runtime
 from reverie.core.errors import BadInput
 from reverie.core.progress import track
-from reverie.model.checkpoint import save_model
+from reverie.model.checkpoint import load_model, save_model
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Transformer
 from reverie.train.encode import Bank, encode, load_bank, save_bank
@@ -33,6 +35,7 @@ from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import Mixture, WindowPlan
 
 STAGES = ("tokenizer", "latents", "transformer", "observer")
+ALONE = ("words", "things")  # stages that are asked for by name only
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,11 @@ class Recipe:
     things: WindowPlan
     drawn: WindowPlan
     opening: WindowPlan
+    beginning: WindowPlan  # of the stage things: a clip's first second, in which what is named appears
     shares: dict = field(default_factory=lambda: {"tokenizer": 0.3, "transformer": 0.6, "observer": 0.1})
     drawn_share: float = 0.5
     opening_share: float = 0.25
+    beginning_share: float = 0.35
     lr: float = 2e-3
     ema: float = 0.998
     precision: str = "auto"
@@ -62,19 +67,19 @@ class Recipe:
 
 RECIPES = {
     # two cores: a small network, short windows, every minute goes into steps
-    "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 9, slots=12),
+    "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 9, past=10, remembers=0.8, slots=12),
                   WindowPlan(4, 12, past=1, slots=12, views=True), WindowPlan(1, 128, past=0, slots=12, from_start=1.0),
-                  drawn_share=0.5, opening_share=0.33, ema=0.99, clips=800,
-                  things_clips=9000, seconds="2.4..4:4,6..16:1"),
+                  WindowPlan(8, 24, past=0, slots=12, from_start=1.0), drawn_share=0.5, opening_share=0.33, ema=0.99,
+                  clips=800, things_clips=9000, seconds="2.4..4:4,6..16:1"),
     # one GPU: a wider network, long windows, clips drawn on all cores while it trains
     "one_gpu": Recipe("s16", 10, 28.0, WindowPlan(48, 64, past=16), WindowPlan(20, 48, past=6, views=True),
-                      WindowPlan(1, 768, past=0, from_start=1.0), opening_share=0.2, drawn_share=0.5,
-                      clips=3000, things_clips=6000, seconds="8..20:2,40..60:1", lr=2e-3, ema=0.999, views_window=8,
-                      growing=True),
+                      WindowPlan(1, 768, past=0, from_start=1.0), WindowPlan(8, 128, past=0, from_start=1.0),
+                      opening_share=0.2, drawn_share=0.5, clips=3000, things_clips=6000, seconds="8..20:2,40..60:1",
+                      lr=2e-3, ema=0.999, views_window=8, growing=True),
     # a minute, on data it makes itself: does everything work?
     "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True),
-                    WindowPlan(2, 4, past=0, from_start=1.0), opening_share=0.2, clips=4,
-                    things_clips=4, seconds="3", size=(64, 64), precision="fp32"),
+                    WindowPlan(2, 4, past=0, from_start=1.0), WindowPlan(4, 4, past=0, from_start=1.0),
+                    opening_share=0.2, clips=4, things_clips=4, seconds="3", size=(64, 64), precision="fp32"),
 }
 
 
@@ -90,8 +95,8 @@ def train(recipe: str, *, minutes: float | None = None, stage: str = "all", data
     """
     if recipe not in RECIPES:
         raise BadInput(f"no recipe {recipe!r}: {', '.join(RECIPES)}")
-    if stage not in (*STAGES, "all", "words"):
-        raise BadInput(f"no stage {stage!r}: {', '.join((*STAGES, 'words', 'all'))}")
+    if stage not in (*STAGES, *ALONE, "all"):
+        raise BadInput(f"no stage {stage!r}: {', '.join((*STAGES, *ALONE, 'all'))}")
     plan = replace(RECIPES[recipe], **changes)
     run = _Run(plan, recipe, Path(out or f"runs/{recipe}"), Path(data or f"data/{recipe}"),
                Path(words) if words else None, start_from, str(runtime.device(device)), progress)
@@ -190,6 +195,33 @@ class _Run:
             return False
         save_model(folder / "transformer.safetensors", result.weights, self.card(config, bank, result))
         return True
+
+    def things(self, minutes: float) -> bool:
+        """Train on what imagines the things of a finished transformer; all that paints stays as it is, bit by bit."""
+        start, plan = self._start(), self.plan
+        if start is None:
+            raise BadInput("the stage things goes on from a transformer: say which with start_from")
+        folder = self.out / "things"
+        if not (folder / "bank.npz").exists():
+            with track(None, "encoding clips", quiet=not self.progress) as bar:
+                save_bank(encode(self.data, None, vectors=self._vectors(), tell=lambda: bar.advance(),
+                                 keep=_in_training), folder / "bank.npz")
+        bank = load_bank(folder / "bank.npz")
+        tensors, meta = load_model(start)
+        config = Config(**meta["config"])
+        model = Transformer(config).to(self.device)
+        names = set(model.things_parameters())
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in names)
+        long, opening = (replace(p, slots=config.slots, things_known=0.0) for p in (plan.things, plan.beginning))
+        mixture = Mixture(bank, long, replace(long, views=True), 0.0, opening, plan.beginning_share)
+        result = fit(model, mixture, transformer_loss, out=folder, lr=plan.lr, adam=ADAM, ema=plan.ema,
+                     precision=plan.precision, hold=0.4, start_from=tensors, progress=self.progress,
+                     **self._budget(minutes))
+        if result.finished:
+            save_model(folder / "transformer.safetensors", result.weights,
+                       {**self.card(config, bank, result), "sampling": meta.get("sampling", {})})
+        return result.finished
 
     def observer(self, minutes: float) -> bool:
         """Train the judge's eye from truth, through the tokenizer as well as plain."""

@@ -16,6 +16,11 @@ ADAM = ("things_in", "things_out", "views_in", "views_out", "slots", "marks", "l
 SCENE = 3.0  # how much more a cell of the picture counts where things are: most of a picture is not
 START = 0.5  # share of views that are pure noise, as painting begins: only so must they heed the things
 OPENING = 3  # a window of so few latents is about how a clip begins: what the text alone decides
+CALM = 0.06  # most noise of latents that are context
+EXACT = 0.5  # share of windows whose context has none: 0.02 of noise are 7 cm, more than most things move
+FORCED = 0.85  # share of windows in which the past is finished, as in a rollout, whatever is being denoised
+SMALL = 0.1  # errors of going on as before count squared up to this, and beyond in proportion: not the mean of what may
+GOING_ON = 8.0  # happen is asked for but its middle; and they count for so much more, for they are small
 
 
 def channel_weights(tokens: int) -> Tensor:
@@ -23,6 +28,7 @@ def channel_weights(tokens: int) -> Tensor:
     weights = torch.zeros(tokens, th.WIDTH)
     of = {"exists": 4.0, "kind": 0.5, "colour": 1.0, "material": 0.25, "extent": 1.0, "position": 6.0,
           "rotation": 2.0, "velocity": 3.0, "phase": 2.0}
+    of["moving"] = 2.0
     for name, weight in of.items():
         part = th.THING[name]
         weights[:-2, part] = weight / (part.stop - part.start) ** 0.5
@@ -43,25 +49,30 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     with_views = "views" in batch
     # things: a scene that is painted is mostly finished, as it is when sampling
     opening = t <= OPENING
-    noise = flow.training_levels((b, t), chance, shares=(0.0,) if opening else (0.25, 0.55, 0.85))
-    if opening:
-        noise = torch.where(torch.rand(b, t, generator=chance) < START / 2, 1.0, noise)
+    noise = flow.training_levels((b, t), chance, calm=CALM, shares=(0.0,) if opening else (0.3, 0.6, 0.85))
+    fresh = torch.rand(b, t, generator=chance) < (START / 2 if opening else START / 3)
+    noise = torch.where(fresh & (noise > CALM), 1.0, noise)
     if with_views:
         finished = 0.05 * torch.rand(b, t, generator=chance) ** 2
         noise = torch.where(torch.rand(b, 1, generator=chance) < 0.8, finished, noise)
+    noise = torch.where((torch.rand(b, 1, generator=chance) < EXACT) & (noise <= CALM), 0.0, noise)
+    forced = torch.rand(b, 1, generator=chance) < FORCED
+    done = (~forced | (noise <= CALM)).to(device)
     noise = noise.to(device)[..., None].expand(things.shape[:3])
     noise = torch.where(batch["things_known"], 0.0, noise)
     noisy = flow.add_noise(things, torch.randn_like(things), noise)
-    # the latent before stands as noisy as it is in the window, or nearly finished where it lies outside it
-    follows = batch["follows"][..., None]
-    outside = torch.where(index > 0, 0.1 * torch.rand(b, t, generator=chance).to(device) ** 2, 1.0)[..., None]
+    # the latent before stands as noisy as it is in the window, or nearly finished where a rollout has finished it
+    # and where it lies outside
+    follows = (batch["follows"] & ~forced.to(device))[..., None]
+    outside = CALM * torch.rand(b, t, generator=chance) ** 2 * (torch.rand(b, 1, generator=chance) > EXACT)
+    outside = torch.where(index > 0, outside.to(device), 1.0)[..., None]
     before = torch.where(follows, noise.roll(1, 1), outside.expand_as(noise))
     previous = batch["previous"]
     previous = torch.where(follows[..., None], noisy.roll(1, 1),
                            flow.add_noise(previous, torch.randn_like(previous), before.clamp(max=0.99)))
     w = Window(index=index, fps=batch["fps"], line=batch["line"], since=batch["since"], actions=batch["actions"],
                things=noisy, things_noise=noise, things_known=batch["things_known"],
-               things_seen=batch["things_seen"], previous=previous, previous_noise=before)
+               things_seen=batch["things_seen"], things_done=done, previous=previous, previous_noise=before)
     if with_views:
         views = batch["views"]
         given = batch["views_known"] | batch["goal"]
@@ -71,7 +82,7 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
         w.views = flow.add_noise(views, torch.randn_like(views), level[:, :, None, None].expand(views.shape[:-1]))
         w.views_noise, w.views_known, w.goal = level, batch["views_known"], batch["goal"]
     out = model(w, model.encode_text(batch["text"], batch["text_mask"]))
-    loss, figures = _things_loss(out.things.float(), things, noise, batch)
+    loss, figures = _things_loss(out.things.float(), things, noise, before, batch)
     if with_views:
         counted = (~given).float()
         high = (level > 0.5).float() * counted
@@ -88,13 +99,20 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     return loss, figures
 
 
-def _things_loss(x: Tensor, truth: Tensor, noise: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+def _things_loss(x: Tensor, truth: Tensor, noise: Tensor, before: Tensor,
+                 batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
     weights = channel_weights(truth.shape[2]).to(x.device)
-    exists = truth[:, :, :-2, :1] > 0
+    exists = truth[:, :, :-2, 0] > 0
     mask = torch.ones_like(truth)
-    mask[:, :, :-2, 1:] = exists.to(mask.dtype).expand_as(mask[:, :, :-2, 1:])
-    error = (x - truth).square() * weights * mask
+    mask[:, :, :-2, 1:] = exists[..., None].to(mask.dtype).expand_as(mask[:, :, :-2, 1:])
+    error = (x - truth).square()
+    goes_on = exists & (batch["previous"][:, :, :-2, 0] > 0) & (before[:, :, :-2] < 0.25)
+    of_motion = torch.zeros_like(mask, dtype=torch.bool)
+    of_motion[:, :, :-2, th.THING["position"].start : th.THING["phase"].stop] = goes_on[..., None]
+    robust = 2 * GOING_ON * SMALL**2 * ((1 + error / SMALL**2).sqrt() - 1)
+    error = torch.where(of_motion, robust, error) * weights * mask
     free = ~batch["things_known"] & batch["things_seen"][..., None]
+    free = free & (noise > CALM)  # what is context has nothing to be said of it
     if "goal" in batch:
         free = free & ~batch["goal"][..., None]
     free = free.float()
@@ -102,10 +120,16 @@ def _things_loss(x: Tensor, truth: Tensor, noise: Tensor, batch: dict[str, Tenso
     # a slot without a thing has little to say: let the ones with things decide
     loss = per.sum() / free.sum().clamp(min=1)
     high = (noise > 0.5).float() * free
-    total = high.sum().clamp(min=1)
-    place = error[..., th.THING["position"]].sum(-1)[:, :, :-2] * high[:, :, :-2]
-    there = (high[:, :, :-2] * exists[..., 0]).sum().clamp(min=1)
-    return loss, {"things": loss.detach(), "things_error": ((error.sum(-1) * high).sum() / total).detach(),
-                  "place_error": (place.sum() / there).detach()}
 
+    def mean(value: Tensor, of: Tensor) -> Tensor:
+        part = high[:, :, :-2] * of
+        return ((value * part).sum() / part.sum().clamp(min=1)).detach()
 
+    away = (x - truth)[:, :, :-2]
+    metres = (away[..., th.THING["position"]].square().mean(-1) * 3).sqrt() * th.POSITION_SCALE
+    all_of_them = (error.sum(-1) * high).sum() / high.sum().clamp(min=1)
+    figures = {"things": loss.detach(), "things_error": all_of_them.detach(),
+               "new_metres": mean(metres, (exists & ~goes_on).float()), "metres": mean(metres, goes_on.float()),
+               "exists_error": mean(away[..., 0].square(), torch.ones_like(metres)),
+               "moving_error": mean(away[..., th.THING["moving"].start].square(), exists.float())}
+    return loss, figures

@@ -29,11 +29,13 @@ class WindowPlan:
     latents: int
     batch: int
     past: int = 6
+    remembers: float = 0.6  # share of windows with some of it
     slots: int = MAX_THINGS  # clips of more things than this are left out
     words: int = 48  # tokens of a line: longer captions are taken only where there is no other
     lines: int = 2  # of the script: only the last ones of a window are read
     views: bool = False
     from_start: float = 0.25  # share of windows that begin where the clip begins
+    at_line: float = 0.5  # of the others: share of those that lie about the beginning of a line, where things happen
     no_text: float = 0.1  # share of windows without any text
     camera_known: float = 0.25
     things_known: float = 0.1  # all things given (a scene to be painted)
@@ -43,23 +45,34 @@ class WindowPlan:
     goal: float = 0.1  # of windows with views: an end image
 
 
-def _chosen(length: int, plan: WindowPlan, rng: np.random.Generator) -> np.ndarray:
-    """Latent numbers of one window, ascending: a few of the far past, then a run."""
+def _chosen(length: int, plan: WindowPlan, rng: np.random.Generator, lines: np.ndarray) -> np.ndarray:
+    """Latent numbers of one window, ascending: a few of the far past, then a run. lines: latents at which the
+    script's lines begin."""
     t = plan.latents
     if length < t:
         raise BadData(f"a clip of {length} latents is too short for windows of {t}")
-    start = 0 if rng.random() < plan.from_start else int(rng.integers(0, length - t + 1))
+    if rng.random() < plan.from_start:
+        start = 0
+    elif rng.random() < plan.at_line:
+        # mostly soon after the window's beginning, at times with all that a rollout sees of the near past
+        start = int(rng.choice(lines)) - int(min(16, t - 4) * rng.random() ** 2) if t > 4 else int(rng.choice(lines))
+        start = min(max(start, 0), length - t)
+    else:
+        start = int(rng.integers(0, length - t + 1))
     keys = np.arange(0, start, STILL_STRIDE)
-    if len(keys) and plan.past and rng.random() < 0.6:
+    if len(keys) and plan.past and rng.random() < plan.remembers:
         count = min(int(rng.integers(1, plan.past + 1)), len(keys), t - 2)
         keys = np.sort(rng.choice(keys, count, replace=False))
         return np.concatenate([keys, np.arange(start, start + t - count)])
     return np.arange(start, start + t)
 
 
-def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan,
-                 rng: np.random.Generator) -> dict[str, Tensor]:
-    """One batch: clean windows with their conditions, as flat tensors (see ``train.losses``)."""
+def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan, rng: np.random.Generator,
+                 odds: np.ndarray | None = None) -> dict[str, Tensor]:
+    """One batch: clean windows with their conditions, as flat tensors (see ``train.losses``).
+
+    odds: how much of all chances the items up to each have, ascending to 1; without it all have the same.
+    """
     b, t = plan.batch, plan.latents
     things = np.zeros((b, t, th.TOKENS, th.WIDTH), np.float32)
     things[:, :, :MAX_THINGS, 0] = -1.0
@@ -74,13 +87,15 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan,
     size = None
     texts: list[list[np.ndarray]] = []
     for row in range(b):
-        item = items[int(rng.integers(len(items)))]
+        item = items[int(rng.integers(len(items)) if odds is None else np.searchsorted(odds, rng.random()))]
         while plan.views and size is not None and item.latents.shape[1:3] != size:
             item = items[int(rng.integers(len(items)))]
-        numbers = _chosen(len(item), plan, rng)
         brief = [c for c in item.captions if max(map(len, c["tokens"])) <= plan.words] or item.captions
         caption = brief[int(rng.integers(len(brief)))]
         order = caption["order"]
+        starts = np.array(caption["start"])
+        lines = np.ceil(starts * item.fps / FRAMES_PER_LATENT - 1e-3).astype(int)
+        numbers = _chosen(len(item), plan, rng, lines)
         for source, target in ((numbers, things), (numbers - 1, previous)):
             safe = np.maximum(source, 0)
             target[row, :, : len(order)] = item.things[safe][:, order]
@@ -89,7 +104,6 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan,
         out["index"][row], out["fps"][row] = numbers, item.fps
         out["follows"][row, 1:] = np.diff(numbers) == 1
         seconds = numbers * FRAMES_PER_LATENT / item.fps
-        starts = np.array(caption["start"])
         line = np.maximum(np.searchsorted(starts, seconds + 1e-6, side="right") - 1, 0)
         out["since"][row] = seconds - starts[line]
         used, local = np.unique(line, return_inverse=True)
@@ -183,15 +197,19 @@ class Mixture:
                  opening: WindowPlan | None = None, opening_share: float = 0.0) -> None:
         self.bank, self.things, self.drawn, self.share = bank, things, drawn, drawn_share
         self.opening, self.opening_share = opening, opening_share
-        self.add(Bank([], bank.vectors))
+        self.bank = Bank([], bank.vectors, bank.digest)
+        self.add(bank)
         if not self.all and not self.with_views:
             raise BadData(f"no clip is as long as a window of {things.latents} latents: make longer clips")
 
     def add(self, fresh: Bank) -> None:
         """Take up more clips, whose token table begins with the one there is."""
+        for item in fresh.items:
+            item.things = th.decided_clip(item.things)
         self.bank = Bank([*self.bank.items, *fresh.items], fresh.vectors, self.bank.digest)
         known = [i for i in self.bank.items if i.seen and i.things.shape[1] <= self.things.slots]
         self.all = [i for i in known if len(i) >= self.things.latents]
+        self.odds = np.cumsum([len(i) for i in self.all]) / max(1, sum(map(len, self.all)))  # each latent has the same
         self.openings = [i for i in known if self.opening and len(i) >= self.opening.latents]
         self.with_views = [i for i in self.bank.drawn if len(i) >= self.drawn.latents
                            and i.things.shape[1] <= self.drawn.slots]
@@ -203,4 +221,4 @@ class Mixture:
             return draw_windows(self.openings, self.bank.vectors, self.opening, rng)
         if self.with_views and (chance < self.opening_share + self.share or not self.all):
             return draw_windows(self.with_views, self.bank.vectors, self.drawn, rng)
-        return draw_windows(self.all, self.bank.vectors, self.things, rng)
+        return draw_windows(self.all, self.bank.vectors, self.things, rng, self.odds)

@@ -212,3 +212,25 @@ def test_windows_lie_about_the_lines() -> None:
     for _ in range(50):
         numbers = _chosen(120, plan, rng, lines)
         assert len(numbers) == 8 and set(numbers) & set(lines) and (np.diff(numbers) == 1).all()
+
+
+def test_going_on_as_before_falls_turns_and_walks() -> None:
+    seconds, times = 1 / 24, np.arange(8) / 24
+    truth = clip().truth
+    angle = 2.0 * times
+    turns = np.tile(np.eye(3, dtype=np.float32), (8, 1, 1))
+    turns[:, 0, 0] = turns[:, 1, 1] = np.cos(angle)
+    turns[:, 1, 0], turns[:, 0, 1] = np.sin(angle), -np.sin(angle)
+    truth.exists = truth.exists[:8]
+    truth.position = np.zeros((8, 3, 3), np.float32)
+    truth.position[:, 0] = np.stack([times, 0 * times, 3 - 0.5 * th.GRAVITY * times**2], -1)
+    truth.position[:, 1, 0] = 0.5 * times
+    truth.velocity = np.zeros((8, 3, 3), np.float32)
+    truth.velocity[:, 0] = np.stack([1 + 0 * times, 0 * times, -th.GRAVITY * times], -1)
+    truth.velocity[:, 1, 0] = 0.5
+    truth.rotation = np.repeat(turns[:, None], 3, 1)
+    truth.phase = np.stack([0 * times, 6 * times + 0.3, 0 * times], -1).astype(np.float32)
+    things = torch.from_numpy(th.encode_things(truth))
+    torch.testing.assert_close(th.extrapolate(things[0, :2], seconds), things[1, :2], atol=2e-3, rtol=0)
+    batched = th.extrapolate(things[None, :1, :2], torch.full((1, 1, 1, 1, 1), seconds))
+    torch.testing.assert_close(batched[0, 0], things[1, :2], atol=2e-3, rtol=0)

@@ -51,6 +51,8 @@ CAMERA_CENTRE = (0.0, -6.0, 1.8)
 VELOCITY_SCALE = 3.0  # m/s
 SINKING = 0.03  # metres that simulated things may press into the ground
 STILL = (0.004, 0.05)  # metres in a latent and m/s up to which a thing counts as at rest: things asleep have 0, and 0
+GRAVITY = 9.81  # m/s2, as the simulated worlds have it
+FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards falls freely
 TURNED = 0.02  # of rotations and phases, the same
 
 
@@ -246,17 +248,30 @@ def extents_of(vectors: Tensor) -> Tensor:
 def extrapolate(previous: Tensor, seconds: float | Tensor) -> Tensor:
     """The next latent's thing vectors if all went on as before: the network learns what differs.
 
-    previous (..., S, WIDTH) thing vectors; seconds: the time between two frames. Positions move at the
-    last velocity, everything else stays.
+    previous (..., S, WIDTH) thing vectors; seconds: the time between two frames, a number or (..., 1, 1). Positions
+    move at the last velocity, turns and gaits go on as between the last two halves, what was falling freely falls on.
     """
-    rate = VELOCITY_SCALE / POSITION_SCALE
-    ahead = torch.arange(1, F + 1, device=previous.device, dtype=previous.dtype)[:, None] * seconds * rate
-    last = previous[..., THING["position"]].unflatten(-1, (F, 3))[..., -1:, :]
-    path = last + ahead * previous[..., None, THING["velocity"]]
-    rotation = previous[..., THING["rotation"]].unflatten(-1, (2, 6))[..., 1:, :].expand(
-        *previous.shape[:-1], 2, 6)
-    return torch.cat([previous[..., :THING["position"].start], path.flatten(-2), rotation.flatten(-2),
-                      previous[..., THING["velocity"].start:]], -1)
+    seconds = torch.as_tensor(seconds, device=previous.device, dtype=previous.dtype)
+    seconds = seconds if seconds.ndim else seconds.view(1, 1)
+    ahead = torch.arange(1, F + 1, device=previous.device, dtype=previous.dtype)[:, None] * seconds
+    path = previous[..., THING["position"]].unflatten(-1, (F, 3)) * POSITION_SCALE
+    velocity = previous[..., THING["velocity"]] * VELOCITY_SCALE
+    slowed = velocity[..., 2] - (path[..., -1, 2] - path[..., 0, 2]) / ((F - 1) * seconds[..., 0, 0])
+    falls = (slowed / (0.5 * (F - 1) * seconds[..., 0, 0]) + GRAVITY).abs() < FALLING
+    pull = torch.zeros_like(velocity)
+    pull[..., 2] = torch.where(falls, -GRAVITY, 0.0)
+    path = path[..., -1:, :] + ahead * velocity[..., None, :] + 0.5 * ahead**2 * pull[..., None, :]
+    velocity = velocity + F * seconds[..., 0] * pull
+    first, last = rotations_of(previous).unbind(-3)
+    turn = last @ first.mT
+    rotation = torch.stack([turn @ last, turn @ turn @ last], -3)[..., :2].mT
+    sine, cosine = previous[..., THING["phase"]].unflatten(-1, (2, 2)).unbind(-2)
+    angle = torch.atan2(sine, cosine)
+    strides = angle[..., 1:] + (angle[..., 1:] - angle[..., :1]) * torch.arange(1, 3, device=previous.device)
+    alive = torch.hypot(sine, cosine)[..., 1:]
+    phase = torch.cat([strides.sin() * alive, strides.cos() * alive], -1)
+    return torch.cat([previous[..., : THING["position"].start], path.flatten(-2) / POSITION_SCALE,
+                      rotation.flatten(-3), velocity / VELOCITY_SCALE, phase], -1)
 
 
 # how far a thing that was there departs from going on as before, as a variance of its channels: set by hand, so that

@@ -51,7 +51,7 @@ class Words:
 @pytest.fixture(scope="module")
 def world():
     torch.manual_seed(0)
-    tokenizer = Tokenizer(PRESETS["tiny"]).eval()
+    tokenizer = Tokenizer(replace(PRESETS["tiny"], canvas=8)).eval()
     transformer = Transformer(Config(depth=2, channels=PRESETS["tiny"].channels, text=16)).eval()
     for parameter in transformer.parameters():
         parameter.data += 0.03 * torch.randn_like(parameter)

@@ -55,6 +55,7 @@ def test_recipe_from_data_to_video(name, data, tmp_path) -> None:
     blocks = list(world.imagine([Line(0.0, "a red ball falls")], seconds=0.5, size=(64, 96)))
     assert np.concatenate([b.frames for b in blocks]).shape == (12, 64, 96, 3)
     assert len(list(world.imagine([Line(0.0, "a red ball falls")], seconds=0.3, things=False))) == 2
+    assert world.tokenizer.config.canvas == RECIPES[name].canvas
     meta = load_model(model / "transformer.safetensors")[1]
     assert meta["recipe"]["name"] == name and meta["data"]["drawn"] == 3 and meta["words"]
     lines = (tmp_path / "transformer" / "log.jsonl").read_text().splitlines()

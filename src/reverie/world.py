@@ -109,7 +109,7 @@ class World:
         """Imagine ``seconds`` of video, block by block of four frames, as it is made.
 
         script: lines by start time, the first at 0. size (H, W): multiples of 32. steps: denoising steps
-        of what each latent is made of (default: the model's). past: uint8 (T, H, W, 3) frames at fps that it goes on from
+        of a latent (default: the model's). past: uint8 (T, H, W, 3) frames at fps that it goes on from
         (the last 8 s count, and they are not yielded again; an image is T = 1, and the video begins with
         it). goal: an end image, uint8 (H, W, 3). loop: end where it began. moves: camera moves over the
         whole length, or (start second, moves) for each part. things=False: pictures alone.

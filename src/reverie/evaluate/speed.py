@@ -20,7 +20,9 @@ from reverie.evaluate import machine
 from reverie.evaluate.figures import figure
 from reverie.evaluate.study import PACKAGE, SEED, Study
 from reverie.generation import generate
+from reverie.model.canvas import Canvas
 from reverie.model.rollout import Rollout
+from reverie.model.tokenizer import Tokenizer
 from reverie.world import World
 
 PROMPT = "a red ball rolls behind a wall and a blue box falls"
@@ -106,13 +108,12 @@ def split(model: str | Path, seconds: float, out: Path) -> dict[str, float]:
             (World, "_encode_text", "text"),
             (Rollout, "_imagine", "things"),
             (Rollout, "_paint", "views"),
+            (Canvas, "forward", "views"),
+            (Tokenizer, "rendered", "decoder"),
             (VideoWriter, "write", "file"),
             (VideoWriter, "close", "file"),
         ):
             stack.enter_context(_clocked(owner, method, part, spent))
-        from reverie.model.tokenizer import Tokenizer
-
-        stack.enter_context(_clocked(Tokenizer, "decode", "decoder", spent))
         made = generate(PROMPT, out, seconds=seconds, model=model, seed=SEED)
     whole = time.perf_counter() - began
     return {

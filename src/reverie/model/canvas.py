@@ -31,7 +31,9 @@ _WAVES = 2  # of a place in a thing's frame
 _NUMBERS = 9 * (1 + 2 * _WAVES) + 3 + 3 + 4 + 4 + 2 + 6 + 2
 _GROUND = 3 + 3 + 1 + 2 + 4 * len(REPEATS) + 1
 _LOOK = th.SETTING["look"].stop
-_CONTENT = th.THING["position"].start + 2 + 3 + _LOOK
+_WHAT = [i for name in ("exists", "kind", "colour", "material", "extent")
+         for i in range(th.THING[name].start, th.THING[name].stop)]
+_CONTENT = len(_WHAT) + 2 + 3 + _LOOK
 
 
 @dataclass
@@ -106,7 +108,6 @@ class Canvas(nn.Module):
 
     def forward(self, scene: Scene, height: int, width: int, pixels: Tensor | None = None) -> Drawing:
         """The whole pictures of height x width pixels, or the pixels (X, F, P) of them, numbered row by row."""
-        x = len(scene.things)
         with torch.no_grad(), torch.autocast(scene.camera.device.type, enabled=False):
             things, camera, setting = (v.float() for v in (scene.things, scene.camera, scene.setting))
             origin, direction, spot = rays(camera, height, width, pixels)
@@ -138,7 +139,7 @@ class Canvas(nn.Module):
     def _content(things: Tensor, setting: Tensor) -> Tensor:
         """(X, F, S, C): what a thing is, and what it does in each frame, and in what setting."""
         x, s, _ = things.shape
-        still = things[:, None, :, : th.THING["position"].start].expand(-1, th.F, -1, -1)
+        still = things[:, None, :, _WHAT].expand(-1, th.F, -1, -1)
         own = torch.einsum("xfsij,xsi->xfsj", th.turns_of(things).transpose(1, 2), things[..., th.THING["velocity"]])
         around = setting[:, None, None, :_LOOK].expand(-1, th.F, s, -1)
         return torch.cat([still, th.phases_of(things).transpose(1, 2), own, around], -1)
@@ -149,6 +150,7 @@ class Canvas(nn.Module):
         own, mixed, bright, gloss, cover = look.split([3, 1, 1, 1, 1], -1)
         colour = torch.lerp(tint[met.thing], torch.sigmoid(own), torch.sigmoid(mixed - 1))
         colour = colour * F.softplus(bright + 0.3) + F.softplus(gloss - 4)
+        colour = colour.clamp(max=1)
         ray, rank, again = met.everywhere(shape)
         cover, colour = torch.sigmoid(cover[:, 0])[again], colour[again]
         count = math.prod(shape)

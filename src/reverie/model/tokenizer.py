@@ -68,9 +68,9 @@ class TokenizerConfig:
 
 
 PRESETS = {
-    "s16": TokenizerConfig(normed=True, canvas=64),
+    "s16": TokenizerConfig(normed=True),
     "s32": TokenizerConfig(32, 64, (64, 128, 128, 160), (1, 1, 1, 1), (4, 2, 1, 1), True),
-    "tiny": TokenizerConfig(16, 8, (8, 12, 16), (0, 1, 1), (1, 1, 1), True, 8),  # for tests and the debug recipe
+    "tiny": TokenizerConfig(16, 8, (8, 12, 16), (0, 1, 1), (1, 1, 1), True),  # for tests and the debug recipe
 }
 
 

@@ -12,13 +12,17 @@ from torch import Tensor
 
 from reverie.core.clip import Clip
 from reverie.core.errors import BadData
+from reverie.core.runtime import commit
 from reverie.core.vocabulary import FRAMES_PER_LATENT, MAX_THINGS
 from reverie.data.shards import ClipSet
 from reverie.data.sheet import contact_sheet
 from reverie.model import things as th
 from reverie.model.canvas import Canvas, Scene
+from reverie.model.checkpoint import save_model
+from reverie.train.loop import fit
 from reverie.train.losses import PooledError
-from reverie.train.tokenizer import near, shown
+from reverie.train.tokenizer import drawn as drawn_clips
+from reverie.train.tokenizer import kept_out, near, shown
 
 ADAM = ("colours", "enter", "condition", "out")
 AROUND = 0.6  # share of pixels from where things are; the rest from anywhere
@@ -121,8 +125,43 @@ def canvas_scores(canvas: Canvas, drawn: Drawn, every: int = 6) -> dict[str, flo
 
 def draw(canvas: Canvas, tokens: np.ndarray, size: tuple[int, int]) -> Tensor:
     """Tokens (X, S + 2, WIDTH) to pictures (X, F, H, W, 3) in [-1, 1]."""
-    picture = canvas(Scene.of(torch.from_numpy(tokens)), *size).picture
-    return picture.unflatten(2, size).clamp(0, 1) * 2 - 1
+    device = next(canvas.parameters()).device
+    picture = canvas(Scene.of(torch.from_numpy(tokens).to(device)), *size).picture
+    return (picture.unflatten(2, size).clamp(0, 1) * 2 - 1).cpu()
+
+
+def train_canvas(data: str | Path, out: str | Path, *, minutes: float | None = None, steps: int | None = None,
+                 hidden: int = 64, device: str = "cpu", seed: int = 0, precision: str = "auto",
+                 start_from: str | Path | None = None, progress: bool = True) -> Path | None:
+    """Train a canvas of a hidden width on the drawn clips of a folder of shards: ``out/canvas.safetensors``.
+
+    One in 20 of the clips is only looked at. start_from: a canvas or checkpoint of the same width to begin from. The
+    run itself (checkpoint, log, sheets) is in ``out`` too, and the same command goes on with it. Returns the model's
+    path, or None when the run was interrupted. Raises what ``train.loop.fit`` does, and BadData.
+    """
+    out, clips = Path(out), ClipSet(data)
+    drawn, held = parted(clips)
+    torch.manual_seed(seed)
+    model = Canvas(hidden).to(device)
+    result = fit(model, Pixels(drawn), loss_fn(drawn.size), out=out, minutes=minutes, steps=steps, lr=3e-3, adam=ADAM,
+                 ema=0.995, warm_up=20, hold=0.4, seed=seed, precision=precision, start_from=start_from,
+                 progress=progress, evaluate=lambda m: canvas_scores(m, held),
+                 sheet=lambda m, path: canvas_sheet(m, held, path.with_suffix(".png")))
+    if not result.finished:
+        return None
+    path = out / "canvas.safetensors"
+    save_model(path, result.weights, {
+        "kind": "canvas", "config": {"hidden": hidden}, "commit": commit(), "data": clips.digest()[:16],
+        "recipe": {"minutes": minutes, "steps": result.step, "seconds": round(result.elapsed)},
+        "scores": {name: round(value, 3) for name, value in result.scores.items()}}, half=False)
+    return path
+
+
+def parted(clips: ClipSet, held: int = 24) -> tuple[Drawn, Drawn]:
+    """The drawn clips to train on, and up to so many of the one in 20 that are only looked at."""
+    chosen = drawn_clips(clips)
+    test = [i for i in chosen if kept_out(clips.keys[i])] or chosen[-1:]
+    return Drawn(clips, [i for i in chosen if i not in set(test)] or chosen), Drawn(clips, test[:held])
 
 
 @torch.no_grad()

@@ -3,12 +3,14 @@
     words        captions of clips that will be drawn elsewhere, as token arrays (for a machine without
                  the text package)
     tokenizer    drawn clips -> out/tokenizer/tokenizer.safetensors
+    canvas       drawn clips -> out/canvas/canvas.safetensors
+    decoder      both of these -> out/decoder/tokenizer.safetensors, the finished tokenizer
     latents      clips -> out/*.npz, the bank that the transformer trains from
     transformer  bank -> out/transformer/transformer.safetensors
     things       clips, drawn or not -> out/things/transformer.safetensors: a finished transformer (start_from) whose
                  things train on, and nothing that paints; no part of all
     observer     drawn clips -> out/observer/observer.safetensors
-    all          tokenizer, latents, transformer, observer
+    all          tokenizer, canvas, decoder, latents, transformer, observer
 
 ``out`` also gets a folder ``model`` with the finished weights, which --model takes. Every stage goes
 on where it was stopped; a finished one is left alone.
@@ -34,7 +36,7 @@ from reverie.train.loop import fit
 from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import Mixture, WindowPlan
 
-STAGES = ("tokenizer", "latents", "transformer", "observer")
+STAGES = ("tokenizer", "canvas", "decoder", "latents", "transformer", "observer")
 ALONE = ("words", "things")  # stages that are asked for by name only
 
 
@@ -49,7 +51,9 @@ class Recipe:
     drawn: WindowPlan
     opening: WindowPlan
     beginning: WindowPlan  # of the stage things: a clip's first second, in which what is named appears
-    shares: dict = field(default_factory=lambda: {"tokenizer": 0.3, "transformer": 0.6, "observer": 0.1})
+    shares: dict = field(default_factory=lambda: {"tokenizer": 0.2, "canvas": 0.15, "decoder": 0.15, "transformer": 0.4,
+                                                  "observer": 0.1})
+    canvas: int = 64  # hidden width of its networks
     drawn_share: float = 0.5
     opening_share: float = 0.25
     beginning_share: float = 0.35
@@ -79,7 +83,7 @@ RECIPES = {
     # a minute, on data it makes itself: does everything work?
     "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True),
                     WindowPlan(2, 4, past=0, from_start=1.0), WindowPlan(4, 4, past=0, from_start=1.0),
-                    opening_share=0.2, clips=4, things_clips=4, seconds="3", size=(64, 64), precision="fp32"),
+                    opening_share=0.2, canvas=8, clips=4, things_clips=4, seconds="3", size=(64, 64), precision="fp32"),
 }
 
 
@@ -163,6 +167,27 @@ class _Run:
                                precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
         return made is not None
 
+    def canvas(self, minutes: float) -> bool:
+        """Train the canvas, on which things are drawn for the decoder."""
+        from reverie.train.canvas import train_canvas
+
+        if (self.out / "canvas" / "canvas.safetensors").exists():
+            return True
+        made = train_canvas(self.data, self.out / "canvas", hidden=self.plan.canvas, device=self.device,
+                            precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
+        return made is not None
+
+    def decoder(self, minutes: float) -> bool:
+        """Put the canvas into the tokenizer's decoder, and train the decoder to finish what is drawn there."""
+        from reverie.train.decoder import train_decoder
+
+        if (self.out / "decoder" / "tokenizer.safetensors").exists():
+            return True
+        made = train_decoder(self.data, self.out / "decoder", tokenizer=self._file("tokenizer"),
+                             canvas=self.out / "canvas" / "canvas.safetensors", device=self.device,
+                             precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
+        return made is not None
+
     def latents(self, minutes: float) -> bool:
         """Encode all clips into the bank."""
         del minutes
@@ -239,7 +264,8 @@ class _Run:
         folder = self.out / "model"
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("tokenizer", "transformer", "observer"):
-            for file in (self.out / name).glob(f"{name}*.safetensors"):
+            made = self._file(name).parent if name == "tokenizer" else self.out / name
+            for file in made.glob(f"{name}*.safetensors"):
                 shutil.copyfile(file, folder / file.name)
         return folder
 
@@ -292,6 +318,8 @@ class _Run:
 
     def _file(self, name: str) -> Path:
         own = self.out / name / f"{name}.safetensors"
+        if name == "tokenizer" and (self.out / "decoder" / own.name).exists():
+            return self.out / "decoder" / own.name
         if not own.exists() and self.start_from is not None and Path(self.start_from).is_dir():
             other = Path(self.start_from) / f"{name}.safetensors"
             return other if other.exists() else own

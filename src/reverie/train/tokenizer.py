@@ -259,7 +259,7 @@ def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None 
         looked_at = ClipSet(held)
         test = drawn(looked_at)
     else:
-        test = [i for i in train if _kept_out(clips.keys[i])] or train[-1:]
+        test = [i for i in train if kept_out(clips.keys[i])] or train[-1:]
         train = [i for i in train if i not in set(test)] or train
     test = test[:24]  # looked at every few minutes: a minute each time would be too dear
     torch.manual_seed(seed)
@@ -312,7 +312,8 @@ def _finish(model: Tokenizer, windows: Windows, result: FitResult, recipe: Token
         "scores": {name: None if math.isnan(value) else round(value, 3) for name, value in scores.items()}})
 
 
-def _kept_out(key: str) -> bool:
+def kept_out(key: str) -> bool:
+    """Whether a clip of that key is only looked at: one in 20."""
     digits = "".join(c for c in key if c.isdigit())
     return int(digits or 0) % 20 == 0
 

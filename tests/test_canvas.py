@@ -133,3 +133,18 @@ def test_a_stage_without_things_is_drawn() -> None:
     none = made()(Scene(empty.things[:, :0], empty.camera, empty.setting), SIDE, 2 * SIDE)
     assert torch.equal(none.picture, drawn.picture)
     assert len(LOOK) == th.SETTING["look"].stop - th.SETTING["look"].start
+
+
+@torch.no_grad()
+def test_a_camera_that_stands_still_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    canvas, asked = made(), []
+    inner = cv.rays
+    monkeypatch.setattr(cv, "rays", lambda *args: asked.append(1) or inner(*args))
+    first = canvas(scene(BALL), SIDE, SIDE).picture
+    assert torch.equal(first, canvas(scene(BALL), SIDE, SIDE).picture) and len(asked) == 1
+    canvas(scene(BALL), SIDE, 2 * SIDE)
+    other = scene(BALL, moves=0.02)
+    assert torch.equal(canvas(other, SIDE, SIDE).picture, made()(other, SIDE, SIDE).picture) and len(asked) == 4
+    canvas.load_state_dict(made(1).state_dict())
+    canvas.eval()
+    assert torch.equal(canvas(other, SIDE, SIDE).picture, made(1)(other, SIDE, SIDE).picture)

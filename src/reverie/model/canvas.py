@@ -54,6 +54,23 @@ class Scene:
 
 
 @dataclass
+class Stage:
+    """What a camera sees without things: origin (X, F, 3) and direction (X, F, P, 3) of its rays, spot (X,) how wide
+    a pixel is, of (X, F) which of R different looks each frame is; of these the place (R, Q, 3) on the ground (below
+    it where there is none), the light (R, Q, 3) and how far it is, sun (R, Q), and the colours (R, P, 6) lit and in
+    the shade. Q is P, or a quarter of it for whole pictures."""
+
+    origin: Tensor
+    direction: Tensor
+    spot: Tensor
+    of: Tensor
+    place: Tensor
+    light: Tensor
+    sun: Tensor
+    colours: Tensor
+
+
+@dataclass
 class Drawing:
     """A canvas: ``things`` (X, F, P, 3) their colours times their cover, ``cover`` (X, F, P, 1), ``back``
     (X, F, P, 3) what is behind them, shadows included, ``shade`` (X, F, P, 1) how much of it is shadow; in 0..1."""
@@ -105,35 +122,57 @@ class Canvas(nn.Module):
         self.look = Field(_NUMBERS, _CONTENT, hidden, 7)
         self.shadow = Field(_NUMBERS, _CONTENT, hidden // 2, 1)
         self.ground = Field(_GROUND, _LOOK, 3 * hidden // 4, 6)
+        self._kept: tuple[tuple, Stage] | None = None
+
+    def train(self, mode: bool = True) -> Canvas:
+        """As nn.Module's; what was kept of other weights is forgotten."""
+        self._kept = None
+        return super().train(mode)
 
     def forward(self, scene: Scene, height: int, width: int, pixels: Tensor | None = None) -> Drawing:
         """The whole pictures of height x width pixels, or the pixels (X, F, P) of them, numbered row by row."""
         with torch.no_grad(), torch.autocast(scene.camera.device.type, enabled=False):
             things, camera, setting = (v.float() for v in (scene.things, scene.camera, scene.setting))
+            stage = self._stage(camera, setting, height, width, pixels)
+            boxes = _boxes(things, stage.of[:, -1] == stage.of[:, 0])
+            seen = _meetings(boxes, stage.origin[:, :, None], stage.direction, stage.spot, setting)
+            cast = _meetings(boxes, stage.place[stage.of], stage.light[stage.of], stage.spot, setting,
+                             (stage.place[..., 2] == 0)[stage.of], stage.sun[stage.of])
+            content = self._content(things, setting).flatten(0, 2)
+        tint = torch.sigmoid(self.colours(things[..., th.THING["colour"]] / th.ONE_HOT))
+        tint = tint[:, None].expand(-1, th.F, -1, -1).flatten(0, 2)
+        shape = stage.direction.shape[:3]
+        drawn, cover = self._things(seen, content, tint, shape)
+        shade = self._shadows(cast, content, (*shape[:2], stage.place.shape[1]))
+        if pixels is None:
+            shade = F.interpolate(shade.flatten(0, 1).view(-1, 1, height // 2, width // 2), scale_factor=2,
+                                  mode="bilinear").view(*shape)
+        shade = shade[..., None]
+        lit, dark = stage.colours[stage.of].chunk(2, -1)
+        return Drawing(drawn, cover, lit + shade * (dark - lit), shade)
+
+    def _stage(self, camera: Tensor, setting: Tensor, height: int, width: int, pixels: Tensor | None) -> Stage:
+        """What there is to see without things. The last one is kept: from latent to latent a camera mostly stands
+        still."""
+        key = (camera, setting, height, width)
+        if pixels is None and not torch.is_grad_enabled() and self._kept is not None:
+            before, stage = self._kept
+            if before[2:] == key[2:] and torch.equal(before[0], camera) and torch.equal(before[1], setting):
+                return stage
+        with torch.no_grad():
             origin, direction, spot = rays(camera, height, width, pixels)
             looks, of = _looks(origin, direction)
             row = looks // th.F
             eye, way = origin.flatten(0, 1)[looks], direction.flatten(0, 1)[looks]
             numbers, place = _on_ground(eye, way, spot[row])
-            boxes = _boxes(things, of[:, -1] == of[:, 0])
-            seen = _meetings(boxes, origin[:, :, None], direction, spot, setting)
-            coarse = pixels is None  # shadows of whole pictures are cast onto every second pixel
-            if coarse:
+            if pixels is None:  # shadows of whole pictures are cast onto every second pixel
                 place = _on_ground(eye, _halved(way, height, width), spot[row])[1]
             light, sun = _towards_light(place, setting[row])
-            cast = _meetings(boxes, place[of], light[of], spot, setting, place[of][..., 2] == 0, sun[of])
-            content = self._content(things, setting).flatten(0, 2)
-        tint = torch.sigmoid(self.colours(things[..., th.THING["colour"]] / th.ONE_HOT))
-        tint = tint[:, None].expand(-1, th.F, -1, -1).flatten(0, 2)
-        shape = direction.shape[:3]
-        drawn, cover = self._things(seen, content, tint, shape)
-        shade = self._shadows(cast, content, (*shape[:2], place.shape[1]))
-        if coarse:
-            shade = F.interpolate(shade.flatten(0, 1).view(-1, 1, height // 2, width // 2), scale_factor=2,
-                                  mode="bilinear").view(*shape)
-        shade = shade[..., None]
-        lit, dark = torch.sigmoid(self.ground(numbers, setting[row, :_LOOK]).float())[of].chunk(2, -1)
-        return Drawing(drawn, cover, lit + shade * (dark - lit), shade)
+        colours = torch.sigmoid(self.ground(numbers, setting[row, :_LOOK]).float())
+        stage = Stage(origin, direction, spot, of, place, light, sun, colours)
+        if pixels is None and not torch.is_grad_enabled() and len(camera) == 1:
+            self._kept = (key, stage)
+        return stage
 
     @staticmethod
     def _content(things: Tensor, setting: Tensor) -> Tensor:

@@ -34,13 +34,15 @@ F = FRAMES_PER_LATENT
 @dataclass(frozen=True)
 class DecoderRecipe:
     """windows: in a step; latents: of a window; cells: latent cells along each side of the part of a picture that is
-    seen, around things in ``around`` of them. alone, drawn: shares of steps from latents alone and from the canvas
+    seen, around things in ``around`` of them. pool: how many windows there are, whose canvases are drawn once: what
+    follows in the same clip teaches little. alone, drawn: shares of steps from latents alone and from the canvas
     alone, the rest from both. noise: as in TokenizerRecipe."""
 
     windows: int = 24
     latents: int = 2
     cells: int = 4
     around: float = 0.8
+    pool: int = 800
     alone: float = 0.25
     drawn: float = 0.4
     noise: float = 0.15
@@ -57,9 +59,10 @@ class Windows:
         self.tokenizer = copy.deepcopy(tokenizer).eval()
         self.device = next(tokenizer.parameters()).device
         self._drawings: dict[tuple[int, int], np.ndarray] = {}
-        self._latents: dict[int, np.ndarray] = {}
+        self._latents: dict[tuple[int, int], np.ndarray] = {}
         ends = np.array([len(tokens) for tokens in drawn.tokens])[drawn.latents[:, 0]]
-        self._starts = drawn.latents[drawn.latents[:, 1] + recipe.latents <= ends]
+        starts = drawn.latents[drawn.latents[:, 1] + recipe.latents <= ends]
+        self._starts = np.random.default_rng(0).permutation(starts)[: recipe.pool]
 
     def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """frames uint8 (B, T, H, W, 3), shows uint8 (B, T, H, W), latents float16 (B, N, h, w, C), way (): 0 latents
@@ -75,7 +78,7 @@ class Windows:
             pixels = np.s_[:, side * top : side * (top + r.cells), side * left : side * (left + r.cells)]
             batch["frames"].append(d.frames[i][F * n : F * (n + r.latents)][pixels])
             batch["shows"].append(shows[pixels])
-            batch["latents"].append(self.latents(i)[n : n + r.latents][cells])
+            batch["latents"].append(self.latents(i, n)[cells])
             if way:
                 batch["drawing"] += [self.drawing(i, n + k)[pixels].reshape(F, -1, 8) for k in range(r.latents)]
         out = {name: torch.from_numpy(np.stack(values)) for name, values in batch.items() if values}
@@ -92,12 +95,13 @@ class Windows:
         return tuple(rng.integers(last + 1))
 
     @torch.no_grad()
-    def latents(self, i: int) -> np.ndarray:
-        """The latents of clip i, encoded as a stream: float16 (T, h, w, C)."""
-        if i not in self._latents:
-            frames = torch.from_numpy(self.drawn.frames[i][None]).to(self.device)
-            self._latents[i] = self.tokenizer.encode(frames)[0][0].half().cpu().numpy()
-        return self._latents[i]
+    def latents(self, i: int, n: int) -> np.ndarray:
+        """The latents of clip i from n on, encoded after the two before them: float16 (N, h, w, C)."""
+        if (i, n) not in self._latents:
+            count = self.recipe.latents
+            frames = torch.from_numpy(self.drawn.frames[i][None, F * max(n - 2, 0) : F * (n + count)]).to(self.device)
+            self._latents[i, n] = self.tokenizer.encode(frames)[0][0, -count:].half().cpu().numpy()
+        return self._latents[i, n]
 
     @torch.no_grad()
     def drawing(self, i: int, n: int) -> np.ndarray:

@@ -282,7 +282,7 @@ def test_what_lies_still_lies_exactly_still_and_what_is_gone_stays_gone() -> Non
         output = network(*args, **options)
         output.things[..., :MAX_THINGS, 0] = -1.0
         output.things[:, :, :3, 0] = exists
-        output.things[:, :, :3, th.THING["moving"]] = torch.tensor([[-0.2], [1.0], [0.2]])
+        output.things[:, :, :3, th.THING["moving"]] = torch.tensor([[-1.0], [1.0], [1.0]])
         output.things[:, :, :3, th.THING["position"]] += 0.01
         return output
 

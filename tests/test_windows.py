@@ -196,12 +196,15 @@ def test_what_moves_and_what_is_gone_is_said() -> None:
     truth.position[:, 0] = truth.position[0, 0]
     truth.position[30:34, 0] += np.linspace(0.01, 0.04, 4)[:, None]  # moves in the eighth latent alone, and stays there
     truth.position[34:, 0] = truth.position[33, 0]
-    things = th.decided_clip(th.encode_things(truth))
+    camera = th.encode_camera(clip().cameras["front"])
+    things, held = th.decided_clip(th.encode_things(truth), camera)
     moving = things[:, 0, th.THING["moving"]][:, 0]
     assert np.flatnonzero(moving > 0).tolist() == [7, 8] and (moving[[0, 6, 9]] == -1).all()
     gone = things[:, 2, th.THING["gone"]][:, 0]
     assert gone.tolist() == [0.0] * 13 + [1.0] * 2 and not things[:, :2, th.THING["gone"]].any()
-    assert np.array_equal(th.decided_clip(things), things)
+    assert np.array_equal(th.decided_clip(things, camera)[0], things) and (held[:, th.CAMERA["moving"]] == -1).all()
+    camera[4:, 5] += 0.1
+    assert np.flatnonzero(th.decided_clip(things, camera)[1][:, th.CAMERA["moving"]] > 0).tolist() == list(range(4, 15))
     still = th.at_rest(torch.from_numpy(things[3, :1]))
     assert torch.equal(still, th.at_rest(still)) and (th.positions_of(still).std(1) < 1e-6).all()
 

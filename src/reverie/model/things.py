@@ -39,7 +39,8 @@ THING = {
     "extent": slice(40, 43), "position": slice(43, 55), "rotation": slice(55, 67),
     "velocity": slice(67, 70), "phase": slice(70, 74),
 }
-CAMERA = {"position": slice(0, 12), "rotation": slice(12, 36), "fovy": slice(36, 37)}
+CAMERA = {"position": slice(0, 12), "rotation": slice(12, 36), "fovy": slice(36, 37),
+          "moving": slice(37, 38)}  # moving as of a thing: three quarters of all latents are seen from where one stood
 SETTING = {"name": slice(0, 8), "look": slice(8, 8 + len(LOOK))}
 STATIC = slice(1, 43)  # what never changes while a thing exists, but for DECIDED
 DECIDED = slice(23, 25)  # gone and moving
@@ -53,6 +54,7 @@ SINKING = 0.03  # metres that simulated things may press into the ground
 STILL = (0.004, 0.05)  # metres in a latent and m/s up to which a thing counts as at rest: things asleep have 0, and 0
 GRAVITY = 9.81  # m/s2, as the simulated worlds have it
 FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards falls freely
+HELD = 0.0015  # of a camera's numbers, the same
 TURNED = 0.02  # of rotations and phases, the same
 
 
@@ -115,14 +117,46 @@ def decided(things: Tensor, before: Tensor | None = None, gone: Tensor | None = 
     return out
 
 
-def decided_clip(things: np.ndarray) -> np.ndarray:
-    """``decided`` for a whole clip's things (T, N, WIDTH)."""
+def camera_decided(camera: Tensor, before: Tensor | None = None) -> Tensor:
+    """Camera vectors (..., WIDTH) with ``moving`` said of each; before: one latent earlier, None for the first."""
+    moving = torch.zeros_like(camera[..., 0], dtype=torch.bool)
+    for name in ("position", "rotation"):
+        now = camera[..., CAMERA[name]].unflatten(-1, (F, -1))
+        start = now[..., :1, :] if before is None else before[..., CAMERA[name]].unflatten(-1, (F, -1))[..., -1:, :]
+        moving = moving | ((now - start).abs() > HELD).flatten(-2).any(-1)
+    out = camera.clone()
+    out[..., CAMERA["moving"]] = torch.where(moving, 1.0, -1.0)[..., None].to(camera.dtype)
+    return out
+
+
+def camera_at_rest(camera: Tensor) -> Tensor:
+    """Camera vectors (..., WIDTH) that stay as they are in their last frame, exactly."""
+    out = camera.clone()
+    for name in ("position", "rotation"):
+        last = camera[..., CAMERA[name]].unflatten(-1, (F, -1))[..., -1:, :]
+        out[..., CAMERA[name]] = last.expand(*last.shape[:-2], F, -1).flatten(-2)
+    out[..., CAMERA["moving"]] = -1.0
+    return out
+
+
+def plain(tokens: Tensor) -> Tensor:
+    """Tokens (..., S + 2, WIDTH) without what a rollout decides for itself: as they are shown and drawn."""
+    out = tokens.clone()
+    out[..., :-2, DECIDED] = 0.0
+    out[..., -2, CAMERA["moving"]] = 0.0
+    return out
+
+
+def decided_clip(things: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``decided`` and ``camera_decided`` for a whole clip's things (T, N, WIDTH) and camera (T, WIDTH)."""
+    pose = torch.from_numpy(camera).float()
+    pose = camera_decided(pose, torch.cat([camera_at_rest(pose[:1]), pose[:-1]])).numpy().astype(camera.dtype)
     vectors = torch.from_numpy(things).float()
     if not vectors.shape[1]:
-        return things
+        return things, pose
     was = torch.cummax((vectors[..., 0] > 0).int(), 0).values > 0
     before = torch.cat([torch.full_like(vectors[:1], -1.0), vectors[:-1]])
-    return decided(vectors, before, was).numpy().astype(things.dtype)
+    return decided(vectors, before, was).numpy().astype(things.dtype), pose
 
 
 def at_rest(things: Tensor) -> Tensor:
@@ -290,18 +324,20 @@ def continuation(previous: Tensor, noise: Tensor, fps: Tensor) -> tuple[Tensor, 
     there = before[..., :1] > 0
     ahead = extrapolate(before, (1.0 / fps)[:, None, None, None, None]) * there
     ahead = torch.cat([torch.where(there, 1.0, -1.0).to(ahead.dtype), ahead[..., 1:]], -1)
-    last = torch.cat([camera[..., 9:12].repeat(1, 1, 1, F), camera[..., 30:36].repeat(1, 1, 1, F), camera[..., 36:]],
-                     -1)
-    whole = torch.cat([ahead, last, previous[:, :, -1:]], 2)
+    steps = torch.arange(1, F + 1, device=camera.device, dtype=camera.dtype)[:, None]
+    parts = (camera[..., CAMERA[name]].unflatten(-1, (F, -1)) for name in ("position", "rotation"))
+    moved = [(p[..., -1:, :] + steps * (p[..., -1:, :] - p[..., :1, :]) / (F - 1)).flatten(-2) for p in parts]
+    whole = torch.cat([ahead, torch.cat([*moved, camera[..., 36:]], -1), previous[:, :, -1:]], 2)
     small = whole.new_full((WIDTH,), 0.003)
     for name, value in _DEPARTS.items():
         small[THING[name]] = value
     empty = whole.new_ones(WIDTH)
     empty[0] = _DEPARTS["exists"]
-    others = whole.new_tensor([[0.01], [0.003]]).expand(*whole.shape[:2], 2, WIDTH)  # camera, setting
-    departs = torch.cat([torch.where(there, small, empty), others], 2)
+    others = whole.new_full((2, WIDTH), 0.003)  # camera, setting
+    others[0, CAMERA["moving"]] = _DEPARTS["moving"]
+    departs = torch.cat([torch.where(there, small, empty), others.expand(*whole.shape[:2], 2, WIDTH)], 2)
     sure = (noise < 0.25)[..., None]
-    departs = departs + 2 * noise[..., None] ** 2  # the past itself is as noisy as that
+    departs = departs + 4 * noise[..., None] ** 2  # the past itself is as noisy as that
     return whole * sure, torch.where(sure, departs.clamp(max=1.0), 1.0)
 
 

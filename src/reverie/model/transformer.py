@@ -203,9 +203,8 @@ class Transformer(nn.Module):
 
     def draw(self, things: Tensor, grid: tuple[int, int]) -> Tensor:
         """Thing tokens (B, T, S, WIDTH) sketched onto a view's cells: (B, T, H, W, D)."""
-        seen = things[:, :, :-2].clone()
-        seen[..., th.DECIDED] = 0.0  # not to be seen
-        return self.sketch(seen, things[:, :, -2], things[:, :, -1], *grid)
+        things = th.plain(things)
+        return self.sketch(things[:, :, :-2], things[:, :, -2], things[:, :, -1], *grid)
 
     # -- the pass -----------------------------------------------------------------------------------------
 

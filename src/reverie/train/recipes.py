@@ -56,7 +56,7 @@ class Recipe:
     canvas: int = 64  # hidden width of its networks
     drawn_share: float = 0.5
     opening_share: float = 0.25
-    beginning_share: float = 0.35
+    beginning_share: float = 0.5
     lr: float = 2e-3
     ema: float = 0.998
     precision: str = "auto"
@@ -73,11 +73,11 @@ RECIPES = {
     # two cores: a small network, short windows, every minute goes into steps
     "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 9, past=10, remembers=0.8, slots=12),
                   WindowPlan(4, 12, past=1, slots=12, views=True), WindowPlan(1, 128, past=0, slots=12, from_start=1.0),
-                  WindowPlan(8, 24, past=0, slots=12, from_start=1.0), drawn_share=0.5, opening_share=0.33, ema=0.99,
+                  WindowPlan(6, 32, past=0, slots=12, from_start=1.0), drawn_share=0.5, opening_share=0.33, ema=0.99,
                   clips=800, things_clips=9000, seconds="2.4..4:4,6..16:1"),
     # one GPU: a wider network, long windows, clips drawn on all cores while it trains
     "one_gpu": Recipe("s16", 10, 28.0, WindowPlan(48, 64, past=16), WindowPlan(20, 48, past=6, views=True),
-                      WindowPlan(1, 768, past=0, from_start=1.0), WindowPlan(8, 128, past=0, from_start=1.0),
+                      WindowPlan(1, 768, past=0, from_start=1.0), WindowPlan(6, 160, past=0, from_start=1.0),
                       opening_share=0.2, drawn_share=0.5, clips=3000, things_clips=6000, seconds="8..20:2,40..60:1",
                       lr=2e-3, ema=0.999, views_window=8, growing=True),
     # a minute, on data it makes itself: does everything work?

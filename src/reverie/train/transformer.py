@@ -26,17 +26,17 @@ GOING_ON = 8.0  # happen is asked for but its middle; and they count for so much
 def channel_weights(tokens: int) -> Tensor:
     """(S, WIDTH): how much an error of each channel of each token counts (things, camera, setting)."""
     weights = torch.zeros(tokens, th.WIDTH)
-    of = {"exists": 4.0, "kind": 0.5, "colour": 1.0, "material": 0.25, "extent": 1.0, "position": 6.0,
+    of = {"exists": 4.0, "kind": 2.0, "colour": 2.0, "material": 0.5, "extent": 1.0, "position": 6.0,
           "rotation": 2.0, "velocity": 3.0, "phase": 2.0}
     of["moving"] = 2.0
     for name, weight in of.items():
         part = th.THING[name]
         weights[:-2, part] = weight / (part.stop - part.start) ** 0.5
-    for name, weight in {"position": 4.0, "rotation": 6.0, "fovy": 1.0}.items():
+    for name, weight in {"position": 4.0, "rotation": 6.0, "fovy": 1.0, "moving": 2.0}.items():
         part = th.CAMERA[name]
         weights[-2, part] = weight / (part.stop - part.start) ** 0.5
     weights[-1, th.SETTING["name"]] = 0.5
-    weights[-1, th.SETTING["look"]] = 0.3
+    weights[-1, th.SETTING["look"]] = 1.0
     return weights
 
 
@@ -109,6 +109,7 @@ def _things_loss(x: Tensor, truth: Tensor, noise: Tensor, before: Tensor,
     goes_on = exists & (batch["previous"][:, :, :-2, 0] > 0) & (before[:, :, :-2] < 0.25)
     of_motion = torch.zeros_like(mask, dtype=torch.bool)
     of_motion[:, :, :-2, th.THING["position"].start : th.THING["phase"].stop] = goes_on[..., None]
+    of_motion[:, :, -2, : th.CAMERA["fovy"].stop] = (before[:, :, -2] < 0.25)[..., None]
     robust = 2 * GOING_ON * SMALL**2 * ((1 + error / SMALL**2).sqrt() - 1)
     error = torch.where(of_motion, robust, error) * weights * mask
     free = ~batch["things_known"] & batch["things_seen"][..., None]

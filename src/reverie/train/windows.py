@@ -205,7 +205,7 @@ class Mixture:
     def add(self, fresh: Bank) -> None:
         """Take up more clips, whose token table begins with the one there is."""
         for item in fresh.items:
-            item.things = th.decided_clip(item.things)
+            item.things, item.camera = th.decided_clip(item.things, item.camera)
         self.bank = Bank([*self.bank.items, *fresh.items], fresh.vectors, self.bank.digest)
         known = [i for i in self.bank.items if i.seen and i.things.shape[1] <= self.things.slots]
         self.all = [i for i in known if len(i) >= self.things.latents]

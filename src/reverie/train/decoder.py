@@ -29,6 +29,7 @@ from reverie.train.tokenizer import near
 
 ADAM = ("decoder.stem", "decoder.head", "decoder.shown", "decoder.over", "decoder.levels_in")
 F = FRAMES_PER_LATENT
+EDGE = 8  # pixels along a part's edges that are not judged
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,11 @@ class Windows:
 
     @torch.no_grad()
     def latents(self, i: int, n: int) -> np.ndarray:
-        """The latents of clip i from n on, encoded after the two before them: float16 (N, h, w, C)."""
+        """The latents of clip i from n on, encoded as they are decoded, as if the clip began there: (N, h, w, C)."""
         if (i, n) not in self._latents:
             count = self.recipe.latents
-            frames = torch.from_numpy(self.drawn.frames[i][None, F * max(n - 2, 0) : F * (n + count)]).to(self.device)
-            self._latents[i, n] = self.tokenizer.encode(frames)[0][0, -count:].half().cpu().numpy()
+            frames = torch.from_numpy(self.drawn.frames[i][None, F * n : F * (n + count)]).to(self.device)
+            self._latents[i, n] = self.tokenizer.encode(frames)[0][0].half().cpu().numpy()
         return self._latents[i, n]
 
     @torch.no_grad()
@@ -138,7 +139,8 @@ def loss_fn(recipe: DecoderRecipe):
             latents = latents + recipe.noise * torch.rand(len(latents), 1, 1, 1, 1, device=frames.device) * (
                 torch.randn_like(latents))
         decoded, _ = model.rendered(latents, None, drawing, level)
-        value, figures = tokenizer_loss(decoded, frames, batch["shows"])
+        inner = np.s_[:, :, EDGE:-EDGE, EDGE:-EDGE]  # beyond a part's edge stands nothing, where the picture goes on
+        value, figures = tokenizer_loss(decoded[inner], frames[inner], batch["shows"][inner])
         return value, {f"{('alone', 'both', 'drawn')[way]}_{name}": v for name, v in figures.items()}
 
     return loss

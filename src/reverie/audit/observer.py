@@ -2,6 +2,8 @@
 
 It judges generated video, so it shares no code with the generator: this file reads its own weights.
 
+A frame is looked at twice: as a whole, for boxes, and once more at each box alone, for what is in it.
+
 Legend: B batch, T frames, H W pixels, h w cells, P candidates, C colours, K kinds, E appearance.
 """
 
@@ -10,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from reverie.audit.observer_net import (
     to_input,
     working_size,
 )
+from reverie.audit.second_look import SecondLook
 from reverie.core.errors import BadInput, BadWeights
 from reverie.core.vocabulary import COLOURS, KINDS
 
@@ -88,12 +91,13 @@ class Observer:
         return cls(net.to(device), meta)
 
     @torch.no_grad()
-    def detect(self, frames: np.ndarray, batch: int = 16, threshold: float | None = None
-               ) -> list[list[Detection]]:
+    def detect(self, frames: np.ndarray, batch: int = 16, threshold: float | None = None, *,
+               second: bool = True) -> list[list[Detection]]:
         """What is seen in each frame by itself, the most confident first.
 
         frames: uint8 (T, H, W, 3), H and W at least 32. batch: frames looked at together (it changes
-        nothing but speed). threshold: least confidence, default the config's. Raises BadInput.
+        nothing but speed). threshold: least confidence, default the config's. second: whether to look
+        again at each box, if this observer can. Raises BadInput.
         """
         shaped = frames.ndim == 4 and frames.shape[3] == 3 and min(frames.shape[1:3]) >= 32
         if not shaped or frames.dtype != np.uint8:
@@ -104,12 +108,16 @@ class Observer:
         height, width = frames.shape[1:3]
         size = working_size(height, width)
         scale = np.array([width / size[1], height / size[0]] * 2, np.float32)
+        again = self.net.second if second else None
+        lowest = least if again is None else min(least, again.config.candidate)
         seen: list[list[Detection]] = []
         for start in range(0, len(frames), max(1, batch)):
             piece = torch.from_numpy(np.ascontiguousarray(frames[start : start + max(1, batch)])).to(device)
-            maps = self.net(to_input(resized(piece, size)))
-            for peaks in _peaks(maps, least):
-                seen.append(_separate(peaks, scale, (width, height)))
+            shown = to_input(resized(piece, size))
+            found = _peaks(self.net(shown), lowest)
+            if again is not None:
+                found = _looked_at(again, shown, [_thinned(peaks, size) for peaks in found], least)
+            seen += [_separate(peaks, scale, (width, height)) for peaks in found]
         return seen
 
 
@@ -132,6 +140,12 @@ class _Peaks:
     kind_scores: np.ndarray
     colour_scores: np.ndarray
     looks: np.ndarray
+
+    def chosen(self, rows: Sequence[int] | np.ndarray) -> _Peaks:
+        """Those candidates alone, in that order."""
+        rows = np.asarray(rows, int)
+        return _Peaks(self.confidence[rows], self.kind[rows], self.boxes[rows], self.kind_scores[rows],
+                      self.colour_scores[rows], self.looks[rows])
 
 
 def _peaks(maps: Maps, least: float) -> list[_Peaks]:
@@ -160,20 +174,58 @@ def _peaks(maps: Maps, least: float) -> list[_Peaks]:
     return frames
 
 
-def _separate(peaks: _Peaks, scale: np.ndarray, size: tuple[int, int]) -> list[Detection]:
-    """Candidates to detections: of two boxes for one thing the more confident stays.
+def _looked_at(look: SecondLook, shown_BCHW: Tensor, found: list[_Peaks], least: float) -> list[_Peaks]:
+    """Candidates with what the second look says of their boxes, those of at least ``least`` confidence.
+
+    The two looks' scores are multiplied, the first's with the config's exponents: they err differently.
+    """
+    count = max((len(peaks.boxes) for peaks in found), default=0)
+    if not count:
+        return found
+    boxes = np.tile(np.array([0, 0, 8, 8], np.float32), (len(found), count, 1))  # frames with fewer are filled up
+    for b, peaks in enumerate(found):
+        boxes[b, : len(peaks.boxes)] = peaks.boxes
+    said = [part.cpu().numpy() for part in look.look(shown_BCHW, torch.from_numpy(boxes).to(shown_BCHW.device))]
+    out = []
+    for peaks, kinds, colours in zip(found, *said, strict=True):
+        kinds, colours = kinds[: len(peaks.boxes)], colours[: len(peaks.boxes)]
+        something = (1 - kinds[:, -1]).clip(1e-6)
+        kinds = kinds[:, :-1] * peaks.kind_scores.clip(1e-6) ** look.config.first[0]
+        colours = colours * peaks.colour_scores.clip(1e-6) ** look.config.first[1]
+        kinds, colours = (x / x.sum(1, keepdims=True).clip(1e-12) for x in (kinds, colours))
+        sure = (peaks.confidence * something**look.config.doubt).astype(np.float32)
+        new = replace(peaks, confidence=sure, kind=kinds.argmax(1), kind_scores=kinds.astype(np.float32),
+                      colour_scores=colours.astype(np.float32))
+        order = np.argsort(-sure, kind="stable")
+        out.append(new.chosen(order[sure[order] >= least]))
+    return out
+
+
+def _thinned(peaks: _Peaks, size: tuple[int, int]) -> _Peaks:
+    """Candidates without those that stand where a more confident one does, their boxes within (H, W)."""
+    boxes = np.clip(peaks.boxes, 0, np.array((size[1], size[0]) * 2, np.float32))
+    return replace(peaks, boxes=boxes).chosen(_apart(boxes, peaks.kind))
+
+
+def _apart(boxes: np.ndarray, kinds: np.ndarray) -> list[int]:
+    """Of two boxes for one thing the first; boxes (P, 4) and kinds (P,) by confidence.
 
     Two boxes are one thing when they overlap by half and are of one kind, or by more than two thirds
     whatever their kinds: things in front of one another seldom fill the same box.
     """
-    boxes = np.clip(peaks.boxes * scale, 0, np.array(size * 2, np.float32))
     common = overlap(boxes, boxes)
     kept: list[int] = []
     for i in range(len(boxes)):
-        if all(common[i, k] <= (0.5 if peaks.kind[i] == peaks.kind[k] else 0.67) for k in kept):
+        if all(common[i, k] <= (0.5 if kinds[i] == kinds[k] else 0.67) for k in kept):
             kept.append(i)
+    return kept
+
+
+def _separate(peaks: _Peaks, scale: np.ndarray, size: tuple[int, int]) -> list[Detection]:
+    """Candidates to detections in a frame of size (W, H): of two boxes for one thing the more confident stays."""
+    boxes = np.clip(peaks.boxes * scale, 0, np.array(size * 2, np.float32))
     out = []
-    for i in kept:
+    for i in _apart(boxes, peaks.kind):
         x0, y0, x1, y1 = map(float, boxes[i])
         colour = COLOUR_NAMES[int(peaks.colour_scores[i].argmax())]
         out.append(Detection(KINDS[peaks.kind[i]], colour, (x0, y0, x1, y1), float(peaks.confidence[i]),

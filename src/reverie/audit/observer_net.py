@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reverie.audit.second_look import SecondConfig, SecondLook
 from reverie.core.errors import BadInput
 from reverie.core.vocabulary import COLOURS, KINDS
 
@@ -29,7 +30,7 @@ class ObserverConfig:
 
     widths: channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the frame's size. appearance: numbers in an
     appearance vector. kinds, colours: how many of the vocabularies it knows (they only ever grow).
-    threshold: confidence from which a peak counts as a thing.
+    threshold: confidence from which a peak counts as a thing. second: of the second look, if there is one.
     """
 
     widths: tuple[int, ...] = (24, 64, 96, 96, 96)
@@ -37,8 +38,11 @@ class ObserverConfig:
     kinds: int = len(KINDS)
     colours: int = len(COLOURS)
     threshold: float = 0.35
+    second: SecondConfig | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.second, dict):  # of a file
+            object.__setattr__(self, "second", SecondConfig(**self.second))
         object.__setattr__(self, "widths", tuple(self.widths))  # JSON gives lists
         if len(self.widths) != 5 or min(self.widths) < 1 or self.appearance < 1:
             raise BadInput(f"an observer has five widths and an appearance of at least 1, not {self}")
@@ -77,7 +81,7 @@ class _Block(nn.Module):
 
 
 class ObserverNet(nn.Module):
-    """Frames to Maps: down to 1/32 for the context, and up again to 1/4."""
+    """Frames to Maps: down to 1/32 for the context, and up again to 1/4. ``second``: what looks at boxes."""
 
     def __init__(self, config: ObserverConfig | None = None) -> None:
         super().__init__()
@@ -102,6 +106,8 @@ class ObserverNet(nn.Module):
         self.describe = nn.Conv2d(w4, w4, 3, padding=1)
         self.head_find = nn.Conv2d(w4, config.kinds, 1)
         self.head_describe = nn.Conv2d(w4, config.colours + 4 + config.appearance, 1)
+        second = config.second
+        self.second = None if second is None else SecondLook(second, config.kinds, config.colours)
         # hardly any cell is a thing's middle
         self.head_find.bias = nn.Parameter(torch.full((config.kinds,), -4.0))
 

@@ -2,7 +2,8 @@
 
 Each step sees pairs of frames from short windows all over the clips, cropped, mirrored and resized, a
 part of them worn by JPEG or taken through the tokenizer, so that compression is not mistaken for
-something that happened. Colours are what is to be learned, so the light is hardly changed.
+something that happened. Colours are what is to be learned, so the light is hardly changed. The second
+look, at boxes alone, is trained after it, on crops (train.observer_second).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -19,23 +20,32 @@ from torch import Tensor
 
 from reverie.audit.observer import Observer
 from reverie.audit.observer_net import Maps, ObserverConfig, ObserverNet, to_input
+from reverie.audit.second_look import SecondConfig, SecondLook
+from reverie.core.errors import BadInput
 from reverie.core.runtime import commit
 from reverie.data.shards import ClipSet
-from reverie.model.checkpoint import save_model
+from reverie.model.checkpoint import load_into, save_model
 from reverie.model.tokenizer import Tokenizer
-from reverie.train.loop import FitResult, fit
+from reverie.train.loop import FitResult, fit, starting_weights
 from reverie.train.observer_frames import Frames, Variation
 from reverie.train.observer_scores import observer_scores
+from reverie.train.observer_second import Boxes, SecondRecipe, gathered, second_loss, second_scores, softened
 from reverie.train.tokenizer import drawn
 
+SECOND = "second."  # what the names of the second look's tensors begin with
 ADAM = ("stem", "head")  # what comes in and goes out
 
 
 @dataclass(frozen=True)
 class ObserverRecipe:
-    """How an observer is trained. lr: see MuonAdamW. looks: weight of the appearance loss."""
+    """How an observer is trained. lr: see MuonAdamW. looks: weight of the appearance loss.
+
+    share: of the minutes, for the second look, whose recipe is ``second``; at 1 the first look stays as it is.
+    """
 
     variation: Variation = field(default_factory=Variation)
+    second: SecondRecipe = field(default_factory=SecondRecipe)
+    share: float = 0.4
     lr: float = 3e-3
     looks: float = 0.1
     ema: float = 0.998
@@ -107,6 +117,15 @@ def degraded(frames_BCHW: Tensor) -> Tensor:
     return (x + noise * torch.randn_like(x)).clamp(-1, 1)
 
 
+def second_loss_fn(recipe: SecondRecipe):
+    """The loss of a batch of Boxes, for train.loop.fit."""
+
+    def loss(model: SecondLook, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+        return second_loss(model, softened(to_input(batch["frames"]), recipe.soft), batch, degraded)
+
+    return loss
+
+
 def train_observer(data: str | Path, out: str | Path, *, tokenizer: str | Path | None = None,
                    minutes: float | None = None, steps: int | None = None, device: str = "cpu",
                    precision: str = "auto", held: str | Path | None = None, progress: bool = True,
@@ -117,29 +136,78 @@ def train_observer(data: str | Path, out: str | Path, *, tokenizer: str | Path |
 
     tokenizer: a model file; half of the frames are taken through it. held: a folder of shards that is
     only looked at (default: data's own clips of the split "test", or else one in 20, kept out of
-    training). The run itself is in ``out`` too, and the same command goes on with it. memory: bytes
-    for decoded frames. Returns the model's path, or None when the run was interrupted.
+    training). minutes: for both looks (recipe.share); steps: of each. config: without a second look, none
+    is trained. start_from: an observer to begin from; with recipe.share 1 its first look is kept. The runs
+    are in ``out`` and ``out/second``, and the same command goes on with them. memory: bytes for decoded
+    frames. Returns the model's path, or None when the run was interrupted.
     Raises what ``train.loop.fit`` does, BadWeights for the tokenizer, and BadData.
     """
     recipe, out, clips = recipe or ObserverRecipe(), Path(out), ClipSet(data)
+    config = config or ObserverConfig(second=SecondConfig())
+    share = 0.0 if config.second is None else recipe.share
+    if share >= 1 and start_from is None:
+        raise BadInput("to train the second look alone, say what the first is: start_from")
     looked_at = clips if held is None else ClipSet(held)
     train, test = _parted(clips)
     if held is not None:
         train, test = [i for i in drawn(clips) if not _is_test(clips, i)], drawn(looked_at)
     eyes = None if tokenizer is None else Tokenizer.load(tokenizer).to(device).eval()
-    frames = Frames(clips, train, recipe.variation, tokenizer=eyes, memory=memory)
+    begin = None if start_from is None else starting_weights(start_from)
     torch.manual_seed(seed)
-    model = ObserverNet(config).to(device)
-    result = fit(
-        model, frames, loss_fn(recipe), out=out, minutes=minutes, steps=steps, lr=recipe.lr, adam=ADAM,
-        ema=recipe.ema, warm_up=recipe.warm_up, hold=recipe.hold, seed=seed, precision=precision,
-        start_from=start_from, progress=progress,
-        evaluate=lambda m: observer_scores(Observer(m), looked_at, test[:40], every=24))
-    if not result.finished:
-        return None
+    model = ObserverNet(replace(config, second=None)).to(device)
+    taken = 0
+    if share < 1:
+        frames = Frames(clips, train, recipe.variation, tokenizer=eyes, memory=memory)
+        first = fit(
+            model, frames, loss_fn(recipe), out=out, minutes=minutes and minutes * (1 - share), steps=steps,
+            lr=recipe.lr, adam=ADAM, ema=recipe.ema, warm_up=recipe.warm_up, hold=recipe.hold, seed=seed,
+            precision=precision, start_from=_of(begin, second=False), progress=progress,
+            evaluate=lambda m: observer_scores(Observer(m), looked_at, test[:40], every=24))
+        if not first.finished:
+            return None
+        weights, taken = first.weights, first.step
+    else:
+        weights = _of(begin, second=False)
+        load_into(model, weights, str(start_from))
+    seconds = 0
+    if config.second is not None:
+        result = _fit_second(
+            Observer(model), config, clips, train, looked_at, test, eyes, recipe, memory, seed, out=out / "second",
+            minutes=minutes and minutes * share, steps=steps, precision=precision,
+            start_from=_of(begin, second=True), progress=progress)
+        if not result.finished:
+            return None
+        weights = {**weights, **{SECOND + name: t for name, t in result.weights.items()}}
+        seconds = result.step
     path = out / "observer.safetensors"
-    _finish(model, frames, result, recipe, looked_at, test, path, minutes, seed)
+    meta = {"kind": "observer", "config": asdict(config),
+            "recipe": {**asdict(recipe), "tokenizer": eyes is not None, "minutes": minutes, "steps": taken,
+                       "second_steps": seconds, "seed": seed},
+            "data": clips.digest()[:16], "held": looked_at.digest()[:16], "commit": commit()}
+    _finish(weights, meta, looked_at, test, path, device)
     return path
+
+
+def _fit_second(first: Observer, config: ObserverConfig, clips: ClipSet, train: Sequence[int], held: ClipSet,
+                test: Sequence[int], eyes: Tokenizer | None, recipe: ObserverRecipe, memory: int, seed: int,
+                **how) -> FitResult:
+    """Train a second look beside a first one; how: what ``fit`` takes."""
+    device, second = next(first.net.parameters()).device, recipe.second
+    some = Boxes(gathered(clips, train, second, eyes, first, seed=seed, memory=memory), second)
+    plain = replace(second, every=max(6, second.every), worn=0.0, recoloured=0.0)
+    looked_at = Boxes(gathered(held, test, plain, None, None, memory=memory), plain)
+    torch.manual_seed(seed + 1)
+    look = SecondLook(config.second, config.kinds, config.colours).to(device)
+    return fit(look, some, second_loss_fn(second), lr=second.lr, adam=ADAM, ema=second.ema,
+               warm_up=second.warm_up, hold=second.hold, seed=seed, evaluate=lambda m: second_scores(m, looked_at),
+               prefetch=0 if device.type == "cpu" else 2, **how)  # on a CPU the batches' thread is another core
+
+
+def _of(weights: dict[str, Tensor] | None, *, second: bool) -> dict[str, Tensor] | None:
+    """The weights of one look; None where there are none."""
+    kept = {name.removeprefix(SECOND): t for name, t in (weights or {}).items()
+            if name.startswith(SECOND) == second}
+    return kept or None
 
 
 def _parted(clips: ClipSet) -> tuple[list[int], list[int]]:
@@ -156,14 +224,10 @@ def _is_test(clips: ClipSet, i: int) -> bool:
     return clips.meta(i)["provenance"].get("split", "train") == "test"
 
 
-def _finish(model: ObserverNet, frames: Frames, result: FitResult, recipe: ObserverRecipe, held: ClipSet,
-            test: Sequence[int], path: Path, minutes: float | None, seed: int) -> None:
+def _finish(weights: dict[str, Tensor], meta: dict, held: ClipSet, test: Sequence[int], path: Path,
+            device: str) -> None:
     """Score what will be loaded, the rounded weights, and write the model."""
-    meta = {"kind": "observer", "config": asdict(model.config),
-            "recipe": {**asdict(recipe), "tokenizer": frames.tokenizer is not None, "minutes": minutes,
-                       "steps": result.step, "seed": seed, "seconds": round(result.elapsed)},
-            "data": frames.clips.digest()[:16], "held": held.digest()[:16], "commit": commit()}
-    save_model(path, result.weights, meta)
-    scores = observer_scores(Observer.load(path, next(model.parameters()).device), held, test)
+    save_model(path, weights, meta)
+    scores = observer_scores(Observer.load(path, device), held, test)
     meta["scores"] = {name: None if math.isnan(value) else round(value, 4) for name, value in scores.items()}
-    save_model(path, result.weights, meta)
+    save_model(path, weights, meta)

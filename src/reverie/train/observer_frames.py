@@ -104,7 +104,7 @@ def varied(example: Example, size: tuple[int, int], variation: Variation, rng: n
     """An example cropped, mirrored, worn and resized to (H, W), its truth with it."""
     picture = example.picture
     if rng.random() < variation.worn:
-        picture = _jpeg(picture, int(rng.integers(25, 85)))
+        picture = jpeg(picture, int(rng.integers(25, 85)))
     height, width = picture.shape[:2]
     zoom = math.exp(rng.uniform(0, math.log(variation.zoom))) if rng.random() < 0.7 else 1.0
     wide, high = width / zoom, height / zoom
@@ -286,7 +286,8 @@ class Targets:
                 "middle": middle.bool(), "thing": thing, "look": look}
 
 
-def _jpeg(frame: np.ndarray, quality: int) -> np.ndarray:
+def jpeg(frame: np.ndarray, quality: int) -> np.ndarray:
+    """A picture uint8 (H, W, 3) after a JPEG of a quality of 1..95."""
     file = io.BytesIO()
     Image.fromarray(frame).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))

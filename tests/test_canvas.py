@@ -1,5 +1,7 @@
 """The canvas: what is drawn stands where the camera sees it, the same however it is asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,9 @@ from reverie.core.vocabulary import LOOK
 from reverie.model import canvas as cv
 from reverie.model import things as th
 from reverie.model.canvas import Canvas, Scene
+from reverie.model.checkpoint import save_model
+from reverie.model.tokenizer import PRESETS, Tokenizer
+from reverie.train.finish import grown
 
 SIDE = 64
 SUN = np.array([0.3, -0.4, 0.866, 0, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2, 0], np.float32)
@@ -148,3 +153,60 @@ def test_a_camera_that_stands_still_is_looked_through_once(monkeypatch: pytest.M
     canvas.load_state_dict(made(1).state_dict())
     canvas.eval()
     assert torch.equal(canvas(other, SIDE, SIDE).picture, made(1)(other, SIDE, SIDE).picture)
+
+
+# -- finished, and beside the latents ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    torch.manual_seed(0)
+    model = Tokenizer(replace(PRESETS["tiny"], canvas=8)).eval()
+    torch.nn.init.normal_(model.finish.head.weight, std=0.05)
+    return model
+
+
+def tokens(count: int = 3) -> torch.Tensor:
+    """(1, count, 4, WIDTH): two things, the camera and the setting, in so many latents."""
+    rows = [scene(((0.2 * n, 0.0, 0.4), 0.4, 0.05, 0), FAR_BALL) for n in range(count)]
+    return torch.stack([torch.cat([s.things, s.camera[:, None], s.setting[:, None]], 1) for s in rows], 1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("level", [0.0, 0.6, 1.0])
+def test_drawn_frames_streamed_are_those_of_the_whole(tokenizer: Tokenizer, level: float) -> None:
+    latents = torch.randn(1, 3, 4, 4, 8, generator=torch.Generator().manual_seed(0))
+    whole, _ = tokenizer.decode(latents, None, tokens(), level)
+    state, parts = None, []
+    for n in range(3):
+        part, state = tokenizer.decode(latents[:, n : n + 1], state, tokens()[:, n : n + 1], level)
+        parts.append(part)
+    assert whole.shape == (1, 12, 64, 64, 3) and torch.allclose(torch.cat(parts, 1), whole, atol=1e-5)
+
+
+@torch.no_grad()
+def test_latents_that_say_nothing_change_nothing(tokenizer: Tokenizer) -> None:
+    one, two = (torch.randn(1, 3, 4, 4, 8, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+    assert torch.equal(tokenizer.decode(one, None, tokens(), 1.0)[0], tokenizer.decode(two, None, tokens(), 1.0)[0])
+    behind = tokenizer.decode(one, None, tokens(), 0.5)[0] - tokenizer.decode(two, None, tokens(), 0.5)[0]
+    assert behind.abs().max() > 1e-3
+    plain, drawn = tokenizer.decode(one)[0], tokenizer.decode(one, None, tokens(), 0.0)[0]
+    cover = tokenizer.canvas(Scene.of(tokens().flatten(0, 1)), 64, 64).cover.view(1, 12, 64, 64)
+    assert torch.allclose(plain[cover == 0], drawn[cover == 0], atol=1e-5)  # all but the things is the latents'
+
+
+def test_a_canvas_is_put_into_a_tokenizer(tmp_path) -> None:
+    torch.manual_seed(0)
+    plain, canvas = Tokenizer(PRESETS["tiny"]).eval(), Canvas(8)
+    save_model(tmp_path / "canvas.safetensors", canvas.state_dict(), {"config": {"hidden": 8}}, half=False)
+    whole = grown(plain, tmp_path / "canvas.safetensors").eval()
+    latents = torch.randn(1, 2, 4, 4, 8)
+    with torch.no_grad():
+        assert torch.equal(whole.decode(latents)[0], plain.decode(latents)[0])
+        drawn = whole.decode(latents, None, tokens(2), 1.0)[0]
+        picture = canvas.eval()(Scene.of(tokens(2).flatten(0, 1)), 64, 64).picture
+    assert torch.allclose(drawn[0].flatten(1, 2), (2 * picture - 1).flatten(0, 1), atol=1e-5)  # nothing is learned yet
+    save_model(tmp_path / "canvas.safetensors", Canvas(8).state_dict(), {"config": {"hidden": 8}}, half=False)
+    again = grown(whole, tmp_path / "canvas.safetensors")
+    assert torch.equal(again.finish.stem.weight, whole.finish.stem.weight)
+    assert not torch.equal(again.canvas.look.out.weight, whole.canvas.look.out.weight)

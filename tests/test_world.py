@@ -50,7 +50,7 @@ def test_seed_text_and_steps_decide(world: World) -> None:
     assert np.array_equal(first, frames(world))
     assert not np.array_equal(first, frames(world, seed=4))
     assert not np.array_equal(first, frames(world, script=[Line(0.0, "a dog walks")]))
-    assert not np.array_equal(first, frames(world, steps=3))
+    assert not np.array_equal(first, frames(world, steps=7))
     assert not np.array_equal(first, frames(world, things=False))
 
 

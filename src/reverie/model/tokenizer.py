@@ -10,9 +10,9 @@ The bottleneck has no learned variance. Latents are brought to zero mean and uni
 by batch statistics in training, by the stored buffers afterwards, and training decodes them with noise
 added: the noise bounds what a channel can say, and the decoder learns to tolerate a generator's errors.
 
-Where the things in the picture are known, the decoder is shown them on a canvas (canvas.py): a first picture of
-them, pixel by pixel. It then needs the latents for what the things do not say, and is told how far to
-believe them.
+Where the things in the picture are known, they are drawn on a canvas (canvas.py), pixel by pixel, and a few blocks
+finish the drawing. What stands behind the things is then taken from the canvas or from the latents, by how noisy
+these are said to be: latents that say nothing are not decoded at all.
 
 Legend: B batch, T frames, N latent frames (T = 4 N), X = B N, H W pixels, h w latent pixels, C channels.
 """
@@ -148,11 +148,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents, and a canvas where there is one, to folded frames.
-
-    With a canvas the frames are, in every pixel, what covers it (``over`` corrects its light), or else what is
-    behind: by the latents' noise level more what the canvas says of it, or what the latents say.
-    """
+    """Latents to folded frames."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
@@ -163,49 +159,53 @@ class Decoder(nn.Module):
         self.levels = nn.ModuleList(Level(w, blocks[i], i < last, config.normed)
                                     for i, w in enumerate(widths))
         self.up = nn.ModuleList(nn.Conv2d(a, 4 * b, 1) for a, b in zip(widths, widths[1:], strict=False))
-        folded = FRAMES_PER_LATENT * 3 * PATCH**2
-        self.head = nn.Conv2d(widths[-1], folded, 3, padding=1)
-        self.shown = None
-        if config.canvas:
-            self.canvas = Canvas(config.canvas)
-            self.shown = nn.Conv2d(FRAMES_PER_LATENT * 8 * PATCH**2, widths[-1], 1)
-            self.levels_in = nn.Linear(2, widths[0])  # whether there is a canvas, and the latents' noise level
-            self.over = nn.Conv2d(widths[-1], 2 * folded, 1)
-            for module in (self.levels_in, self.over):  # begins as the decoder that it was without a canvas
-                nn.init.zeros_(module.weight)
-                nn.init.zeros_(module.bias)
+        self.head = nn.Conv2d(widths[-1], FRAMES_PER_LATENT * 3 * PATCH**2, 3, padding=1)
 
-    def forward(self, latents_XCHW: Tensor, batch: int, past: State | None, drawing: Drawing | None = None,
-                level_X: Tensor | None = None) -> tuple[Tensor, State]:
+    def forward(self, latents_XCHW: Tensor, batch: int, past: State | None) -> tuple[Tensor, State]:
         """(X, C, h, w) to (X, 192, H/4, W/4) and the state after the last latent."""
         kept: State = []
         x_XCHW = self.stem(latents_XCHW)
-        if drawing is not None:
-            said = torch.stack([torch.ones_like(level_X), level_X], -1)
-            x_XCHW = x_XCHW + self.levels_in(said)[:, :, None, None]
         for i, level in enumerate(self.levels):
             if i:
                 x_XCHW = F.pixel_shuffle(self.up[i - 1](x_XCHW), 2)
-            if drawing is not None and i == len(self.levels) - 1:
-                folded_XCHW = drawing.folded(PATCH * x_XCHW.shape[2], PATCH * x_XCHW.shape[3], PATCH)
-                folded_XCHW = folded_XCHW.contiguous(memory_format=torch.channels_last)
-                x_XCHW = x_XCHW + self.shown(2 * folded_XCHW - 1)
             x_XCHW = level(x_XCHW, batch, past, kept)
-        own_XCHW = self.head(x_XCHW)
-        if drawing is None:
-            return own_XCHW, kept
-        light_XCHW, rest_XCHW = self.over(x_XCHW).chunk(2, 1)
-        things_XCHW, cover_XCHW, back_XCHW = (unfolded(v, *x_XCHW.shape[2:]) for v in (
+        return self.head(x_XCHW), kept
+
+
+class Finish(nn.Module):
+    """A drawing to folded frames: what covers each pixel, or else what is behind it, and what is yet to be said of
+    both: light on things, texture and props behind them."""
+
+    def __init__(self, width: int, blocks: int = 3) -> None:
+        super().__init__()
+        folded = FRAMES_PER_LATENT * 3 * PATCH**2
+        self.stem = nn.Conv2d(FRAMES_PER_LATENT * 8 * PATCH**2, width, 1)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.head = nn.Conv2d(width, 2 * folded, 1)
+        nn.init.zeros_(self.head.weight)  # begins with the drawing as it is
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, drawing: Drawing, height: int, width: int, own_XCHW: Tensor | None = None,
+                level_X: Tensor | None = None) -> Tensor:
+        """(X, 192, H/4, W/4) of pictures of height x width. own_XCHW: the same as the latents have it, in the place of
+        what the canvas has behind things by 1 - level_X."""
+        x_XCHW = drawing.folded(height, width, PATCH).contiguous(memory_format=torch.channels_last)
+        x_XCHW = self.stem(2 * x_XCHW - 1)
+        for block in self.blocks:
+            x_XCHW = block(x_XCHW, x_XCHW)
+        light_XCHW, rest_XCHW = self.head(x_XCHW).chunk(2, 1)
+        things_XCHW, cover_XCHW, back_XCHW = (unfolded(v, height, width) for v in (
             drawing.things, drawing.cover.expand_as(drawing.things), drawing.back))
-        behind_XCHW = torch.lerp(own_XCHW, 2 * back_XCHW - 1, level_X[:, None, None, None]) + rest_XCHW
+        behind_XCHW = 2 * back_XCHW - 1 + rest_XCHW
+        if own_XCHW is not None:
+            behind_XCHW = torch.lerp(own_XCHW, behind_XCHW, level_X[:, None, None, None])
         things_XCHW = 2 * things_XCHW - cover_XCHW  # in -1..1, times their cover
-        return things_XCHW + cover_XCHW * light_XCHW + (1 - cover_XCHW) * behind_XCHW, kept
+        return things_XCHW + cover_XCHW * light_XCHW + (1 - cover_XCHW) * behind_XCHW
 
 
-def unfolded(values_XFPC: Tensor, rows: int, columns: int) -> Tensor:
+def unfolded(values_XFPC: Tensor, height: int, width: int) -> Tensor:
     """Values of every pixel (X, F, H W, 3) in the order of to_patches: (X, 192, H / 4, W / 4)."""
-    values = values_XFPC.unflatten(2, (rows * PATCH, columns * PATCH))
-    return to_patches(values)
+    return to_patches(values_XFPC.unflatten(2, (height, width)))
 
 
 class Tokenizer(nn.Module):
@@ -216,6 +216,9 @@ class Tokenizer(nn.Module):
         self.config = config or TokenizerConfig()
         self.encoder = Encoder(self.config)
         self.decoder = Decoder(self.config)
+        if self.config.canvas:
+            self.canvas = Canvas(self.config.canvas)
+            self.finish = Finish(self.config.widths[0])
         self.latents_fixed = False
         self.register_buffer("latent_mean", torch.zeros(self.config.channels))
         self.register_buffer("latent_variance", torch.ones(self.config.channels))
@@ -242,24 +245,25 @@ class Tokenizer(nn.Module):
         if latents_BNHWC.ndim != 5 or latents_BNHWC.shape[-1] != self.config.channels:
             raise BadInput(f"latents are (batch, latents, height, width, {self.config.channels}), "
                            f"not {tuple(latents_BNHWC.shape)}")
-        drawing, side = None, self.config.spatial
-        if tokens_BNSW is not None and self.config.canvas:
-            drawing = self.decoder.canvas(Scene.of(tokens_BNSW.flatten(0, 1)), *(side * n for n in
-                                                                                 latents_BNHWC.shape[2:4]))
-        return self.rendered(latents_BNHWC, state, drawing, level)
-
-    def rendered(self, latents_BNHWC: Tensor, state: State | None, drawing: Drawing | None,
-                 level: float | Tensor) -> tuple[Tensor, State]:
-        """What decode does, with the things of all B N latents drawn already."""
-        x_XCHW = latents_BNHWC.flatten(0, 1).permute(0, 3, 1, 2)
-        level_X = torch.as_tensor(level, dtype=x_XCHW.dtype, device=x_XCHW.device).expand(len(x_XCHW))
-        if drawing is not None:
-            keep = 1 - level_X  # the best guess of the clean latents, which are of unit scale
-            x_XCHW = x_XCHW * (keep / (keep.square() + level_X.square()))[:, None, None, None]
-        past = list(state) if state else None
-        patches_XCHW, kept = self.decoder(x_XCHW, len(latents_BNHWC), past, drawing, level_X)
+        if tokens_BNSW is None or not self.config.canvas:
+            patches_XCHW, kept = self._decoded(latents_BNHWC, state)
+        else:
+            height, width = (self.config.spatial * n for n in latents_BNHWC.shape[2:4])
+            drawing, own_XCHW, kept = self.canvas(Scene.of(tokens_BNSW.flatten(0, 1)), height, width), None, state or []
+            level_X = torch.as_tensor(level, dtype=latents_BNHWC.dtype, device=latents_BNHWC.device).expand(
+                len(tokens_BNSW) * tokens_BNSW.shape[1])
+            if bool((level_X < 1).any()):
+                noise_BNHWC = level_X.view(*latents_BNHWC.shape[:2], 1, 1, 1)
+                keep_BNHWC = 1 - noise_BNHWC  # the best guess of clean latents, which are of unit scale
+                guess_BNHWC = latents_BNHWC * keep_BNHWC / (keep_BNHWC.square() + noise_BNHWC.square())
+                own_XCHW, kept = self._decoded(guess_BNHWC, state)
+            patches_XCHW = self.finish(drawing, height, width, own_XCHW, level_X)
         frames_BTHWC = from_patches(patches_XCHW.float(), len(latents_BNHWC))
         return (frames_BTHWC if self.training else frames_BTHWC.clamp(-1, 1)), kept
+
+    def _decoded(self, latents_BNHWC: Tensor, state: State | None) -> tuple[Tensor, State]:
+        x_XCHW = latents_BNHWC.flatten(0, 1).permute(0, 3, 1, 2)
+        return self.decoder(x_XCHW, len(latents_BNHWC), list(state) if state else None)
 
     def forward(self, frames_BTHWC: Tensor, noise: Tensor | float) -> tuple[Tensor, Tensor]:
         """Round trip of whole windows, for training: decoded frames, and the latents without noise.
@@ -273,11 +277,6 @@ class Tokenizer(nn.Module):
         """From here on training changes the decoder only: models of these latents stay valid."""
         self.latents_fixed = True
         self.encoder.requires_grad_(False)
-
-    def fix_canvas(self) -> None:
-        """From here on training leaves the canvas as it is, which is then drawn without gradients."""
-        if self.config.canvas:
-            self.decoder.canvas.requires_grad_(False)
 
     @torch.no_grad()
     def measure_latents(self, windows: list[Tensor]) -> None:

@@ -4,13 +4,13 @@
                  the text package)
     tokenizer    drawn clips -> out/tokenizer/tokenizer.safetensors
     canvas       drawn clips -> out/canvas/canvas.safetensors
-    decoder      both of these -> out/decoder/tokenizer.safetensors, the finished tokenizer
+    finish       both of these -> out/finish/tokenizer.safetensors, the whole tokenizer
     latents      clips -> out/*.npz, the bank that the transformer trains from
     transformer  bank -> out/transformer/transformer.safetensors
     things       clips, drawn or not -> out/things/transformer.safetensors: a finished transformer (start_from) whose
                  things train on, and nothing that paints; no part of all
     observer     drawn clips -> out/observer/observer.safetensors
-    all          tokenizer, canvas, decoder, latents, transformer, observer
+    all          tokenizer, canvas, finish, latents, transformer, observer
 
 ``out`` also gets a folder ``model`` with the finished weights, which --model takes. Every stage goes
 on where it was stopped; a finished one is left alone.
@@ -36,7 +36,7 @@ from reverie.train.loop import fit
 from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import Mixture, WindowPlan
 
-STAGES = ("tokenizer", "canvas", "decoder", "latents", "transformer", "observer")
+STAGES = ("tokenizer", "canvas", "finish", "latents", "transformer", "observer")
 ALONE = ("words", "things")  # stages that are asked for by name only
 
 
@@ -51,7 +51,7 @@ class Recipe:
     drawn: WindowPlan
     opening: WindowPlan
     beginning: WindowPlan  # of the stage things: a clip's first second, in which what is named appears
-    shares: dict = field(default_factory=lambda: {"tokenizer": 0.2, "canvas": 0.15, "decoder": 0.15, "transformer": 0.4,
+    shares: dict = field(default_factory=lambda: {"tokenizer": 0.2, "canvas": 0.15, "finish": 0.15, "transformer": 0.4,
                                                   "observer": 0.1})
     canvas: int = 64  # hidden width of its networks
     drawn_share: float = 0.5
@@ -177,13 +177,13 @@ class _Run:
                             precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
         return made is not None
 
-    def decoder(self, minutes: float) -> bool:
-        """Put the canvas into the tokenizer's decoder, and train the decoder to finish what is drawn there."""
-        from reverie.train.decoder import train_decoder
+    def finish(self, minutes: float) -> bool:
+        """Put the canvas into the tokenizer, and train what finishes the drawing."""
+        from reverie.train.finish import train_finish
 
-        if (self.out / "decoder" / "tokenizer.safetensors").exists():
+        if (self.out / "finish" / "tokenizer.safetensors").exists():
             return True
-        made = train_decoder(self.data, self.out / "decoder", tokenizer=self._file("tokenizer"),
+        made = train_finish(self.data, self.out / "finish", tokenizer=self._file("tokenizer"),
                              canvas=self.out / "canvas" / "canvas.safetensors", device=self.device,
                              precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
         return made is not None
@@ -318,8 +318,8 @@ class _Run:
 
     def _file(self, name: str) -> Path:
         own = self.out / name / f"{name}.safetensors"
-        if name == "tokenizer" and (self.out / "decoder" / own.name).exists():
-            return self.out / "decoder" / own.name
+        if name == "tokenizer" and (self.out / "finish" / own.name).exists():
+            return self.out / "finish" / own.name
         if not own.exists() and self.start_from is not None and Path(self.start_from).is_dir():
             other = Path(self.start_from) / f"{name}.safetensors"
             return other if other.exists() else own

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from reverie.core.vocabulary import MAX_THINGS
-from reverie.model import flow
+from reverie.model import flow, motion
 from reverie.model import things as th
 from reverie.model.rollout import Conditions, Rollout, Sampling
 from reverie.model.transformer import Config, Transformer, Window
@@ -312,10 +312,10 @@ def test_an_empty_slot_expects_what_an_opening_expects() -> None:
     window = random_window(tiny(), 1)
     window.previous_noise = torch.zeros_like(window.previous_noise)
     window.previous[..., 0, 0], window.previous[..., 1, 0] = -1.0, 1.0
-    prior, variance = th.continuation(window.previous, window.previous_noise, window.fps)
+    prior, variance = motion.continuation(window.previous, window.previous_noise, window.fps)
     assert prior[0, 0, 0, 0] == -1 and prior[0, 0, 0, 1:].eq(0).all() and variance[0, 0, 0, 1:].eq(1).all()
     assert torch.equal(prior[0, 0, 1, th.THING["colour"]], window.previous[0, 0, 1, th.THING["colour"]])
     assert variance[0, 0, 1].max() <= 0.5
     window.previous_noise[:] = 1.0  # no past at all
-    prior, variance = th.continuation(window.previous, window.previous_noise, window.fps)
+    prior, variance = motion.continuation(window.previous, window.previous_noise, window.fps)
     assert prior.eq(0).all() and variance.eq(1).all()

@@ -8,6 +8,7 @@ from reverie.core.camera import CameraPath, look_at
 from reverie.core.clip import Clip, Event, Line, Truth
 from reverie.core.errors import BadData
 from reverie.core.vocabulary import MAX_THINGS
+from reverie.model import motion
 from reverie.model import things as th
 from reverie.model.text import TokenVectors
 from reverie.model.tokenizer import PRESETS, Tokenizer
@@ -197,16 +198,17 @@ def test_what_moves_and_what_is_gone_is_said() -> None:
     truth.position[30:34, 0] += np.linspace(0.01, 0.04, 4)[:, None]  # moves in the eighth latent alone, and stays there
     truth.position[34:, 0] = truth.position[33, 0]
     camera = th.encode_camera(clip().cameras["front"])
-    things, held = th.decided_clip(th.encode_things(truth), camera)
+    things, held = motion.decided_clip(th.encode_things(truth), camera)
     moving = things[:, 0, th.THING["moving"]][:, 0]
     assert np.flatnonzero(moving > 0).tolist() == [7, 8] and (moving[[0, 6, 9]] == -1).all()
     gone = things[:, 2, th.THING["gone"]][:, 0]
     assert gone.tolist() == [0.0] * 13 + [1.0] * 2 and not things[:, :2, th.THING["gone"]].any()
-    assert np.array_equal(th.decided_clip(things, camera)[0], things) and (held[:, th.CAMERA["moving"]] == -1).all()
+    assert np.array_equal(motion.decided_clip(things, camera)[0], things) and (held[:, th.CAMERA["moving"]] == -1).all()
     camera[4:, 5] += 0.1
-    assert np.flatnonzero(th.decided_clip(things, camera)[1][:, th.CAMERA["moving"]] > 0).tolist() == list(range(4, 15))
-    still = th.at_rest(torch.from_numpy(things[3, :1]))
-    assert torch.equal(still, th.at_rest(still)) and (th.positions_of(still).std(1) < 1e-6).all()
+    held = motion.decided_clip(things, camera)[1][:, th.CAMERA["moving"]]
+    assert np.flatnonzero(held > 0).tolist() == list(range(4, 15))
+    still = motion.at_rest(torch.from_numpy(things[3, :1]))
+    assert torch.equal(still, motion.at_rest(still)) and (th.positions_of(still).std(1) < 1e-6).all()
 
 
 def test_windows_lie_about_the_lines() -> None:
@@ -226,14 +228,14 @@ def test_going_on_as_before_falls_turns_and_walks() -> None:
     turns[:, 1, 0], turns[:, 0, 1] = np.sin(angle), -np.sin(angle)
     truth.exists = truth.exists[:8]
     truth.position = np.zeros((8, 3, 3), np.float32)
-    truth.position[:, 0] = np.stack([times, 0 * times, 3 - 0.5 * th.GRAVITY * times**2], -1)
+    truth.position[:, 0] = np.stack([times, 0 * times, 3 - 0.5 * motion.GRAVITY * times**2], -1)
     truth.position[:, 1, 0] = 0.5 * times
     truth.velocity = np.zeros((8, 3, 3), np.float32)
-    truth.velocity[:, 0] = np.stack([1 + 0 * times, 0 * times, -th.GRAVITY * times], -1)
+    truth.velocity[:, 0] = np.stack([1 + 0 * times, 0 * times, -motion.GRAVITY * times], -1)
     truth.velocity[:, 1, 0] = 0.5
     truth.rotation = np.repeat(turns[:, None], 3, 1)
     truth.phase = np.stack([0 * times, 6 * times + 0.3, 0 * times], -1).astype(np.float32)
     things = torch.from_numpy(th.encode_things(truth))
-    torch.testing.assert_close(th.extrapolate(things[0, :2], seconds), things[1, :2], atol=2e-3, rtol=0)
-    batched = th.extrapolate(things[None, :1, :2], torch.full((1, 1, 1, 1, 1), seconds))
+    torch.testing.assert_close(motion.extrapolate(things[0, :2], seconds), things[1, :2], atol=2e-3, rtol=0)
+    batched = motion.extrapolate(things[None, :1, :2], torch.full((1, 1, 1, 1, 1), seconds))
     torch.testing.assert_close(batched[0, 0], things[1, :2], atol=2e-3, rtol=0)

@@ -5,14 +5,15 @@ Legend as in transformer.py. Batch B runs several dreams at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
 
 from reverie.core.vocabulary import MAX_THINGS
-from reverie.model import flow
+from reverie.model import flow, motion
 from reverie.model import things as th
+from reverie.model.sampling import Sampling
 from reverie.model.transformer import Output, Past, Text, Transformer, Window
 
 
@@ -84,39 +85,9 @@ class Conditions:
     actions: Tensor
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How dreams are drawn from the network; a model file says its own under "sampling".
-
-    steps: denoising steps of a view. things_steps: of a latent's things, and opening_steps of the very first
-    one's, where all is open. guidance: how far the things lean towards the text (1: not beyond what the network
-    says) in the first latent and for GUIDED seconds after each new line. candidates: openings that are dreamt,
-    of which the one is taken whose things most of them agree on. calm: the noise level that the past is said
-    to have, so that the network doubts it a little. doubt: noise that is added to painted views before they are
-    remembered, so that their flaws are not painted over and over again (the first view, which is painted from no
-    other, stays as it is). haze: the noise level that painted views are said to have when they are decoded beside
-    their things: at 1 the decoder goes by the things alone, and nothing is painted.
-    """
-
-    steps: int = 2
-    things_steps: int = 3
-    opening_steps: int = 16
-    guidance: float = 3.0
-    candidates: int = 8
-    calm: float = 0.0
-    doubt: float = 0.5
-    haze: float = 1.0
-
-    @classmethod
-    def of(cls, meta: dict, **changes: float | None) -> Sampling:
-        """What a model file's meta says, with those changes that are not None."""
-        own = {name: value for name, value in meta.get("sampling", {}).items() if name in cls.__dataclass_fields__}
-        return replace(cls(**own), **{name: value for name, value in changes.items() if value is not None})
-
-
 GUIDED = 1.0  # seconds after a new line began in which guidance acts
 TWIN = 0.4  # metres
-RARE = 0.02  # chances below it are taken for none, and those as near to 1 for certain
+RARE = 0.02  # chances of existing below it are taken for none, and those as near to 1 for certain
 
 
 class Rollout:
@@ -155,7 +126,7 @@ class Rollout:
         if self.with_views and view is None:
             view = self._paint(conditions, scene)
         self.n += 1
-        return None if self.things is None else th.plain(self.things), view
+        return None if self.things is None else motion.plain(self.things), view
 
     def aim(self, conditions: Conditions, view: Tensor, at: int) -> None:
         """Make ``view`` (B, H, W, C) the goal that stands at latent ``at``."""
@@ -172,8 +143,8 @@ class Rollout:
             known = torch.zeros(shape[:2], dtype=torch.bool, device=self.device)
         elif bool(known.any()):
             before, seen = self._before()
-            given = torch.cat([th.decided(given[:, :MAX_THINGS], before, self.met),
-                               th.camera_decided(given[:, th.CAMERA_TOKEN], seen)[:, None],
+            given = torch.cat([motion.decided(given[:, :MAX_THINGS], before, self.met),
+                               motion.camera_decided(given[:, th.CAMERA_TOKEN], seen)[:, None],
                                given[:, th.SETTING_TOKEN :]], 1)
         past = self._past()
         if bool(known.all()):
@@ -191,18 +162,21 @@ class Rollout:
     def _denoised(self, conditions: Conditions, given: Tensor, known: Tensor, past: Past) -> Tensor:
         """The things of this latent, from noise; what exists and what moves is decided first."""
         noise = torch.randn(given.shape, generator=self.generator, device=self.device)
+        if self.things is not None:  # chance is in what is decided and in what is new; what goes on does so without
+            noise[:, :MAX_THINGS] *= torch.where(self.things[:, :MAX_THINGS, :1] > 0, self.sampling.heat, 1.0)
+            noise[:, MAX_THINGS:] *= self.sampling.heat
         x = torch.where(known[..., None], given, noise)
         steps = self.sampling.things_steps if self.n else self.sampling.opening_steps
         times = flow.levels(steps).tolist()
         decided = None
         for level, target in zip(times[:-1], times[1:], strict=True):
             clean = self._clean_things(conditions, x, level, known, past)
-            decided = self._decided(clean) if decided is None else decided
+            decided = self._decided(clean, conditions.line) if decided is None else decided
             clean = self._steady(torch.where(decided == 0, clean, decided))
             x = torch.where(known[..., None], given, flow.step(x, clean, level, target))
         return self._settle(x)
 
-    def _decided(self, clean: Tensor) -> Tensor:
+    def _decided(self, clean: Tensor, line: Tensor) -> Tensor:
         """What exists and what moves, -1 or 1, and 0 in all other channels (B, S, WIDTH); drawn from what the network
         says at pure noise.
 
@@ -210,16 +184,17 @@ class Rollout:
         6,434 empty slots it gave 0.008 and 0.004 were filled), where few steps from noise fill ten times as many. One
         number is drawn for all things of a dream, so that what comes together comes at once.
         """
-        exists, moving, camera = 0, th.THING["moving"].start, th.CAMERA["moving"].start
-        chance = torch.cat([clean[:, :MAX_THINGS, exists], clean[:, :MAX_THINGS, moving],
-                            clean[:, th.CAMERA_TOKEN, camera, None]], 1) / 2 + 0.5
-        chance = torch.where(chance < RARE, 0.0, torch.where(chance > 1 - RARE, 1.0, chance))
+        moving, camera = th.THING["moving"].start, th.CAMERA["moving"].start
+        exists = (clean[:, :MAX_THINGS, 0] / 2 + 0.5).clamp(0, 1)
+        sure = torch.where(line <= 0, self.sampling.sure, 1.0)[:, None]
+        exists = exists**sure / (exists**sure + (1 - exists) ** sure)
+        exists = torch.where(exists < RARE, 0.0, torch.where(exists > 1 - RARE, 1.0, exists))
+        moves = torch.cat([clean[:, :MAX_THINGS, moving], clean[:, th.CAMERA_TOKEN, camera, None]], 1) / 2 + 0.5
         drawn = torch.rand(self.batch, MAX_THINGS + 2, generator=self.generator, device=self.device)
-        drawn = torch.cat([drawn[:, :1].expand(-1, MAX_THINGS), drawn[:, 1:]], 1)
-        sides = torch.where(chance > drawn, 1.0, -1.0)
         out = torch.zeros_like(clean)
-        out[:, :MAX_THINGS, exists], out[:, :MAX_THINGS, moving] = sides[:, :-1].chunk(2, 1)
-        out[:, th.CAMERA_TOKEN, camera] = sides[:, -1]
+        out[:, :MAX_THINGS, 0] = torch.where(exists > drawn[:, :1], 1.0, -1.0)
+        moves = torch.where(moves > drawn[:, 1:], 1.0, -1.0)
+        out[:, :MAX_THINGS, moving], out[:, th.CAMERA_TOKEN, camera] = moves[:, :-1], moves[:, -1]
         return out
 
     def _before(self) -> tuple[Tensor | None, Tensor | None]:
@@ -299,18 +274,18 @@ class Rollout:
             part = things[..., th.THING[name]]
             sharp = torch.nn.functional.one_hot(part.argmax(-1), part.shape[-1]).to(part.dtype)
             things[..., th.THING[name]] = sharp * th.ONE_HOT
-        things = th.above_ground(th.upright(things))
+        things = th.above_ground(motion.upright(things))
         before, seen = self._before()
-        moving = moving & (th.decided(things, before)[..., th.THING["moving"]] > 0)  # hardly moves: has come to rest
+        moving = moving & (motion.decided(things, before)[..., th.THING["moving"]] > 0)  # what hardly moves rests
         things[..., th.THING["moving"]] = 1.0
         still = things if before is None else torch.where(before[..., :1] > 0, before, things)
-        things = torch.where(moving, things, th.at_rest(still))
+        things = torch.where(moving, things, motion.at_rest(still))
         things = torch.where(exists, things, torch.zeros_like(things))
         things[..., :1] = torch.where(exists, 1.0, -1.0)
         things[..., th.THING["gone"]] = (self.met[..., None] & ~exists).to(things.dtype)
-        camera = x[:, th.CAMERA_TOKEN]
+        camera = motion.camera_upright(motion.camera_within_reach(x[:, th.CAMERA_TOKEN], seen))
         held = camera[:, th.CAMERA["moving"]] <= 0
-        camera = torch.where(held, th.camera_at_rest(camera if seen is None else seen), camera)
+        camera = torch.where(held, motion.camera_at_rest(camera if seen is None else seen), camera)
         camera[:, th.CAMERA["moving"]] = torch.where(held, -1.0, 1.0)
         return torch.cat([things, camera[:, None], self._place(x)[:, None]], 1)
 
@@ -321,8 +296,19 @@ class Rollout:
         setting = torch.zeros_like(x[:, th.SETTING_TOKEN])
         name = x[:, th.SETTING_TOKEN, th.SETTING["name"]]
         setting[:, th.SETTING["name"]] = torch.nn.functional.one_hot(name.argmax(-1), name.shape[-1]) * th.ONE_HOT
-        setting[:, th.SETTING["look"]] = x[:, th.SETTING_TOKEN, th.SETTING["look"]]
+        looks = zip(name.argmax(-1), x[:, th.SETTING_TOKEN, th.SETTING["look"]], strict=True)
+        setting[:, th.SETTING["look"]] = torch.stack([self._look(*pair) for pair in looks])
         return setting
+
+    def _look(self, name: Tensor, look: Tensor) -> Tensor:
+        """One of the looks that the setting had in training, where the sampling knows some: any, for no text says
+        which; beside views that are given the nearest to what the network sees in them."""
+        if int(name) >= len(self.sampling.looks):
+            return look
+        known = look.new_tensor(self.sampling.looks[int(name)])
+        if self.memory.given or self.memory.goal:
+            return known[(known - look).norm(dim=-1).argmin()]
+        return known[int(torch.randint(len(known), (), generator=self.generator, device=self.device))]
 
     def _meet(self, x: Tensor) -> None:
         static = x[:, :MAX_THINGS, th.STATIC]

@@ -51,11 +51,6 @@ POSITION_CENTRE = (0.0, 0.0, 0.7)
 CAMERA_CENTRE = (0.0, -6.0, 1.8)
 VELOCITY_SCALE = 3.0  # m/s
 SINKING = 0.03  # metres that simulated things may press into the ground
-STILL = (0.004, 0.05)  # metres in a latent and m/s up to which a thing counts as at rest: things asleep have 0, and 0
-GRAVITY = 9.81  # m/s2, as the simulated worlds have it
-FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards falls freely
-HELD = 0.0015  # of a camera's numbers, the same
-TURNED = 0.02  # of rotations and phases, the same
 
 
 def encode_things(truth: Truth) -> np.ndarray:
@@ -92,83 +87,6 @@ def encode_things(truth: Truth) -> np.ndarray:
     alive = (np.abs(truth.phase).max(0) > 0).astype(np.float32)[None, :, None]
     out[..., THING["phase"]] = np.concatenate([np.sin(phase), np.cos(phase)], -1) * alive
     out[~there, 1:] = 0.0
-    return out
-
-
-def decided(things: Tensor, before: Tensor | None = None, gone: Tensor | None = None) -> Tensor:
-    """Thing vectors (..., S, WIDTH) with ``moving`` and ``gone`` said of each.
-
-    before: the same one latent earlier, None for the first; gone (..., S) bool: slots whose thing was and is no more.
-    """
-    there = things[..., :1] > 0
-    before = torch.full_like(things, -1.0) if before is None else before
-    continues = (before[..., :1] > 0)[..., None]
-    moving = things[..., THING["velocity"]].abs().amax(-1) * VELOCITY_SCALE > STILL[1]
-    for name, parts, least in (("position", F, STILL[0] / POSITION_SCALE), ("rotation", 2, TURNED),
-                               ("phase", 2, TURNED)):
-        now, then = (x[..., THING[name]].unflatten(-1, (parts, -1)) for x in (things, before))
-        if name == "phase":  # sines of both sub-frames, then cosines
-            now, then = now.transpose(-2, -1), then.transpose(-2, -1)
-        start = torch.where(continues, then[..., -1:, :], now[..., :1, :])
-        moving = moving | ((now - start).abs() > least).flatten(-2).any(-1)
-    out = things.clone()
-    out[..., THING["moving"]] = torch.where(moving, 1.0, -1.0)[..., None].to(things.dtype) * there
-    out[..., THING["gone"]] = 0.0 if gone is None else (gone & ~there[..., 0])[..., None].to(things.dtype)
-    return out
-
-
-def camera_decided(camera: Tensor, before: Tensor | None = None) -> Tensor:
-    """Camera vectors (..., WIDTH) with ``moving`` said of each; before: one latent earlier, None for the first."""
-    moving = torch.zeros_like(camera[..., 0], dtype=torch.bool)
-    for name in ("position", "rotation"):
-        now = camera[..., CAMERA[name]].unflatten(-1, (F, -1))
-        start = now[..., :1, :] if before is None else before[..., CAMERA[name]].unflatten(-1, (F, -1))[..., -1:, :]
-        moving = moving | ((now - start).abs() > HELD).flatten(-2).any(-1)
-    out = camera.clone()
-    out[..., CAMERA["moving"]] = torch.where(moving, 1.0, -1.0)[..., None].to(camera.dtype)
-    return out
-
-
-def camera_at_rest(camera: Tensor) -> Tensor:
-    """Camera vectors (..., WIDTH) that stay as they are in their last frame, exactly."""
-    out = camera.clone()
-    for name in ("position", "rotation"):
-        last = camera[..., CAMERA[name]].unflatten(-1, (F, -1))[..., -1:, :]
-        out[..., CAMERA[name]] = last.expand(*last.shape[:-2], F, -1).flatten(-2)
-    out[..., CAMERA["moving"]] = -1.0
-    return out
-
-
-def plain(tokens: Tensor) -> Tensor:
-    """Tokens (..., S + 2, WIDTH) without what a rollout decides for itself: as they are shown and drawn."""
-    out = tokens.clone()
-    out[..., :-2, DECIDED] = 0.0
-    out[..., -2, CAMERA["moving"]] = 0.0
-    return out
-
-
-def decided_clip(things: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``decided`` and ``camera_decided`` for a whole clip's things (T, N, WIDTH) and camera (T, WIDTH)."""
-    pose = torch.from_numpy(camera).float()
-    pose = camera_decided(pose, torch.cat([camera_at_rest(pose[:1]), pose[:-1]])).numpy().astype(camera.dtype)
-    vectors = torch.from_numpy(things).float()
-    if not vectors.shape[1]:
-        return things, pose
-    was = torch.cummax((vectors[..., 0] > 0).int(), 0).values > 0
-    before = torch.cat([torch.full_like(vectors[:1], -1.0), vectors[:-1]])
-    return decided(vectors, before, was).numpy().astype(things.dtype), pose
-
-
-def at_rest(things: Tensor) -> Tensor:
-    """Thing vectors (..., WIDTH) that stay as they are at their last sub-frame, exactly."""
-    out = things.clone()
-    for name, parts in (("position", F), ("rotation", 2)):
-        part = things[..., THING[name]].unflatten(-1, (parts, -1))[..., -1:, :]
-        out[..., THING[name]] = part.expand(*part.shape[:-2], parts, part.shape[-1]).flatten(-2)
-    out[..., THING["velocity"]] = 0.0
-    out[..., THING["phase"]] = things[..., THING["phase"]].unflatten(-1, (2, 2))[..., 1:].expand(
-        *things.shape[:-1], 2, 2).flatten(-2)
-    out[..., THING["moving"]] = -1.0
     return out
 
 
@@ -220,7 +138,7 @@ class Cameras:
     fovy: Tensor
 
 
-def _frame_from_two(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def frame_from_two(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Two axes made orthonormal, the first kept."""
     a = torch.nn.functional.normalize(a, dim=-1, eps=1e-4)
     b = torch.nn.functional.normalize(b - (a * b).sum(-1, keepdim=True) * a, dim=-1, eps=1e-4)
@@ -232,7 +150,7 @@ def cameras_of(vectors: Tensor) -> Cameras:
     position = vectors[..., CAMERA["position"]].unflatten(-1, (F, 3)) * POSITION_SCALE
     position = position + position.new_tensor(CAMERA_CENTRE)
     axes = vectors[..., CAMERA["rotation"]].unflatten(-1, (F, 2, 3))
-    back, right = _frame_from_two(axes[..., 1, :], axes[..., 0, :])
+    back, right = frame_from_two(axes[..., 1, :], axes[..., 0, :])
     rotation = torch.stack([right, torch.linalg.cross(back, right), back], -1)
     fovy = 40.0 * torch.exp(0.2 * vectors[..., CAMERA["fovy"].start].clamp(-4, 4))
     return Cameras(position, rotation, fovy)
@@ -247,7 +165,7 @@ def positions_of(vectors: Tensor) -> Tensor:
 def rotations_of(vectors: Tensor) -> Tensor:
     """(..., WIDTH) thing vectors to rotation matrices (..., 2, 3, 3) at the sub-frames HALVES."""
     axes = vectors[..., THING["rotation"]].unflatten(-1, (2, 2, 3))
-    first, second = _frame_from_two(axes[..., 0, :], axes[..., 1, :])
+    first, second = frame_from_two(axes[..., 0, :], axes[..., 1, :])
     return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
 
 
@@ -256,7 +174,7 @@ def turns_of(vectors: Tensor) -> Tensor:
     a little before the first of them."""
     one, two = vectors[..., THING["rotation"]].unflatten(-1, (2, 2, 3)).unbind(-3)
     axes = torch.stack([1.5 * one - 0.5 * two, one, 0.5 * (one + two), two], -3)
-    first, second = _frame_from_two(axes[..., 0, :], axes[..., 1, :])
+    first, second = frame_from_two(axes[..., 0, :], axes[..., 1, :])
     return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
 
 
@@ -266,79 +184,9 @@ def phases_of(vectors: Tensor) -> Tensor:
     return torch.stack([1.5 * one - 0.5 * two, one, 0.5 * (one + two), two], -2)
 
 
-def upright(vectors: Tensor) -> Tensor:
-    """Thing vectors (..., WIDTH) whose rotations are rotations, so that no error of them adds up."""
-    out = vectors.clone()
-    axes = vectors[..., THING["rotation"]].unflatten(-1, (2, 2, 3))
-    out[..., THING["rotation"]] = torch.stack(_frame_from_two(axes[..., 0, :], axes[..., 1, :]), -2).flatten(-3)
-    return out
-
-
 def extents_of(vectors: Tensor) -> Tensor:
     """(..., WIDTH) thing vectors to half sizes (..., 3) in metres."""
     return 0.3 * torch.exp(0.7 * vectors[..., THING["extent"]].clamp(-4, 4))
-
-
-def extrapolate(previous: Tensor, seconds: float | Tensor) -> Tensor:
-    """The next latent's thing vectors if all went on as before: the network learns what differs.
-
-    previous (..., S, WIDTH) thing vectors; seconds: the time between two frames, a number or (..., 1, 1). Positions
-    move at the last velocity, turns and gaits go on as between the last two halves, what was falling freely falls on.
-    """
-    seconds = torch.as_tensor(seconds, device=previous.device, dtype=previous.dtype)
-    seconds = seconds if seconds.ndim else seconds.view(1, 1)
-    ahead = torch.arange(1, F + 1, device=previous.device, dtype=previous.dtype)[:, None] * seconds
-    path = previous[..., THING["position"]].unflatten(-1, (F, 3)) * POSITION_SCALE
-    velocity = previous[..., THING["velocity"]] * VELOCITY_SCALE
-    slowed = velocity[..., 2] - (path[..., -1, 2] - path[..., 0, 2]) / ((F - 1) * seconds[..., 0, 0])
-    falls = (slowed / (0.5 * (F - 1) * seconds[..., 0, 0]) + GRAVITY).abs() < FALLING
-    pull = torch.zeros_like(velocity)
-    pull[..., 2] = torch.where(falls, -GRAVITY, 0.0)
-    path = path[..., -1:, :] + ahead * velocity[..., None, :] + 0.5 * ahead**2 * pull[..., None, :]
-    velocity = velocity + F * seconds[..., 0] * pull
-    first, last = rotations_of(previous).unbind(-3)
-    turn = last @ first.mT
-    rotation = torch.stack([turn @ last, turn @ turn @ last], -3)[..., :2].mT
-    sine, cosine = previous[..., THING["phase"]].unflatten(-1, (2, 2)).unbind(-2)
-    angle = torch.atan2(sine, cosine)
-    strides = angle[..., 1:] + (angle[..., 1:] - angle[..., :1]) * torch.arange(1, 3, device=previous.device)
-    alive = torch.hypot(sine, cosine)[..., 1:]
-    phase = torch.cat([strides.sin() * alive, strides.cos() * alive], -1)
-    return torch.cat([previous[..., : THING["position"].start], path.flatten(-2) / POSITION_SCALE,
-                      rotation.flatten(-3), velocity / VELOCITY_SCALE, phase], -1)
-
-
-# how far a thing that was there departs from going on as before, as a variance of its channels: set by hand, so that
-# what is decided stays open and what only moves does not
-_DEPARTS = {"exists": 0.3, "moving": 0.5, "position": 0.01, "rotation": 0.03, "velocity": 0.03, "phase": 0.1}
-
-
-def continuation(previous: Tensor, noise: Tensor, fps: Tensor) -> tuple[Tensor, Tensor]:
-    """What each token would be if all went on as before, and the variance about it (B, T, S + 2, WIDTH) twice.
-
-    previous (B, T, S + 2, WIDTH): things, camera and setting one latent before; noise (B, T, S + 2): theirs, 1 where
-    there is no past; fps (B,). Where the past is unknown, and for what comes into an empty slot, that is 0 and 1:
-    as in an opening.
-    """
-    before, camera = previous[:, :, :-2], previous[:, :, -2:-1]
-    there = before[..., :1] > 0
-    ahead = extrapolate(before, (1.0 / fps)[:, None, None, None, None]) * there
-    ahead = torch.cat([torch.where(there, 1.0, -1.0).to(ahead.dtype), ahead[..., 1:]], -1)
-    steps = torch.arange(1, F + 1, device=camera.device, dtype=camera.dtype)[:, None]
-    parts = (camera[..., CAMERA[name]].unflatten(-1, (F, -1)) for name in ("position", "rotation"))
-    moved = [(p[..., -1:, :] + steps * (p[..., -1:, :] - p[..., :1, :]) / (F - 1)).flatten(-2) for p in parts]
-    whole = torch.cat([ahead, torch.cat([*moved, camera[..., 36:]], -1), previous[:, :, -1:]], 2)
-    small = whole.new_full((WIDTH,), 0.003)
-    for name, value in _DEPARTS.items():
-        small[THING[name]] = value
-    empty = whole.new_ones(WIDTH)
-    empty[0] = _DEPARTS["exists"]
-    others = whole.new_full((2, WIDTH), 0.003)  # camera, setting
-    others[0, CAMERA["moving"]] = _DEPARTS["moving"]
-    departs = torch.cat([torch.where(there, small, empty), others.expand(*whole.shape[:2], 2, WIDTH)], 2)
-    sure = (noise < 0.25)[..., None]
-    departs = departs + 4 * noise[..., None] ** 2  # the past itself is as noisy as that
-    return whole * sure, torch.where(sure, departs.clamp(max=1.0), 1.0)
 
 
 def place(things: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reverie.core.vocabulary import CAMERA_CHANNELS, FRAMES_PER_LATENT
+from reverie.model import motion
 from reverie.model import things as th
 from reverie.model.layers import Block, Rotary, fourier, rms_norm, rotate
 from reverie.model.sketch import Sketch
@@ -203,7 +204,7 @@ class Transformer(nn.Module):
 
     def draw(self, things: Tensor, grid: tuple[int, int]) -> Tensor:
         """Thing tokens (B, T, S, WIDTH) sketched onto a view's cells: (B, T, H, W, D)."""
-        things = th.plain(things)
+        things = motion.plain(things)
         return self.sketch(things[:, :, :-2], things[:, :, -2], things[:, :, -1], *grid)
 
     # -- the pass -----------------------------------------------------------------------------------------
@@ -336,7 +337,7 @@ class Transformer(nn.Module):
         n = w.things.shape[2] - 2
         out = torch.cat([self.things_out[0](x[:, :, :n]), self.things_out[1](x[:, :, n : n + 1]),
                          self.things_out[2](x[:, :, n + 1 :])], 2)
-        prior, variance = th.continuation(w.previous, w.previous_noise, w.fps)
+        prior, variance = motion.continuation(w.previous, w.previous_noise, w.fps)
         return out.float() + _expected(w.things, w.things_noise[..., None], prior, variance)
 
     def _embed_views(self, w: Window) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from reverie.core.errors import BadData
 from reverie.core.vocabulary import FRAMES_PER_LATENT, MAX_THINGS
+from reverie.model import motion
 from reverie.model import things as th
 from reverie.train.encode import STILL_STRIDE, Bank, Item
 
@@ -205,7 +206,7 @@ class Mixture:
     def add(self, fresh: Bank) -> None:
         """Take up more clips, whose token table begins with the one there is."""
         for item in fresh.items:
-            item.things, item.camera = th.decided_clip(item.things, item.camera)
+            item.things, item.camera = motion.decided_clip(item.things, item.camera)
         self.bank = Bank([*self.bank.items, *fresh.items], fresh.vectors, self.bank.digest)
         known = [i for i in self.bank.items if i.seen and i.things.shape[1] <= self.things.slots]
         self.all = [i for i in known if len(i) >= self.things.latents]

@@ -319,3 +319,23 @@ def test_an_empty_slot_expects_what_an_opening_expects() -> None:
     window.previous_noise[:] = 1.0  # no past at all
     prior, variance = motion.continuation(window.previous, window.previous_noise, window.fps)
     assert prior.eq(0).all() and variance.eq(1).all()
+
+
+@torch.no_grad()
+def test_cameras_run_no_faster_than_truth_and_dreams_look_like_training() -> None:
+    model = tiny()
+    looks = tuple([[0.1 * k + 0.01 * i] * 11 for i in range(3)] for k in range(8))
+    roll = Rollout(model, words(model), fps=torch.tensor([24.0]), grid=GRID, with_views=False,
+                   sampling=replace(PLAIN, looks=looks), generator=torch.Generator().manual_seed(0))
+    conditions = Conditions(torch.tensor([0]), torch.zeros(1), torch.full((1, 20), torch.nan))
+    first, _ = roll.step(conditions)
+    setting = first[0, th.SETTING_TOKEN]
+    known = torch.tensor(looks[int(setting[th.SETTING["name"]].argmax())])
+    assert (known - setting[th.SETTING["look"]]).abs().amax(1).min() < 1e-6
+    last = first
+    for _ in range(6):
+        now, _ = roll.step(conditions)
+        poses = [x[:, th.CAMERA_TOKEN, th.CAMERA["position"]].unflatten(-1, (4, 3))[:, -1] for x in (last, now)]
+        assert (poses[1] - poses[0]).abs().max() <= 4 * motion.FASTEST["position"] + 1e-5
+        assert torch.equal(now[:, th.SETTING_TOKEN], first[:, th.SETTING_TOKEN])
+        last = now

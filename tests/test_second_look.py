@@ -11,7 +11,7 @@ from test_observer import SMALL, painted_clip
 
 from reverie.audit.observer import COLOUR_NAMES, Observer
 from reverie.audit.observer_net import ObserverConfig, ObserverNet
-from reverie.audit.second_look import PLACE, SecondConfig, crops, places
+from reverie.audit.second_look import PLACE, SecondConfig, crops, mirrored, places
 from reverie.core.errors import BadData, BadInput, BadWeights
 from reverie.core.vocabulary import COLOURS, KINDS
 from reverie.data.sample import Sample
@@ -19,7 +19,17 @@ from reverie.data.shards import ClipSet, write_shard
 from reverie.model.checkpoint import load_model, save_model
 from reverie.model.tokenizer import PRESETS, Tokenizer
 from reverie.train.observer import ObserverRecipe, train_observer
-from reverie.train.observer_second import NOTHING, Boxes, Scene, SecondRecipe, gathered, named, scenes, softened
+from reverie.train.observer_second import (
+    NOTHING,
+    Boxes,
+    Scene,
+    SecondRecipe,
+    gathered,
+    named,
+    recoloured,
+    scenes,
+    softened,
+)
 
 TINY = SecondConfig(side=16, widths=(8, 16, 32), hidden=32)
 RECIPE = SecondRecipe(frames=16, every=4, found=20)
@@ -110,6 +120,12 @@ def test_places_say_size_and_edges():
     assert torch.allclose(places(torch.tensor([[[0.0, 0, 48, 48]]]), (256, 256))[..., 3:6], said[:, :1, 3:6])
 
 
+def test_mirrored_places_are_those_of_mirrored_boxes():
+    boxes = torch.tensor([[[0.0, 8, 30, 60], [50, 40, 96, 64]]])
+    other = torch.stack([96 - boxes[..., 2], boxes[..., 1], 96 - boxes[..., 0], boxes[..., 3]], -1)
+    assert torch.allclose(mirrored(places(boxes, (64, 96))), places(other, (64, 96)), atol=1e-6)
+
+
 # -- what it trains on ----------------------------------------------------------------------------------
 
 
@@ -163,6 +179,15 @@ def test_frames_made_soft():
     soft = softened(frames, 0.5)
     assert soft.shape == frames.shape and torch.equal(soft[2:], frames[2:])
     assert soft[:2].std() < 0.8 * frames[:2].std() and softened(frames, 0.0) is frames
+
+
+def test_other_colours_are_the_same_shapes():
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[2:6, 2:6] = (200, 100, 20)
+    for seed in range(20):
+        other = recoloured(picture, np.random.default_rng(seed))
+        assert other.dtype == np.uint8 and other[0].max() == 0 and (other[2:6, 2:6] == other[3, 3]).all()
+        assert other[3, 3].min() >= 20 and other[3, 3].max() <= 200
 
 
 def test_nothing_to_train_on_is_refused(tmp_path):

@@ -109,12 +109,11 @@ class Observer:
         size = working_size(height, width)
         scale = np.array([width / size[1], height / size[0]] * 2, np.float32)
         again = self.net.second if second else None
-        lowest = least if again is None else min(least, again.config.candidate)
         seen: list[list[Detection]] = []
         for start in range(0, len(frames), max(1, batch)):
             piece = torch.from_numpy(np.ascontiguousarray(frames[start : start + max(1, batch)])).to(device)
             shown = to_input(resized(piece, size))
-            found = _peaks(self.net(shown), lowest)
+            found = _peaks(self.net(shown), least)
             if again is not None:
                 found = _looked_at(again, shown, [_thinned(peaks, size) for peaks in found], least)
             seen += [_separate(peaks, scale, (width, height)) for peaks in found]

@@ -25,7 +25,6 @@ from reverie.audit.observer_net import (
     resized,
     working_size,
 )
-from reverie.audit.second_look import SecondConfig
 from reverie.core.clip import Clip, Truth
 from reverie.core.errors import BadData, BadInput, BadWeights
 from reverie.core.vocabulary import COLOURS, KINDS
@@ -36,7 +35,6 @@ from reverie.model.tokenizer import PRESETS, Tokenizer
 from reverie.train.observer import ObserverRecipe, appearance_loss, box_loss, observer_loss, train_observer
 from reverie.train.observer_frames import Frames, Targets, Variation, examples, pasted
 from reverie.train.observer_scores import observer_scores
-from reverie.train.observer_second import SecondRecipe
 
 SMALL = ObserverConfig(widths=(8, 32, 32, 32, 32), appearance=8)
 PLAIN = Variation(pixels=8 * 64 * 64, zoom=1.0, canvas=(1.0, 1.0), worn=0.0, paste=0.0)
@@ -92,11 +90,9 @@ def shards(tmp_path_factory):
 def trained(shards, tmp_path_factory):
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("observer")
-    second = SecondRecipe(frames=8, every=4, found=20, lr=6e-3, ema=0.96)
-    recipe = ObserverRecipe(Variation(pixels=16 * 64 * 64, zoom=1.2, canvas=(1.0, 1.0)), second, lr=4e-3, ema=0.98,
+    recipe = ObserverRecipe(Variation(pixels=16 * 64 * 64, zoom=1.2, canvas=(1.0, 1.0)), lr=4e-3, ema=0.98,
                             warm_up=10)
-    config = replace(SMALL, second=SecondConfig(side=16, widths=(8, 16, 32), hidden=32))
-    path = train_observer(shards, out, steps=160, config=config, recipe=recipe, precision="fp32",
+    path = train_observer(shards, out, steps=160, config=SMALL, recipe=recipe, precision="fp32",
                           progress=False)
     return path, shards
 

@@ -11,14 +11,15 @@ from test_observer import SMALL, painted_clip
 
 from reverie.audit.observer import COLOUR_NAMES, Observer
 from reverie.audit.observer_net import ObserverConfig, ObserverNet
-from reverie.audit.second_look import PLACE, SecondConfig, crops, mirrored, places
+from reverie.audit.second_look import PLACE, SecondConfig, SecondLook, crops, mirrored, places
 from reverie.core.errors import BadData, BadInput, BadWeights
 from reverie.core.vocabulary import COLOURS, KINDS
 from reverie.data.sample import Sample
 from reverie.data.shards import ClipSet, write_shard
 from reverie.model.checkpoint import load_model, save_model
 from reverie.model.tokenizer import PRESETS, Tokenizer
-from reverie.train.observer import ObserverRecipe, train_observer
+from reverie.train.loop import fit
+from reverie.train.observer import ADAM, ObserverRecipe, second_loss_fn, train_observer
 from reverie.train.observer_second import (
     NOTHING,
     Boxes,
@@ -28,6 +29,7 @@ from reverie.train.observer_second import (
     named,
     recoloured,
     scenes,
+    second_scores,
     softened,
 )
 
@@ -205,6 +207,20 @@ def test_a_second_look_alone_needs_a_first(shards, tmp_path):
 
 
 # -- both looks together --------------------------------------------------------------------------------
+
+
+def test_it_learns_to_tell_kinds_colours_and_nothing(shards, tmp_path):
+    torch.manual_seed(0)
+    clips, recipe = ClipSet(shards), replace(RECIPE, frames=8, lr=4e-3, ema=0.96, recoloured=0.3, soft=0.0, worn=0.0,
+                                             moved=0.04)
+    some = Boxes(gathered(clips, range(40), recipe, None, None), recipe)
+    plain = replace(recipe, recoloured=0.0)
+    held = Boxes(gathered(clips, range(40, 46), plain, None, None), plain)
+    look = SecondLook(SecondConfig(side=24, widths=(16, 32, 32), hidden=32), len(KINDS), len(COLOURS))
+    scores = fit(look, some, second_loss_fn(recipe), out=tmp_path, steps=240, lr=recipe.lr, adam=ADAM, ema=recipe.ema,
+                 warm_up=20, hold=0.4, prefetch=0, precision="fp32", progress=False,
+                 evaluate=lambda m: second_scores(m, held)).scores
+    assert scores["kind"] > 0.7 and scores["nothing"] > 0.75 and scores["colour"] > 0.85, scores  # of 2, 1 and 3
 
 
 def test_the_first_look_is_kept(trained, shards):

@@ -39,6 +39,7 @@ RECIPE = SecondRecipe(frames=16, every=4, found=20)
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
+    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("painted")
     write_shard(folder / "a.tar", (Sample(f"paint-{i:04d}", painted_clip(i)) for i in range(40)))
     write_shard(folder / "b.tar", (Sample(f"test-{i:04d}", painted_clip(1000 + i), {"split": "test"})
@@ -49,7 +50,6 @@ def shards(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(shards, tmp_path_factory):
     """An observer, and one whose second look was trained a little beside the first's first look."""
-    torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("observer")
     recipe = ObserverRecipe(second=RECIPE, share=1.0)
     torch.manual_seed(0)

@@ -11,9 +11,8 @@ from reverie.core.vocabulary import LOOK
 from reverie.model import canvas as cv
 from reverie.model import things as th
 from reverie.model.canvas import Canvas, Scene
-from reverie.model.checkpoint import save_model
 from reverie.model.tokenizer import PRESETS, Tokenizer
-from reverie.train.finish import grown
+from reverie.train.canvas import with_canvas
 
 SIDE = 64
 SUN = np.array([0.3, -0.4, 0.866, 0, 0.5, 0.5, 0.5, 0.2, 0.2, 0.2, 0], np.float32)
@@ -155,15 +154,13 @@ def test_a_camera_that_stands_still_is_looked_through_once(monkeypatch: pytest.M
     assert torch.equal(canvas(other, SIDE, SIDE).picture, made(1)(other, SIDE, SIDE).picture)
 
 
-# -- finished, and beside the latents ----------------------------------------------------------------------------
+# -- beside the latents -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     torch.manual_seed(0)
-    model = Tokenizer(replace(PRESETS["tiny"], canvas=8)).eval()
-    torch.nn.init.normal_(model.finish.head.weight, std=0.05)
-    return model
+    return Tokenizer(replace(PRESETS["tiny"], canvas=8)).eval()
 
 
 def tokens(count: int = 3) -> torch.Tensor:
@@ -195,18 +192,13 @@ def test_latents_that_say_nothing_change_nothing(tokenizer: Tokenizer) -> None:
     assert torch.allclose(plain[cover == 0], drawn[cover == 0], atol=1e-5)  # all but the things is the latents'
 
 
-def test_a_canvas_is_put_into_a_tokenizer(tmp_path) -> None:
+def test_a_canvas_is_put_into_a_tokenizer() -> None:
     torch.manual_seed(0)
-    plain, canvas = Tokenizer(PRESETS["tiny"]).eval(), Canvas(8)
-    save_model(tmp_path / "canvas.safetensors", canvas.state_dict(), {"config": {"hidden": 8}}, half=False)
-    whole = grown(plain, tmp_path / "canvas.safetensors").eval()
-    latents = torch.randn(1, 2, 4, 4, 8)
+    plain = Tokenizer(PRESETS["tiny"]).eval()
+    whole, latents = with_canvas(plain, 8), torch.randn(1, 2, 4, 4, 8)
     with torch.no_grad():
         assert torch.equal(whole.decode(latents)[0], plain.decode(latents)[0])
         drawn = whole.decode(latents, None, tokens(2), 1.0)[0]
-        picture = canvas.eval()(Scene.of(tokens(2).flatten(0, 1)), 64, 64).picture
-    assert torch.allclose(drawn[0].flatten(1, 2), (2 * picture - 1).flatten(0, 1), atol=1e-5)  # nothing is learned yet
-    save_model(tmp_path / "canvas.safetensors", Canvas(8).state_dict(), {"config": {"hidden": 8}}, half=False)
-    again = grown(whole, tmp_path / "canvas.safetensors")
-    assert torch.equal(again.finish.stem.weight, whole.finish.stem.weight)
-    assert not torch.equal(again.canvas.look.out.weight, whole.canvas.look.out.weight)
+        picture = whole.canvas(Scene.of(tokens(2).flatten(0, 1)), 64, 64).picture
+    assert torch.allclose(drawn[0].flatten(1, 2), (2 * picture - 1).flatten(0, 1), atol=1e-5)
+    assert with_canvas(whole, 8) is whole and with_canvas(whole, 16).config.canvas == 16

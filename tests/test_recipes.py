@@ -9,6 +9,7 @@ import torch
 
 from reverie.core.clip import Line
 from reverie.core.errors import BadInput, BadWeights
+from reverie.core.vocabulary import SETTINGS
 from reverie.model.checkpoint import load_model, save_model
 from reverie.model.transformer import Config, Transformer
 from reverie.train.recipes import RECIPES, train
@@ -81,7 +82,8 @@ def test_things_train_on_and_what_paints_stays_as_it_is(tmp_path) -> None:
           out=tmp_path / "out", progress=False, device="cpu", steps=3, precision="fp32")
     before = load_model(tmp_path / "begun.safetensors")[0]
     after, meta = load_model(tmp_path / "out" / "things" / "transformer.safetensors")
-    assert meta["config"] == config.to_dict() and meta["sampling"] == {"guidance": 2.0}
+    assert meta["config"] == config.to_dict() and meta["sampling"]["guidance"] == 2.0
+    assert len(meta["sampling"]["looks"]) == len(SETTINGS)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and changed <= set(begun.things_parameters())
     with pytest.raises(BadInput, match="start_from"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from reverie.core.vocabulary import MAX_THINGS
+from reverie.core.vocabulary import KINDS, MAX_THINGS
 from reverie.model import flow, motion
 from reverie.model import things as th
 from reverie.model.rollout import Conditions, Rollout, Sampling
@@ -339,3 +339,49 @@ def test_cameras_run_no_faster_than_truth_and_dreams_look_like_training() -> Non
         assert (poses[1] - poses[0]).abs().max() <= 4 * motion.FASTEST["position"] + 1e-5
         assert torch.equal(now[:, th.SETTING_TOKEN], first[:, th.SETTING_TOKEN])
         last = now
+
+
+def test_the_living_stand_upright_and_things_come_in_their_sizes() -> None:
+    rng = torch.Generator().manual_seed(0)
+    things = torch.randn(2, 3, th.WIDTH, generator=rng)
+    for n, kind in enumerate(("dog", "bird", "ball")):
+        things[:, n, th.THING["kind"]] = 0
+        things[:, n, th.THING["kind"].start + KINDS.index(kind)] = th.ONE_HOT
+    stood = motion.standing(motion.upright(things))
+    up = th.rotations_of(stood)[..., 2, 2]
+    assert torch.allclose(up[:, :2], torch.ones(2, 2, 2), atol=1e-5) and (up[:, 2] < 0.999).all()
+    foot = th.positions_of(stood)[..., 2] - th.extents_of(stood)[..., 2:]
+    assert foot[:, 0].abs().max() < 1e-5 and (foot[:, 1:].abs().amax(-1) > 1e-2).all()
+    ahead, before = (th.rotations_of(v)[:, :2, :, :2, 0] for v in (stood, motion.upright(things)))
+    assert torch.allclose(ahead, torch.nn.functional.normalize(before, dim=-1), atol=1e-5)  # where they were heading
+    sizes = [[[0.1 * k, 0.0, 0.0], [1.0, 1.0, 0.1 * k]] for k in range(len(KINDS))]
+    sized = motion.sized(things, sizes)[..., th.THING["extent"]]
+    known = torch.tensor(sizes)[[KINDS.index(kind) for kind in ("dog", "bird", "ball")]]
+    near = (things[:, :, None, th.THING["extent"]] - known).norm(dim=-1)
+    assert torch.equal(sized, known.expand(2, -1, -1, -1).gather(2, near.argmin(-1)[..., None, None].expand(
+        -1, -1, 1, 3))[:, :, 0])
+    assert motion.sized(things, ()) is things
+
+
+def test_free_flight_is_computed() -> None:
+    def at(place: list[float], kind: str, velocity: list[float], moving: float = 1.0) -> torch.Tensor:
+        row = torch.zeros(th.WIDTH)
+        row[0], row[th.THING["kind"].start + KINDS.index(kind)], row[th.THING["moving"]] = 1, th.ONE_HOT, moving
+        row[th.THING["rotation"]] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(2)
+        row[th.THING["position"]] = ((torch.tensor(place) - torch.tensor(th.POSITION_CENTRE)) / 2).repeat(th.F)
+        row[th.THING["velocity"]] = torch.tensor(velocity) / th.VELOCITY_SCALE
+        return row
+
+    before = torch.stack([at([0, 0, 2.0], "ball", [1, 0, 0.5]), at([3, 0, 0.35], "ball", [1, 0, 0]),
+                          at([0, 3, 2.0], "ball", [0, 0, 0], -1.0), at([-3, 0, 2.0], "bird", [1, 0, 0]),
+                          at([5, 0, 1.0], "box", [0, 0, 0]), at([5, 0, 0.3], "box", [0, 0, 0], -1.0),
+                          at([-6, 0, 3.0], "box", [0, 0, 0]), at([-6, 0, 2.4], "cone", [0, 0, 0])])[None]
+    made, flies = motion.flown(before.clone(), before, torch.tensor([1 / 24]))
+    # in the air; on the ground; held up there; a bird; standing on another; that other; two that hold up each other
+    assert flies.tolist() == [[True, False, False, False, False, False, True, True]]
+    time = torch.arange(1, 5) / 24
+    path = th.positions_of(made)[0, 0]
+    assert torch.allclose(path[:, 0], time, atol=1e-5) and torch.allclose(
+        path[:, 2], 2 + 0.5 * time - 0.5 * motion.GRAVITY * time**2, atol=1e-5)
+    assert abs(float(made[0, 0, th.THING["velocity"].stop - 1]) * 3 - (0.5 - motion.GRAVITY / 6)) < 1e-4
+    assert torch.equal(made[:, 1:6], before[:, 1:6])

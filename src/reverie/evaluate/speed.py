@@ -22,7 +22,7 @@ from reverie.evaluate.study import PACKAGE, SEED, Study
 from reverie.generation import generate
 from reverie.model.canvas import Canvas
 from reverie.model.rollout import Rollout
-from reverie.model.tokenizer import Decoder, Finish
+from reverie.model.tokenizer import Decoder
 from reverie.world import World
 
 PROMPT = "a red ball rolls behind a wall and a blue box falls"
@@ -109,7 +109,6 @@ def split(model: str | Path, seconds: float, out: Path) -> dict[str, float]:
             (Rollout, "_imagine", "things"),
             (Rollout, "_paint", "views"),
             (Canvas, "forward", "views"),
-            (Finish, "forward", "decoder"),
             (Decoder, "forward", "decoder"),
             (VideoWriter, "write", "file"),
             (VideoWriter, "close", "file"),

@@ -85,12 +85,6 @@ class Drawing:
         """(X, F, P, 3) in 0..1."""
         return self.things + (1 - self.cover) * self.back
 
-    def folded(self, height: int, width: int, patch: int) -> Tensor:
-        """All of it (X, 8 F patch², height / patch, width / patch), for a network that works on patches."""
-        whole = torch.cat([self.things, self.cover, self.back, self.shade], -1)  # X F P 8
-        whole = whole.permute(0, 1, 3, 2).flatten(1, 2).unflatten(2, (height, width))
-        return F.pixel_unshuffle(whole, patch)
-
 
 class Field(nn.Module):
     """A network asked at single points: E numbers of a point, in the light of a row of conditions."""

@@ -6,22 +6,32 @@ N things of a clip.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from reverie.core.vocabulary import ALIVE, KINDS
 from reverie.model.things import (
     CAMERA,
     DECIDED,
+    POSITION_CENTRE,
     POSITION_SCALE,
     THING,
     VELOCITY_SCALE,
     WIDTH,
     F,
+    extents_of,
     frame_from_two,
+    positions_of,
     rotations_of,
 )
 
+UPRIGHT = (*ALIVE, "hoop", "screen", "ramp", "wall", "table")  # what in all of 1,353 things of truth never leans
+GROUNDED = ("person", "dog", "hoop")  # of these, what never leaves the ground
+HELD_UP = (*ALIVE, "hoop", "pendulum", "screen")  # what need not fall where nothing is under it
+CLEAR = 0.06  # metres around a thing within which it may be touching another, or the ground
 STILL = (0.004, 0.05)  # metres in a latent and m/s up to which a thing counts as at rest: things asleep have 0, and 0
 TURNED = 0.02  # of rotations and phases, the same as STILL
 HELD = 0.0015  # of a camera's numbers, the same
@@ -36,16 +46,19 @@ FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards fa
 _DEPARTS = {"exists": 0.3, "moving": 0.5, "position": 0.01, "rotation": 0.03, "velocity": 0.03, "phase": 0.1}
 
 
-def decided(things: Tensor, before: Tensor | None = None, gone: Tensor | None = None) -> Tensor:
+def decided(things: Tensor, before: Tensor | None = None, gone: Tensor | None = None, *,
+            slack: float | Tensor = 1.0) -> Tensor:
     """Thing vectors (..., S, WIDTH) with ``moving`` and ``gone`` said of each.
 
-    before: the same one latent earlier, None for the first; gone (..., S) bool: slots whose thing was and is no more.
+    before: the same one latent earlier, None for the first; gone (..., S) bool: slots whose thing was and is no
+    more; slack: how many times as far as STILL is still taken for rest.
     """
     there = things[..., :1] > 0
     before = torch.full_like(things, -1.0) if before is None else before
     continues = (before[..., :1] > 0)[..., None]
-    moving = things[..., THING["velocity"]].abs().amax(-1) * VELOCITY_SCALE > STILL[1]
-    for name, parts, least in (("position", F, STILL[0] / POSITION_SCALE), ("rotation", 2, TURNED),
+    slack = torch.as_tensor(slack, device=things.device, dtype=things.dtype).expand(*things.shape[:-1], 1, 1)
+    moving = things[..., THING["velocity"]].abs().amax(-1) * VELOCITY_SCALE > slack[..., 0, 0] * STILL[1]
+    for name, parts, least in (("position", F, slack * STILL[0] / POSITION_SCALE), ("rotation", 2, TURNED),
                                ("phase", 2, TURNED)):
         now, then = (x[..., THING[name]].unflatten(-1, (parts, -1)) for x in (things, before))
         if name == "phase":  # sines of both sub-frames, then cosines
@@ -88,6 +101,76 @@ def plain(tokens: Tensor) -> Tensor:
     out[..., :-2, DECIDED] = 0.0
     out[..., -2, CAMERA["moving"]] = 0.0
     return out
+
+
+def sized(things: Tensor, sizes: Sequence) -> Tensor:
+    """Thing vectors (..., WIDTH) of the nearest of the extents (n, 3) that ``sizes`` has for their kinds, where it has
+    any: a ball that is imagined a little longer than wide is no ball."""
+    if not len(sizes):
+        return things
+    kind = things[..., THING["kind"]].argmax(-1).clamp(max=len(sizes) - 1)
+    known = things.new_tensor(sizes)[kind]  # (..., n, 3)
+    nearest = (known - things[..., None, THING["extent"]]).square().sum(-1).argmin(-1)
+    out = things.clone()
+    out[..., THING["extent"]] = known.gather(-2, nearest[..., None, None].expand(*nearest.shape, 1, 3))[..., 0, :]
+    return out
+
+
+def standing(things: Tensor) -> Tensor:
+    """Thing vectors (..., WIDTH) of which those that never lean are upright, and those that never leave the ground
+    stand on it."""
+    alive, walks = _of_kind(things, UPRIGHT), _of_kind(things, GROUNDED)
+    ahead = things[..., THING["rotation"]].unflatten(-1, (2, 2, 3))[..., 0, :2]
+    ahead = torch.nn.functional.normalize(ahead, dim=-1, eps=1e-4)  # (..., 2 halves, 2)
+    flat = torch.zeros_like(ahead[..., :1])
+    left = torch.stack([-ahead[..., 1], ahead[..., 0]], -1)
+    turn = torch.cat([ahead, flat, left, flat], -1).flatten(-2)
+    out = things.clone()
+    out[..., THING["rotation"]] = torch.where(alive[..., None], turn, out[..., THING["rotation"]])
+    heights = slice(THING["position"].start + 2, THING["position"].stop, 3)
+    foot = (extents_of(things)[..., 2:] - POSITION_CENTRE[2]) / POSITION_SCALE
+    out[..., heights] = torch.where(walks[..., None], foot, out[..., heights])
+    fall = THING["velocity"].stop - 1
+    out[..., fall] = torch.where(walks, 0.0, out[..., fall])
+    return out
+
+
+def _of_kind(things: Tensor, names: Sequence[str]) -> Tensor:
+    """(...,) bool: which of the thing vectors (..., WIDTH) are of these kinds."""
+    kind = things[..., THING["kind"]].argmax(-1)
+    return torch.isin(kind, torch.tensor([KINDS.index(name) for name in names], device=kind.device))
+
+
+def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+    """Thing vectors (B, N, WIDTH) of which those in free flight fly as gravity has it, and which these are (B, N) bool.
+
+    before: the same one latent earlier; seconds (B,): the time between two frames. In free flight is what moved
+    before, and touches neither the ground nor what stands on it, lies still or hangs, directly or through others, from
+    where it was to where its flight takes it in this latent.
+    """
+    ahead = torch.arange(1, F + 1, device=things.device, dtype=things.dtype) * seconds[:, None]  # B F
+    velocity = before[..., THING["velocity"]] * VELOCITY_SCALE
+    start = positions_of(before)[..., -1, :]
+    path = start[..., None, :] + velocity[..., None, :] * ahead[:, None, :, None]
+    path[..., 2] -= 0.5 * GRAVITY * ahead[:, None].square()
+    there = (things[..., 0] > 0) & (before[..., 0] > 0)
+    loose = there & (before[..., THING["moving"].start] > 0) & ~_of_kind(things, HELD_UP)
+    free = loose
+    others = positions_of(things)[..., -1, :]
+    for place, turned, rest in ((start, before, start), (path[..., -1, :], things, others)):
+        reach = (rotations_of(turned)[..., -1, :, :].abs() * extents_of(turned)[..., None, :]).sum(-1)  # B N 3
+        held = ~loose | (place[..., 2] - reach[..., 2] <= CLEAR)
+        gap = (place[:, :, None] - rest[:, None]).abs() - reach[:, :, None] - reach[:, None]
+        touches = (gap < CLEAR).all(-1) & (things[..., 0] > 0)[:, None]
+        for _ in range(3):  # so high a tower is held up
+            held = held | (touches & held[:, None]).any(-1)
+        free = free & ~held
+    out = things.clone()
+    out[..., THING["position"]] = ((path - path.new_tensor(POSITION_CENTRE)) / POSITION_SCALE).flatten(-2)
+    fallen = velocity.clone()
+    fallen[..., 2] -= GRAVITY * ahead[:, -1:]
+    out[..., THING["velocity"]] = fallen / VELOCITY_SCALE
+    return torch.where(free[..., None], out, things), free
 
 
 def at_rest(things: Tensor) -> Tensor:

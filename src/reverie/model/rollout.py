@@ -87,7 +87,8 @@ class Conditions:
 
 GUIDED = 1.0  # seconds after a new line began in which guidance acts
 TWIN = 0.4  # metres
-LOATH = 0.04  # taken off the chance that the camera moves: without it dreams moved 0.55 of the time, truth 0.2
+STOPPING = 4.0  # times as far as rest goes at which what moved has come to rest: 0.1 m/s; else it creeps for minutes
+LOATH = 0.02  # taken off the chance that the camera moves: without it 0.55 of the time, with 0.04 never; in truth 0.2
 RARE = 0.02  # chances of existing below it are taken for none, and those as near to 1 for certain
 
 
@@ -212,11 +213,13 @@ class Rollout:
             free = Conditions(torch.full_like(conditions.line, -1), conditions.since, conditions.actions)
             other = self._pass(free, things=x, noise=level, things_known=known, past=past).things[:, 0]
             leaning = other + self.sampling.guidance * (clean - other)
+            leaning[:, :MAX_THINGS, 0] = clean[:, :MAX_THINGS, 0]  # a chance, and right as it is
             clean = torch.where(fresh[:, None, None], leaning, clean)
         return clean
 
     def _elected(self, conditions: Conditions, given: Tensor, known: Tensor, past: Past) -> Tensor:
-        """Of several openings of each dream the first whose kinds and colours are the most frequent ones."""
+        """Of several openings of each dream the first of the fewest things among those whose kinds and colours at
+        least a quarter agree on: what is missing may yet come, what is too much stays."""
         count = self.sampling.candidates
         many = Rollout(self.model, self.text.repeated(count), fps=self.fps.repeat_interleave(count), grid=self.grid,
                        generator=self.generator, sampling=self.sampling, with_views=False)
@@ -227,7 +230,9 @@ class Rollout:
         chosen = []
         for openings in found:
             signs = [_inventory(opening) for opening in openings]
-            chosen.append(openings[max(range(count), key=lambda i: (signs.count(signs[i]), -i))])
+            often = [signs.count(sign) for sign in signs]
+            least = min(max(often), count / 4)
+            chosen.append(openings[min(range(count), key=lambda i: (often[i] < least, len(signs[i]), -often[i], i))])
         return torch.stack(chosen)
 
     def _steady(self, clean: Tensor) -> Tensor:
@@ -276,10 +281,14 @@ class Rollout:
             part = things[..., th.THING[name]]
             sharp = torch.nn.functional.one_hot(part.argmax(-1), part.shape[-1]).to(part.dtype)
             things[..., th.THING[name]] = sharp * th.ONE_HOT
-        things = th.above_ground(motion.upright(things))
+        things = th.above_ground(motion.standing(motion.upright(motion.sized(things, self.sampling.sizes))))
         before, seen = self._before()
-        moving = moving & (motion.decided(things, before)[..., th.THING["moving"]] > 0)  # what hardly moves rests
+        slack = 1.0 if before is None else torch.where(before[..., th.THING["moving"]] > 0, STOPPING, 1.0)[..., None]
+        moving = moving & (motion.decided(things, before, slack=slack)[..., th.THING["moving"]] > 0)
         things[..., th.THING["moving"]] = 1.0
+        if before is not None:
+            things, flies = motion.flown(things, before, 1 / self.fps)
+            moving = moving | flies[..., None]
         still = things if before is None else torch.where(before[..., :1] > 0, before, things)
         things = torch.where(moving, things, motion.at_rest(still))
         things = torch.where(exists, things, torch.zeros_like(things))
@@ -305,7 +314,7 @@ class Rollout:
     def _look(self, name: Tensor, look: Tensor) -> Tensor:
         """One of the looks that the setting had in training, where the sampling knows some: any, for no text says
         which; beside views that are given the nearest to what the network sees in them."""
-        if int(name) >= len(self.sampling.looks):
+        if int(name) >= len(self.sampling.looks) or not self.sampling.looks[int(name)]:
             return look
         known = look.new_tensor(self.sampling.looks[int(name)])
         if self.memory.given or self.memory.goal:

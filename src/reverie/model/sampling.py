@@ -15,7 +15,8 @@ class Sampling:
     of which the one is taken whose things most of them agree on. sure: how far, in the first line, the chance p that
     a thing exists is drawn to 0 or 1: to p^s / (p^s + (1 - p)^s). heat: the share of the noise that what goes on is
     begun with; what is new has all of it. looks: for each setting some of the looks it had in training, as
-    th.SETTING has them, of which a dream takes one. calm: the noise level that the past is said
+    th.SETTING has them, of which a dream takes one. sizes: for each kind the extents it had in training, as th.THING
+    has them: a thing's is the nearest. calm: the noise level that the past is said
     to have, so that the network doubts it a little. doubt: noise that is added to painted views before they are
     remembered, so that their flaws are not painted over and over again (the first view, which is painted from no
     other, stays as it is). haze: the noise level that painted views are said to have when they are decoded beside
@@ -30,6 +31,7 @@ class Sampling:
     sure: float = 2.0
     heat: float = 0.0
     looks: tuple = ()
+    sizes: tuple = ()
     calm: float = 0.0
     doubt: float = 0.5
     haze: float = 1.0

@@ -10,9 +10,9 @@ The bottleneck has no learned variance. Latents are brought to zero mean and uni
 by batch statistics in training, by the stored buffers afterwards, and training decodes them with noise
 added: the noise bounds what a channel can say, and the decoder learns to tolerate a generator's errors.
 
-Where the things in the picture are known, they are drawn on a canvas (canvas.py), pixel by pixel, and a few blocks
-finish the drawing. What stands behind the things is then taken from the canvas or from the latents, by how noisy
-these are said to be: latents that say nothing are not decoded at all.
+Where the things in the picture are known, they are drawn on a canvas (canvas.py), pixel by pixel. What stands behind
+them is then taken from the canvas or from the latents, by how noisy these are said to be: latents that say nothing
+are not decoded at all.
 
 Legend: B batch, T frames, N latent frames (T = 4 N), X = B N, H W pixels, h w latent pixels, C channels.
 """
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from reverie.core.errors import BadInput, BadWeights
 from reverie.core.vocabulary import FRAMES_PER_LATENT
-from reverie.model.canvas import Canvas, Drawing, Scene
+from reverie.model.canvas import Canvas, Scene
 from reverie.model.checkpoint import load_into, load_model, save_model
 
 PATCH = 4  # pixels folded into channels before the first convolution
@@ -172,42 +172,6 @@ class Decoder(nn.Module):
         return self.head(x_XCHW), kept
 
 
-class Finish(nn.Module):
-    """A drawing to folded frames: what covers each pixel, or else what is behind it, and what is yet to be said of
-    both: light on things, texture and props behind them."""
-
-    def __init__(self, width: int, blocks: int = 3) -> None:
-        super().__init__()
-        folded = FRAMES_PER_LATENT * 3 * PATCH**2
-        self.stem = nn.Conv2d(FRAMES_PER_LATENT * 8 * PATCH**2, width, 1)
-        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
-        self.head = nn.Conv2d(width, 2 * folded, 1)
-        nn.init.zeros_(self.head.weight)  # begins with the drawing as it is
-        nn.init.zeros_(self.head.bias)
-
-    def forward(self, drawing: Drawing, height: int, width: int, own_XCHW: Tensor | None = None,
-                level_X: Tensor | None = None) -> Tensor:
-        """(X, 192, H/4, W/4) of pictures of height x width. own_XCHW: the same as the latents have it, in the place of
-        what the canvas has behind things by 1 - level_X."""
-        x_XCHW = drawing.folded(height, width, PATCH).contiguous(memory_format=torch.channels_last)
-        x_XCHW = self.stem(2 * x_XCHW - 1)
-        for block in self.blocks:
-            x_XCHW = block(x_XCHW, x_XCHW)
-        light_XCHW, rest_XCHW = self.head(x_XCHW).chunk(2, 1)
-        things_XCHW, cover_XCHW, back_XCHW = (unfolded(v, height, width) for v in (
-            drawing.things, drawing.cover.expand_as(drawing.things), drawing.back))
-        behind_XCHW = 2 * back_XCHW - 1 + rest_XCHW
-        if own_XCHW is not None:
-            behind_XCHW = torch.lerp(own_XCHW, behind_XCHW, level_X[:, None, None, None])
-        things_XCHW = 2 * things_XCHW - cover_XCHW  # in -1..1, times their cover
-        return things_XCHW + cover_XCHW * light_XCHW + (1 - cover_XCHW) * behind_XCHW
-
-
-def unfolded(values_XFPC: Tensor, height: int, width: int) -> Tensor:
-    """Values of every pixel (X, F, H W, 3) in the order of to_patches: (X, 192, H / 4, W / 4)."""
-    return to_patches(values_XFPC.unflatten(2, (height, width)))
-
-
 class Tokenizer(nn.Module):
     """Frames (B, T, H, W, 3) in [-1, 1] to latents (B, T/4, H/s, W/s, C) of unit scale, and back."""
 
@@ -218,7 +182,6 @@ class Tokenizer(nn.Module):
         self.decoder = Decoder(self.config)
         if self.config.canvas:
             self.canvas = Canvas(self.config.canvas)
-            self.finish = Finish(self.config.widths[0])
         self.latents_fixed = False
         self.register_buffer("latent_mean", torch.zeros(self.config.channels))
         self.register_buffer("latent_variance", torch.ones(self.config.channels))
@@ -239,31 +202,38 @@ class Tokenizer(nn.Module):
         """Frames (B, 4 N, H, W, 3) float32 in [-1, 1] and the state for the latents that follow.
 
         state: None at a clip's start. tokens_BNSW: things, camera and setting of each latent, where they are known
-        (a decoder without a canvas has no use for them). level: the noise level in 0..1 that the latents have then,
-        of all or of each (B N,); at 1 they say nothing. Raises BadInput when the latents have another channel count.
+        (a tokenizer without a canvas has no use for them). level: the noise level in 0..1 that the latents have then,
+        of all or of each (B, N); at 1 they say nothing. Raises BadInput when the latents have another channel count.
         """
         if latents_BNHWC.ndim != 5 or latents_BNHWC.shape[-1] != self.config.channels:
             raise BadInput(f"latents are (batch, latents, height, width, {self.config.channels}), "
                            f"not {tuple(latents_BNHWC.shape)}")
         if tokens_BNSW is None or not self.config.canvas:
-            patches_XCHW, kept = self._decoded(latents_BNHWC, state)
+            frames_BTHWC, kept = self._decoded(latents_BNHWC, state)
         else:
             height, width = (self.config.spatial * n for n in latents_BNHWC.shape[2:4])
-            drawing, own_XCHW, kept = self.canvas(Scene.of(tokens_BNSW.flatten(0, 1)), height, width), None, state or []
-            level_X = torch.as_tensor(level, dtype=latents_BNHWC.dtype, device=latents_BNHWC.device).expand(
-                len(tokens_BNSW) * tokens_BNSW.shape[1])
-            if bool((level_X < 1).any()):
-                noise_BNHWC = level_X.view(*latents_BNHWC.shape[:2], 1, 1, 1)
+            drawing, kept = self.canvas(Scene.of(tokens_BNSW.flatten(0, 1)), height, width), state or []
+            things_BTHWC, cover_BTHWC, behind_BTHWC = (
+                v.unflatten(2, (height, width)).flatten(0, 1).unflatten(0, (len(latents_BNHWC), -1))
+                for v in (drawing.things, drawing.cover, drawing.back))
+            behind_BTHWC = 2 * behind_BTHWC - 1
+            level_BN = torch.as_tensor(level, dtype=latents_BNHWC.dtype, device=latents_BNHWC.device).expand(
+                latents_BNHWC.shape[:2])
+            if bool((level_BN < 1).any()):
+                noise_BNHWC = level_BN[:, :, None, None, None]
                 keep_BNHWC = 1 - noise_BNHWC  # the best guess of clean latents, which are of unit scale
                 guess_BNHWC = latents_BNHWC * keep_BNHWC / (keep_BNHWC.square() + noise_BNHWC.square())
-                own_XCHW, kept = self._decoded(guess_BNHWC, state)
-            patches_XCHW = self.finish(drawing, height, width, own_XCHW, level_X)
-        frames_BTHWC = from_patches(patches_XCHW.float(), len(latents_BNHWC))
+                own_BTHWC, kept = self._decoded(guess_BNHWC, state)
+                behind_BTHWC = torch.lerp(own_BTHWC, behind_BTHWC,
+                                          noise_BNHWC.repeat_interleave(FRAMES_PER_LATENT, 1))
+            frames_BTHWC = 2 * things_BTHWC - cover_BTHWC + (1 - cover_BTHWC) * behind_BTHWC
         return (frames_BTHWC if self.training else frames_BTHWC.clamp(-1, 1)), kept
 
     def _decoded(self, latents_BNHWC: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Frames (B, 4 N, H, W, 3), not yet within their range, and the state after them."""
         x_XCHW = latents_BNHWC.flatten(0, 1).permute(0, 3, 1, 2)
-        return self.decoder(x_XCHW, len(latents_BNHWC), list(state) if state else None)
+        patches_XCHW, kept = self.decoder(x_XCHW, len(latents_BNHWC), list(state) if state else None)
+        return from_patches(patches_XCHW.float(), len(latents_BNHWC)), kept
 
     def forward(self, frames_BTHWC: Tensor, noise: Tensor | float) -> tuple[Tensor, Tensor]:
         """Round trip of whole windows, for training: decoded frames, and the latents without noise.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from reverie.data.shards import ClipSet
 from reverie.data.sheet import contact_sheet
 from reverie.model import things as th
 from reverie.model.canvas import Canvas, Scene
-from reverie.model.checkpoint import save_model
+from reverie.model.checkpoint import load_model
+from reverie.model.tokenizer import Tokenizer
 from reverie.train.loop import fit
 from reverie.train.losses import PooledError
 from reverie.train.tokenizer import drawn as drawn_clips
@@ -130,31 +132,42 @@ def draw(canvas: Canvas, tokens: np.ndarray, size: tuple[int, int]) -> Tensor:
     return (picture.unflatten(2, size).clamp(0, 1) * 2 - 1).cpu()
 
 
-def train_canvas(data: str | Path, out: str | Path, *, minutes: float | None = None, steps: int | None = None,
-                 hidden: int = 64, device: str = "cpu", seed: int = 0, precision: str = "auto",
-                 start_from: str | Path | None = None, progress: bool = True) -> Path | None:
-    """Train a canvas of a hidden width on the drawn clips of a folder of shards: ``out/canvas.safetensors``.
+def train_canvas(data: str | Path, out: str | Path, *, tokenizer: str | Path, minutes: float | None = None,
+                 steps: int | None = None, hidden: int = 64, device: str = "cpu", seed: int = 0,
+                 precision: str = "auto", progress: bool = True) -> Path | None:
+    """Train a canvas of a hidden width on the drawn clips of a folder of shards, and put it into a tokenizer, of which
+    all else stays as it is: the whole is ``out/tokenizer.safetensors``.
 
-    One in 20 of the clips is only looked at. start_from: a canvas or checkpoint of the same width to begin from. The
+    One in 20 of the clips is only looked at. tokenizer: a model file; a canvas in it of the same width trains on. The
     run itself (checkpoint, log, sheets) is in ``out`` too, and the same command goes on with it. Returns the model's
     path, or None when the run was interrupted. Raises what ``train.loop.fit`` does, and BadData.
     """
-    out, clips = Path(out), ClipSet(data)
+    out, clips, before = Path(out), ClipSet(data), Tokenizer.load(tokenizer)
     drawn, held = parted(clips)
     torch.manual_seed(seed)
-    model = Canvas(hidden).to(device)
-    result = fit(model, Pixels(drawn), loss_fn(drawn.size), out=out, minutes=minutes, steps=steps, lr=3e-3, adam=ADAM,
-                 ema=0.995, warm_up=20, hold=0.4, seed=seed, precision=precision, start_from=start_from,
+    whole = with_canvas(before, hidden)
+    result = fit(whole.canvas.to(device), Pixels(drawn), loss_fn(drawn.size), out=out, minutes=minutes, steps=steps,
+                 lr=3e-3, adam=ADAM, ema=0.995, warm_up=20, hold=0.4, seed=seed, precision=precision,
                  progress=progress, evaluate=lambda m: canvas_scores(m, held),
                  sheet=lambda m, path: canvas_sheet(m, held, path.with_suffix(".png")))
     if not result.finished:
         return None
-    path = out / "canvas.safetensors"
-    save_model(path, result.weights, {
-        "kind": "canvas", "config": {"hidden": hidden}, "commit": commit(), "data": clips.digest()[:16],
-        "recipe": {"minutes": minutes, "steps": result.step, "seconds": round(result.elapsed)},
-        "scores": {name: round(value, 3) for name, value in result.scores.items()}}, half=False)
+    path, meta = out / "tokenizer.safetensors", load_model(tokenizer)[1]
+    whole.cpu().save(path, {**meta, "canvas": {
+        "commit": commit(), "data": clips.digest()[:16], "minutes": minutes, "steps": result.step,
+        "seconds": round(result.elapsed), "scores": {name: round(v, 3) for name, v in result.scores.items()}}})
     return path
+
+
+def with_canvas(tokenizer: Tokenizer, hidden: int) -> Tokenizer:
+    """A tokenizer with a canvas of a hidden width: its own, if it has such a one, or else an untrained one."""
+    if tokenizer.config.canvas == hidden:
+        return tokenizer
+    model = Tokenizer(replace(tokenizer.config, canvas=hidden)).eval()
+    fresh = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("canvas.")}
+    own = {name: tensor for name, tensor in tokenizer.state_dict().items() if not name.startswith("canvas.")}
+    model.load_state_dict({**fresh, **own})
+    return model
 
 
 def parted(clips: ClipSet, held: int = 24) -> tuple[Drawn, Drawn]:

@@ -22,7 +22,7 @@ import torch
 
 from reverie.core.clip import Clip
 from reverie.core.errors import BadData
-from reverie.core.vocabulary import ACTION_SCALE, CAMERA_CHANNELS, FRAMES_PER_LATENT
+from reverie.core.vocabulary import ACTION_SCALE, CAMERA_CHANNELS, FRAMES_PER_LATENT, KINDS, SETTINGS
 from reverie.data.shards import ClipSet
 from reverie.model import things as th
 
@@ -156,6 +156,29 @@ def encode(data: str | Path, tokenizer, *, vectors, device: str = "cpu", tell: C
             tell()
     bank.vectors = np.stack(tokens.rows) if tokens.rows else bank.vectors
     return bank
+
+
+def varieties(bank: Bank, looks: int = 32) -> dict[str, list]:
+    """What a dream may take from a bank as it is: some "looks" of each setting and the "sizes" of each kind, as
+    model.sampling has them; no sizes where a kind is missing."""
+    seen: list[list[list[float]]] = [[] for _ in SETTINGS]
+    extents: list[dict[tuple, int]] = [{} for _ in KINDS]
+    for item in (item for item in bank.items if item.seen):
+        found = seen[int(item.setting[th.SETTING["name"]].argmax())]
+        if len(found) < looks:
+            found.append([round(float(v), 3) for v in item.setting[th.SETTING["look"]]])
+        for n in range(item.things.shape[1]):
+            there = np.flatnonzero(item.things[:, n, 0] > 0)
+            if len(there):
+                row = item.things[there[0], n]
+                key = tuple(round(float(v), 3) for v in row[th.THING["extent"]])
+                kind = extents[int(row[th.THING["kind"]].argmax())]
+                kind[key] = kind.get(key, 0) + 1
+    most = max(map(len, extents))
+    sizes = [sorted(found, key=found.get, reverse=True) for found in extents]
+    if not all(sizes):
+        return {"looks": seen, "sizes": []}
+    return {"looks": seen, "sizes": [[list(found[k % len(found)]) for k in range(most)] for found in sizes]}
 
 
 def save_bank(bank: Bank, path: str | Path) -> None:

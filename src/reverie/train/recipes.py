@@ -3,14 +3,13 @@
     words        captions of clips that will be drawn elsewhere, as token arrays (for a machine without
                  the text package)
     tokenizer    drawn clips -> out/tokenizer/tokenizer.safetensors
-    canvas       drawn clips -> out/canvas/canvas.safetensors
-    finish       both of these -> out/finish/tokenizer.safetensors, the whole tokenizer
+    canvas       drawn clips -> out/canvas/tokenizer.safetensors, the same with a canvas to draw things on
     latents      clips -> out/*.npz, the bank that the transformer trains from
     transformer  bank -> out/transformer/transformer.safetensors
     things       clips, drawn or not -> out/things/transformer.safetensors: a finished transformer (start_from) whose
                  things train on, and nothing that paints; no part of all
     observer     drawn clips -> out/observer/observer.safetensors
-    all          tokenizer, canvas, finish, latents, transformer, observer
+    all          tokenizer, canvas, latents, transformer, observer
 
 ``out`` also gets a folder ``model`` with the finished weights, which --model takes. Every stage goes
 on where it was stopped; a finished one is left alone.
@@ -31,12 +30,12 @@ from reverie.core.progress import track
 from reverie.model.checkpoint import load_model, save_model
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Transformer
-from reverie.train.encode import Bank, encode, load_bank, save_bank
+from reverie.train.encode import Bank, encode, load_bank, save_bank, varieties
 from reverie.train.loop import fit
 from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import Mixture, WindowPlan
 
-STAGES = ("tokenizer", "canvas", "finish", "latents", "transformer", "observer")
+STAGES = ("tokenizer", "canvas", "latents", "transformer", "observer")
 ALONE = ("words", "things")  # stages that are asked for by name only
 
 
@@ -51,7 +50,7 @@ class Recipe:
     drawn: WindowPlan
     opening: WindowPlan
     beginning: WindowPlan  # of the stage things: a clip's first second, in which what is named appears
-    shares: dict = field(default_factory=lambda: {"tokenizer": 0.2, "canvas": 0.15, "finish": 0.15, "transformer": 0.4,
+    shares: dict = field(default_factory=lambda: {"tokenizer": 0.2, "canvas": 0.3, "transformer": 0.4,
                                                   "observer": 0.1})
     canvas: int = 64  # hidden width of its networks
     drawn_share: float = 0.5
@@ -168,24 +167,14 @@ class _Run:
         return made is not None
 
     def canvas(self, minutes: float) -> bool:
-        """Train the canvas, on which things are drawn for the decoder."""
+        """Train the canvas, on which things are drawn, and put it into the tokenizer."""
         from reverie.train.canvas import train_canvas
 
-        if (self.out / "canvas" / "canvas.safetensors").exists():
+        if (self.out / "canvas" / "tokenizer.safetensors").exists():
             return True
-        made = train_canvas(self.data, self.out / "canvas", hidden=self.plan.canvas, device=self.device,
-                            precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
-        return made is not None
-
-    def finish(self, minutes: float) -> bool:
-        """Put the canvas into the tokenizer, and train what finishes the drawing."""
-        from reverie.train.finish import train_finish
-
-        if (self.out / "finish" / "tokenizer.safetensors").exists():
-            return True
-        made = train_finish(self.data, self.out / "finish", tokenizer=self._file("tokenizer"),
-                             canvas=self.out / "canvas" / "canvas.safetensors", device=self.device,
-                             precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
+        made = train_canvas(self.data, self.out / "canvas", tokenizer=self._file("tokenizer"),
+                            hidden=self.plan.canvas, device=self.device, precision=self.plan.precision,
+                            progress=self.progress, **self._budget(minutes))
         return made is not None
 
     def latents(self, minutes: float) -> bool:
@@ -245,7 +234,7 @@ class _Run:
                      **self._budget(minutes))
         if result.finished:
             save_model(folder / "transformer.safetensors", result.weights,
-                       {**self.card(config, bank, result), "sampling": meta.get("sampling", {})})
+                       {**self.card(config, bank, result), "sampling": {**meta.get("sampling", {}), **varieties(bank)}})
         return result.finished
 
     def observer(self, minutes: float) -> bool:
@@ -284,7 +273,7 @@ class _Run:
             "data": {"digest": bank.digest[:16], "clips": len(bank.items), "drawn": len(drawn),
                      "drawn_hours": round(latents * 4 / 24 / 3600, 2),
                      "hours": round(sum(map(len, bank.items)) * 4 / 24 / 3600, 2)},
-            "commit": runtime.commit(), "scores": result.scores,
+            "commit": runtime.commit(), "scores": result.scores, "sampling": varieties(bank),
             "words": sorted(known_words("en") | known_words("zh")),
         }
 
@@ -318,8 +307,8 @@ class _Run:
 
     def _file(self, name: str) -> Path:
         own = self.out / name / f"{name}.safetensors"
-        if name == "tokenizer" and (self.out / "finish" / own.name).exists():
-            return self.out / "finish" / own.name
+        if name == "tokenizer" and (self.out / "canvas" / own.name).exists():
+            return self.out / "canvas" / own.name
         if not own.exists() and self.start_from is not None and Path(self.start_from).is_dir():
             other = Path(self.start_from) / f"{name}.safetensors"
             return other if other.exists() else own

@@ -120,11 +120,13 @@ class World:
         latents = math.ceil(frames / F)
         spatial = self.tokenizer.config.spatial
         sampling = Sampling.of(self.meta, steps=steps, things_steps=steps, guidance=guidance)
+        # pictures that were given are gone on from as pictures: 20.1 dB a second after a true past, 15.2 if its things
+        # are guessed and drawn
+        drawn = things and past is None and goal is None and not loop
         rollout = Rollout(
             self.transformer, self._encode_text(script), fps=torch.tensor([fps]),
             grid=(height // spatial, width // spatial), generator=torch.Generator().manual_seed(seed),
-            sampling=sampling, with_things=things,
-            with_views=self.paints(sampling, things) or past is not None or goal is not None or loop)
+            sampling=sampling, with_things=things, with_views=self.paints(sampling, drawn))
         given = self._encode_past(past, fps) if past is not None else []
         still = past is not None and len(past) == 1
         first = 0 if still else -len(given)  # the latent at which the clip begins
@@ -146,8 +148,7 @@ class World:
                 conditions = Conditions(conditions.line, conditions.since, camera[1][n][None])
             view = given[number] if number < len(given) else None
             vectors, latent = rollout.step(conditions, view=view, things=known[0], known=known[1])
-            pixels, decoder = self.decode(latent, None if view is not None else vectors, decoder, sampling,
-                                          size=(height, width))
+            pixels, decoder = self.decode(latent, vectors if drawn else None, decoder, sampling, size=(height, width))
             if n < 0:
                 continue
             picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
@@ -161,7 +162,7 @@ class World:
     # -- decoding -----------------------------------------------------------------------------------------
 
     def paints(self, sampling: Sampling, things: bool) -> bool:
-        """Whether views have to be painted to be seen: not where things alone make the picture."""
+        """Whether views have to be painted to be seen: not where things alone make the picture, drawn on a canvas."""
         return not things or sampling.haze < 1 or not self.tokenizer.config.canvas
 
     def decode(self, view: Tensor | None, tokens: Tensor | None, state: list[Tensor] | None, sampling: Sampling, *,

@@ -86,6 +86,7 @@ def test_things_train_on_and_what_paints_stays_as_it_is(tmp_path) -> None:
     assert len(meta["sampling"]["looks"]) == len(SETTINGS)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and changed <= set(begun.things_parameters())
+    assert (tmp_path / "out" / "model" / "transformer.safetensors").exists()
     with pytest.raises(BadInput, match="start_from"):
         train("debug", stage="things", data=tmp_path / "data", out=tmp_path / "other", progress=False, device="cpu")
 

@@ -253,7 +253,9 @@ class _Run:
         folder = self.out / "model"
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("tokenizer", "transformer", "observer"):
-            made = self._file(name).parent if name == "tokenizer" else self.out / name
+            made = self._file(name).parent
+            if name == "transformer" and (self.out / "things" / f"{name}.safetensors").exists():
+                made = self.out / "things"
             for file in made.glob(f"{name}*.safetensors"):
                 shutil.copyfile(file, folder / file.name)
         return folder

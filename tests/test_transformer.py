@@ -368,20 +368,27 @@ def test_free_flight_is_computed() -> None:
         row = torch.zeros(th.WIDTH)
         row[0], row[th.THING["kind"].start + KINDS.index(kind)], row[th.THING["moving"]] = 1, th.ONE_HOT, moving
         row[th.THING["rotation"]] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(2)
-        row[th.THING["position"]] = ((torch.tensor(place) - torch.tensor(th.POSITION_CENTRE)) / 2).repeat(th.F)
+        path = torch.tensor(place) + torch.arange(-3, 1)[:, None] / 24 * torch.tensor(velocity)
+        row[th.THING["position"]] = ((path - torch.tensor(th.POSITION_CENTRE)) / th.POSITION_SCALE).flatten()
         row[th.THING["velocity"]] = torch.tensor(velocity) / th.VELOCITY_SCALE
         return row
 
     before = torch.stack([at([0, 0, 2.0], "ball", [1, 0, 0.5]), at([3, 0, 0.35], "ball", [1, 0, 0]),
                           at([0, 3, 2.0], "ball", [0, 0, 0], -1.0), at([-3, 0, 2.0], "bird", [1, 0, 0]),
                           at([5, 0, 1.0], "box", [0, 0, 0]), at([5, 0, 0.3], "box", [0, 0, 0], -1.0),
-                          at([-6, 0, 3.0], "box", [0, 0, 0]), at([-6, 0, 2.4], "cone", [0, 0, 0])])[None]
+                          at([-6, 0, 3.0], "box", [0, 0, 0]), at([-6, 0, 2.4], "cone", [0, 0, 0]),
+                          at([0, -3, 2.0], "plank", [0, 0, -0.5])])[None]
     made, flies = motion.flown(before.clone(), before, torch.tensor([1 / 24]))
-    # in the air; on the ground; held up there; a bird; standing on another; that other; two that hold up each other
-    assert flies.tolist() == [[True, False, False, False, False, False, True, True]]
+    # in the air; on the ground; held up there; a bird; standing on another; that other; two that hold up each other;
+    # one that is lowered
+    assert flies.tolist() == [[True, False, False, False, False, False, True, True, False]]
     time = torch.arange(1, 5) / 24
     path = th.positions_of(made)[0, 0]
     assert torch.allclose(path[:, 0], time, atol=1e-5) and torch.allclose(
         path[:, 2], 2 + 0.5 * time - 0.5 * motion.GRAVITY * time**2, atol=1e-5)
     assert abs(float(made[0, 0, th.THING["velocity"].stop - 1]) * 3 - (0.5 - motion.GRAVITY / 6)) < 1e-4
     assert torch.equal(made[:, 1:6], before[:, 1:6])
+    again, flies = motion.flown(made.clone(), made, torch.tensor([1 / 24]))  # once it falls, it falls on
+    assert flies[0, 0] and th.positions_of(again)[0, 0, -1, 2] < th.positions_of(made)[0, 0, -1, 2]
+    low = at([0, 0, 0.34], "ball", [0, 0, 0])[None]
+    assert torch.allclose(th.positions_of(motion.grounded(low))[..., 2], torch.tensor(0.3), atol=1e-5)

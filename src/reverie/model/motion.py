@@ -31,6 +31,7 @@ from reverie.model.things import (
 UPRIGHT = (*ALIVE, "hoop", "screen", "ramp", "wall", "table")  # what in all of 1,353 things of truth never leans
 GROUNDED = ("person", "dog", "hoop")  # of these, what never leaves the ground
 HELD_UP = (*ALIVE, "hoop", "pendulum", "screen")  # what need not fall where nothing is under it
+SINKS = -0.1  # m/s
 CLEAR = 0.06  # metres around a thing within which it may be touching another, or the ground
 STILL = (0.004, 0.05)  # metres in a latent and m/s up to which a thing counts as at rest: things asleep have 0, and 0
 TURNED = 0.02  # of rotations and phases, the same as STILL
@@ -141,12 +142,30 @@ def _of_kind(things: Tensor, names: Sequence[str]) -> Tensor:
     return torch.isin(kind, torch.tensor([KINDS.index(name) for name in names], device=kind.device))
 
 
+def _falling(path: Tensor, velocity: Tensor, seconds: Tensor) -> Tensor:
+    """(...,) bool: what was sped up downwards as in free fall, by its path (..., F, 3) and last velocity (..., 3)."""
+    slowed = velocity[..., 2] - (path[..., -1, 2] - path[..., 0, 2]) / ((F - 1) * seconds)
+    return (slowed / (0.5 * (F - 1) * seconds) + GRAVITY).abs() < FALLING
+
+
+def grounded(things: Tensor) -> Tensor:
+    """Thing vectors (..., WIDTH) of which those less than CLEAR above the ground stand on it, but for what hangs."""
+    turn = rotations_of(things)[..., -1, :, :]
+    reach = (turn[..., 2, :].abs() * extents_of(things)).sum(-1)
+    gap = positions_of(things)[..., -1, 2] - reach
+    lower = torch.where((gap > 0) & (gap < CLEAR) & ~_of_kind(things, HELD_UP), gap / POSITION_SCALE, 0.0)
+    out = things.clone()
+    out[..., THING["position"].start + 2 : THING["position"].stop : 3] -= lower[..., None]
+    return out
+
+
 def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
     """Thing vectors (B, N, WIDTH) of which those in free flight fly as gravity has it, and which these are (B, N) bool.
 
-    before: the same one latent earlier; seconds (B,): the time between two frames. In free flight is what moved
-    before, and touches neither the ground nor what stands on it, lies still or hangs, directly or through others, from
-    where it was to where its flight takes it in this latent.
+    before: the same one latent earlier; seconds (B,): the time between two frames. In free flight is what fell freely
+    before, or moved without sinking (what sinks slowly may be lowered by a hand that is not seen), and touches neither
+    the ground nor what stands on it, lies still or hangs, directly or through others, from where it was to where its
+    flight takes it in this latent.
     """
     ahead = torch.arange(1, F + 1, device=things.device, dtype=things.dtype) * seconds[:, None]  # B F
     velocity = before[..., THING["velocity"]] * VELOCITY_SCALE
@@ -155,7 +174,7 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tens
     path[..., 2] -= 0.5 * GRAVITY * ahead[:, None].square()
     there = (things[..., 0] > 0) & (before[..., 0] > 0)
     loose = there & (before[..., THING["moving"].start] > 0) & ~_of_kind(things, HELD_UP)
-    free = loose
+    free = loose & (_falling(positions_of(before), velocity, seconds[:, None]) | (velocity[..., 2] > SINKS))
     others = positions_of(things)[..., -1, :]
     for place, turned, rest in ((start, before, start), (path[..., -1, :], things, others)):
         reach = (rotations_of(turned)[..., -1, :, :].abs() * extents_of(turned)[..., None, :]).sum(-1)  # B N 3
@@ -237,8 +256,7 @@ def extrapolate(previous: Tensor, seconds: float | Tensor) -> Tensor:
     ahead = torch.arange(1, F + 1, device=previous.device, dtype=previous.dtype)[:, None] * seconds
     path = previous[..., THING["position"]].unflatten(-1, (F, 3)) * POSITION_SCALE
     velocity = previous[..., THING["velocity"]] * VELOCITY_SCALE
-    slowed = velocity[..., 2] - (path[..., -1, 2] - path[..., 0, 2]) / ((F - 1) * seconds[..., 0, 0])
-    falls = (slowed / (0.5 * (F - 1) * seconds[..., 0, 0]) + GRAVITY).abs() < FALLING
+    falls = _falling(path, velocity, seconds[..., 0, 0])
     pull = torch.zeros_like(velocity)
     pull[..., 2] = torch.where(falls, -GRAVITY, 0.0)
     path = path[..., -1:, :] + ahead * velocity[..., None, :] + 0.5 * ahead**2 * pull[..., None, :]

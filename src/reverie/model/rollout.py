@@ -290,7 +290,7 @@ class Rollout:
             things, flies = motion.flown(things, before, 1 / self.fps)
             moving = moving | flies[..., None]
         still = things if before is None else torch.where(before[..., :1] > 0, before, things)
-        things = torch.where(moving, things, motion.at_rest(still))
+        things = torch.where(moving, things, motion.grounded(motion.at_rest(still)))
         things = torch.where(exists, things, torch.zeros_like(things))
         things[..., :1] = torch.where(exists, 1.0, -1.0)
         things[..., th.THING["gone"]] = (self.met[..., None] & ~exists).to(things.dtype)

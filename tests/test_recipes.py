@@ -106,3 +106,12 @@ def test_nonsense_is_refused(tmp_path) -> None:
         World.load(tmp_path / "nowhere")
     with pytest.raises(BadWeights):
         World.load(tmp_path)
+
+
+def test_the_command_line_knows_every_stage(capsys) -> None:
+    from reverie.cli import main
+    from reverie.train.recipes import ALONE, STAGES
+
+    assert main(["train", "debug", "--stage", "dessert"]) == 2
+    said = capsys.readouterr().err
+    assert all(stage in said for stage in (*STAGES, *ALONE))

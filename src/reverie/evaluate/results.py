@@ -64,11 +64,12 @@ def update(
         print(f"measuring {name}: {SUITES[name].about}", file=sys.stderr, flush=True)
         about = machine.describe()
         try:
-            stored[name] = {**run(name, model=model, n=n, data=data), "state": state, "machine": about}
+            report = {**run(name, model=model, n=n, data=data), "state": state, "machine": about}
         except ReverieError as error:  # the other suites' figures do not wait for this one's
             failed.append(f"{name}: {error}")
             continue
         measured.append(name)
+        stored = {**read(docs / "results.json"), name: report}  # another process may have measured meanwhile
         write(docs, stored)
         for shown in ("minute.png", "minute.txt") if name == "minute" else ():
             if (data / shown).exists():

@@ -27,11 +27,12 @@ from reverie.evaluate import (
     things,
     tokenizer,
 )
-from reverie.evaluate.dreams import Happening, dream, true_tokens
+from reverie.evaluate.dreams import Happening, dream
 from reverie.evaluate.figures import figure, met
 from reverie.evaluate.quality import picture_statistics
 from reverie.model.tokenizer import PRESETS, Tokenizer
 from reverie.model.transformer import Config, Transformer
+from reverie.train.encode import true_tokens
 from reverie.world import World
 
 FPS = 12.0

@@ -8,7 +8,7 @@ from reverie.core.camera import CameraPath, look_at
 from reverie.core.clip import Clip, Event, Line, Truth
 from reverie.core.errors import BadData
 from reverie.core.vocabulary import MAX_THINGS
-from reverie.model import motion
+from reverie.model import motion, physics
 from reverie.model import things as th
 from reverie.model.text import TokenVectors
 from reverie.model.tokenizer import PRESETS, Tokenizer
@@ -207,8 +207,8 @@ def test_what_moves_and_what_is_gone_is_said() -> None:
     camera[4:, 5] += 0.1
     held = motion.decided_clip(things, camera)[1][:, th.CAMERA["moving"]]
     assert np.flatnonzero(held > 0).tolist() == list(range(4, 15))
-    still = motion.at_rest(torch.from_numpy(things[3, :1]))
-    assert torch.equal(still, motion.at_rest(still)) and (th.positions_of(still).std(1) < 1e-6).all()
+    still = physics.at_rest(torch.from_numpy(things[3, :1]))
+    assert torch.equal(still, physics.at_rest(still)) and (th.positions_of(still).std(1) < 1e-6).all()
 
 
 def test_windows_lie_about_the_lines() -> None:
@@ -228,10 +228,10 @@ def test_going_on_as_before_falls_turns_and_walks() -> None:
     turns[:, 1, 0], turns[:, 0, 1] = np.sin(angle), -np.sin(angle)
     truth.exists = truth.exists[:8]
     truth.position = np.zeros((8, 3, 3), np.float32)
-    truth.position[:, 0] = np.stack([times, 0 * times, 3 - 0.5 * motion.GRAVITY * times**2], -1)
+    truth.position[:, 0] = np.stack([times, 0 * times, 3 - 0.5 * physics.GRAVITY * times**2], -1)
     truth.position[:, 1, 0] = 0.5 * times
     truth.velocity = np.zeros((8, 3, 3), np.float32)
-    truth.velocity[:, 0] = np.stack([1 + 0 * times, 0 * times, -motion.GRAVITY * times], -1)
+    truth.velocity[:, 0] = np.stack([1 + 0 * times, 0 * times, -physics.GRAVITY * times], -1)
     truth.velocity[:, 1, 0] = 0.5
     truth.rotation = np.repeat(turns[:, None], 3, 1)
     truth.phase = np.stack([0 * times, 6 * times + 0.3, 0 * times], -1).astype(np.float32)
@@ -239,3 +239,16 @@ def test_going_on_as_before_falls_turns_and_walks() -> None:
     torch.testing.assert_close(motion.extrapolate(things[0, :2], seconds), things[1, :2], atol=2e-3, rtol=0)
     batched = motion.extrapolate(things[None, :1, :2], torch.full((1, 1, 1, 1, 1), seconds))
     torch.testing.assert_close(batched[0, 0], things[1, :2], atol=2e-3, rtol=0)
+
+
+def test_cameras_keep_the_stage_in_sight_and_never_roll() -> None:
+    wild = torch.randn(50, th.WIDTH, generator=torch.Generator().manual_seed(0))
+    kept = motion.camera_on_stage(wild)
+    seen = th.cameras_of(kept[:, None])
+    low, high = torch.tensor(motion.WHERE)
+    assert ((seen.position > low - 1e-4) & (seen.position < high + 1e-4)).all()
+    right, back = seen.rotation[..., 0], seen.rotation[..., 2]
+    assert right[..., 2].abs().max() < 1e-5 and (seen.rotation.mT @ seen.rotation - torch.eye(3)).abs().max() < 1e-5
+    towards = torch.nn.functional.normalize(torch.tensor(th.POSITION_CENTRE) - seen.position, dim=-1)
+    assert (-(back * towards).sum(-1)).min() > np.cos(np.radians(14))
+    assert torch.allclose(motion.camera_on_stage(kept), kept, atol=1e-5)  # what is on stage stays as it is

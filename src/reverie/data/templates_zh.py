@@ -138,7 +138,8 @@ OPENINGS = {
         "画面中,({setting},){events}", "视频里,({setting},){events}", "只见({setting},){events}",
         "{setting},有这样一幕:{events}", "({setting},)我们看到{events}", "场景({setting}):{events}",
         "镜头里({setting}){events}", "一段视频:({setting},){events}", "看,({setting}){events}",
-        "这段视频里,({setting},){events}",
+        "这段视频里,({setting},){events}", "这一幕中,({setting},){events}", "下一幕:({setting},){events}",
+        "({setting},)这一幕是:{events}", "一幕:({setting},){events}", "{setting},这一幕里{events}",
     ),
     "rest": (
         "({setting},){events},旁边有{rest}", "({setting},){events},还有{rest}",

@@ -59,21 +59,16 @@ def measure(study: Study) -> list[dict]:
     ]
 
 
-def right(
-    seen: Sequence[SeenThing], text: str, colour: str, kind: str, language: str
-) -> tuple[bool, bool, bool, bool]:
+def right(seen: Sequence[SeenThing], text: str, colour: str, kind: str, language: str
+          ) -> tuple[bool, bool, bool, bool]:
     """Of what was seen: is the one named thing there and nothing else (but scenery that the text names too);
     is the thing there; is something of its kind; is something of its colour."""
     exact = [thing for thing in seen if (thing.kind, thing.colour) == (kind, colour)]
     others = [thing for thing in seen if (thing.kind, thing.colour) != (kind, colour)]
     scenery = named_scenery(text, language)
     alone = len(exact) == 1 and all(thing.kind in scenery for thing in others)
-    return (
-        alone,
-        bool(exact),
-        any(thing.kind == kind for thing in seen),
-        any(thing.colour == colour for thing in seen),
-    )
+    return (alone, bool(exact), any(thing.kind == kind for thing in seen),
+            any(thing.colour == colour for thing in seen))
 
 
 def named_scenery(text: str, language: str) -> set[str]:
@@ -82,9 +77,7 @@ def named_scenery(text: str, language: str) -> set[str]:
     for phrase in sorted((p for table in words.SETTINGS.values() for p in table), key=len, reverse=True):
         text = re.sub(re.escape(phrase), " ", text, flags=re.IGNORECASE)
     for kind in FIXTURES:
-        nouns = [
-            noun for forms in words.NOUNS[kind] for noun in (forms[:2] if language == "en" else forms[:1])
-        ]
+        nouns = [noun for forms in words.NOUNS[kind] for noun in (forms[:2] if language == "en" else forms[:1])]
         pattern = "|".join(rf"\b{re.escape(n)}\b" if language == "en" else re.escape(n) for n in nouns)
         if re.search(pattern, text, re.IGNORECASE):
             found.add(kind)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.camera import CameraPath
-from reverie.core.clip import Clip, Line
+from reverie.core.clip import Line
 from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT, MAX_THINGS
 from reverie.model import things as th
 from reverie.model.rollout import Conditions, Rollout, Sampling
@@ -94,16 +94,10 @@ def dream(
         part = slice(first, first + batch)
         count = len(scripts[part])
         script = Script(world, scripts[part], None if known.actions is None else known.actions[part])
-        rollout = Rollout(
-            world.transformer,
-            script.text,
-            fps=torch.full((count,), world.fps),
-            grid=(height // spatial, width // spatial),
-            generator=torch.Generator().manual_seed(seed + first),
-            sampling=Sampling.of(world.meta),
-            with_things=with_things,
-            with_views=paints,
-        )
+        rollout = Rollout(world.transformer, script.text, fps=torch.full((count,), world.fps),
+                          grid=(height // spatial, width // spatial), sampling=Sampling.of(world.meta),
+                          generator=torch.Generator().manual_seed(seed + first), with_things=with_things,
+                          with_views=paints)
         seen, painted = [], []
         for n in range(latents):
             given = {}
@@ -135,18 +129,6 @@ def pixels_of(world: World, things_TSW: np.ndarray | None, latents_THWC: Tensor 
         pixels, state = world.decode(view, tokens, state, sampling, size=world.default_size)
         pieces.append(((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy())
     return np.concatenate(pieces)
-
-
-def true_tokens(clip: Clip, order: Sequence[int]) -> np.ndarray:
-    """A clip's truth as the tokens (T, S, W) of a dream, its things in the slots of ``order``."""
-    things = th.encode_things(clip.truth)
-    order = list(order)[:MAX_THINGS]
-    out = np.zeros((len(things), th.TOKENS, th.WIDTH), np.float32)
-    out[:, :MAX_THINGS, 0] = -1.0
-    out[:, : len(order)] = things[:, order]
-    out[:, th.CAMERA_TOKEN] = th.encode_camera(next(iter(clip.cameras.values())))
-    out[:, th.SETTING_TOKEN] = th.encode_setting(clip.truth.setting, clip.truth.look)
-    return out
 
 
 @dataclass

@@ -58,26 +58,13 @@ def measure(study: Study) -> list[dict]:
     _write_sheet(rows, texts, study.data / "minute.png")
     with writing(study.data / "minute.txt") as file:
         file.write("\n\n".join(texts) + "\n")
-    figures = [
-        figure(
-            f"last_10_s_{name}",
-            share(sum(m[name] for m in made), sum(t[name] for t in true)),
-            "ratio",
-            GOAL,
-            len(chosen),
-        )
-        for name in made[0]
-    ]
+    figures = []
+    for name in made[0]:
+        ratio = share(sum(m[name] for m in made), sum(t[name] for t in true))
+        figures.append(figure(f"last_10_s_{name}", ratio, "ratio", GOAL, len(chosen)))
     for name, what in (("imagined", made), ("true", true)):
-        figures.append(
-            figure(
-                f"last_10_s_things_seen_{name}",
-                np.mean([row["things"] for row in what]),
-                "things",
-                None,
-                len(chosen),
-            )
-        )
+        count = np.mean([row["things"] for row in what])
+        figures.append(figure(f"last_10_s_things_seen_{name}", count, "things", None, len(chosen)))
     return figures
 
 

@@ -7,10 +7,10 @@ import torch
 
 from reverie.core.clip import Line
 from reverie.core.vocabulary import FRAMES_PER_LATENT
-from reverie.evaluate.dreams import Known, dream, pixels_of, true_tokens
+from reverie.evaluate.dreams import Known, dream, pixels_of
 from reverie.evaluate.figures import figure
 from reverie.evaluate.study import SEED, Study, held_out_caption
-from reverie.train.encode import action_vectors, slot_order
+from reverie.train.encode import action_vectors, slot_order, true_tokens
 from reverie.train.losses import PooledError
 from reverie.train.tokenizer import near, round_trip
 
@@ -43,18 +43,10 @@ def measure(study: Study) -> list[dict]:
                 slot_order([line["order"] for line in c["lines"]], len(clip.truth.kinds))
                 for c, clip in zip(captions, truths, strict=True)
             ]
-            things = np.stack(
-                [true_tokens(clip, o)[:latents] for clip, o in zip(truths, orders, strict=True)]
-            )
+            things = np.stack([true_tokens(clip, o)[:latents] for clip, o in zip(truths, orders, strict=True)])
             actions = np.stack([action_vectors(clip.actions, latents * F) for clip in truths])
-            _, painted = dream(
-                world,
-                scripts,
-                latents,
-                seed=SEED + first,
-                batch=BATCH,
-                known=Known(things=things, actions=actions),
-            )
+            _, painted = dream(world, scripts, latents, seed=SEED + first, batch=BATCH,
+                               known=Known(things=things, actions=actions))
             frames = [next(iter(clip.views.values()))[: latents * F] for clip in truths]
             past = torch.cat(
                 [world.tokenizer.encode(torch.from_numpy(f[None, : PAST * F]))[0] for f in frames]

@@ -14,9 +14,10 @@ import numpy as np
 
 from reverie.core.clip import Clip, Line, Truth
 from reverie.core.vocabulary import ALIVE, FIXTURES, FRAMES_PER_LATENT
-from reverie.evaluate.dreams import Happening, Known, dream, true_tokens
+from reverie.evaluate.dreams import Happening, Known, dream
 from reverie.evaluate.figures import figure
 from reverie.evaluate.study import SEED, Study
+from reverie.train.encode import true_tokens
 
 F = FRAMES_PER_LATENT
 GIVEN = 1.0  # seconds of truth

@@ -68,18 +68,8 @@ class Study:
         folder = self.data / f"{kind}-{n}x{seconds:g}s-{width}x{height}-{self.world.fps:g}fps-{code[:8]}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            make(
-                "lab",
-                folder,
-                clips=n,
-                things_only=not drawn,
-                seconds=seconds,
-                size=(height, width),
-                fps=self.world.fps,
-                seed=SEED,
-                split="test",
-                progress=self.progress,
-            )
+            make("lab", folder, clips=n, things_only=not drawn, seconds=seconds, size=(height, width),
+                 fps=self.world.fps, seed=SEED, split="test", progress=self.progress)
         except ImportError as error:
             raise ReverieError(
                 f"held-out clips are simulated, and the package {error.name} is missing: "

@@ -12,11 +12,11 @@ from reverie.core.clip import Line, Truth
 from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS
 from reverie.data.naming import TABLES
 from reverie.evaluate import physics
-from reverie.evaluate.dreams import Happening, dream, true_tokens
+from reverie.evaluate.dreams import Happening, dream
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.minute import script_of
 from reverie.evaluate.study import SEED, Study, held_out_caption
-from reverie.train.encode import slot_order
+from reverie.train.encode import slot_order, true_tokens
 
 SECONDS, LONG = 6.0, 60.0
 APART = 0.3  # metres across the picture, from which on a thing is clearly left or right of another

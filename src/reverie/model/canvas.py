@@ -21,14 +21,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reverie.model import things as th
+from reverie.model.pendulum import STAND, with_stands
 
 MARGIN = 1.15  # how far beyond a thing's sizes a ray is still asked what it sees
 NEAREST = 4  # things laid over each other in one pixel
 FAR = 40.0  # metres to the ground, beyond which it is as good as sky
 REPEATS = (0.35, 0.40, 0.45, 0.50, 0.70, 0.80, 0.90, 1.00)  # waves per metre in which the ground is described
 _SAMPLES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way through a box, where it is felt for what is inside
-_WAVES = 2  # of a place in a thing's frame
-_NUMBERS = 9 * (1 + 2 * _WAVES) + 3 + 3 + 4 + 4 + 2 + 6 + 2
+_WAVES = 3  # of a place in a thing's frame
+_NUMBERS = 9 * (1 + 2 * _WAVES) + 3 + 3 + 4 + 4 + 2 + 6 + 2 + 3 * 4
+_LINE = 0.05  # how far a ball's lines reach from the planes through its middle, in its radii
 _GROUND = 3 + 3 + 1 + 2 + 4 * len(REPEATS) + 1
 _LOOK = th.SETTING["look"].stop
 _WHAT = [i for name in ("exists", "kind", "colour", "material", "extent")
@@ -73,12 +75,14 @@ class Stage:
 @dataclass
 class Drawing:
     """A canvas: ``things`` (X, F, P, 3) their colours times their cover, ``cover`` (X, F, P, 1), ``back``
-    (X, F, P, 3) what is behind them, shadows included, ``shade`` (X, F, P, 1) how much of it is shadow; in 0..1."""
+    (X, F, P, 3) what is behind them, shadows included, ``shade`` (X, F, P, 1) how much of it is shadow; in 0..1.
+    ``stands`` (X, F, P) bool: rays through the box of what is drawn and no thing."""
 
     things: Tensor
     cover: Tensor
     back: Tensor
     shade: Tensor
+    stands: Tensor
 
     @property
     def picture(self) -> Tensor:
@@ -127,6 +131,7 @@ class Canvas(nn.Module):
         """The whole pictures of height x width pixels, or the pixels (X, F, P) of them, numbered row by row."""
         with torch.no_grad(), torch.autocast(scene.camera.device.type, enabled=False):
             things, camera, setting = (v.float() for v in (scene.things, scene.camera, scene.setting))
+            things = with_stands(things)
             stage = self._stage(camera, setting, height, width, pixels)
             boxes = _boxes(things, stage.of[:, -1] == stage.of[:, 0])
             seen = _meetings(boxes, stage.origin[:, :, None], stage.direction, stage.spot, setting)
@@ -143,7 +148,9 @@ class Canvas(nn.Module):
                                   mode="bilinear").view(*shape)
         shade = shade[..., None]
         lit, dark = stage.colours[stage.of].chunk(2, -1)
-        return Drawing(drawn, cover, lit + shade * (dark - lit), shade)
+        stands = torch.zeros(math.prod(shape), dtype=torch.bool, device=shade.device)
+        stands[seen.ray[(things[..., STAND] > 0)[:, None].expand(-1, th.F, -1).flatten()[seen.thing]]] = True
+        return Drawing(drawn, cover, lit + shade * (dark - lit), shade, stands.view(*shape))
 
     def _stage(self, camera: Tensor, setting: Tensor, height: int, width: int, pixels: Tensor | None) -> Stage:
         """What there is to see without things. The last one is kept: from latent to latent a camera mostly stands
@@ -339,13 +346,18 @@ def _numbers(o: Tensor, d: Tensor, enter: Tensor, leave: Tensor, axis: Tensor, s
     waves = [w for k in range(_WAVES) for w in ((math.pi * 2**k * places).sin(), (math.pi * 2**k * places).cos())]
     surface = o + d * (nearest - ball.clamp(min=0).sqrt() / norm.sqrt())[:, None]
     round_face = F.normalize(torch.einsum("mij,mj->mi", turn, surface / size), dim=-1)
+    wide = pixel.clamp(min=0.02)
+    lines = ((_LINE + wide / 2 - surface.abs()) / wide).clamp(0, 1) * (2 * _LINE / wide).clamp(max=1)
+    face = (o + d * (-o / d - 1 / d.abs()).amax(-1, keepdim=True)).clamp(-1.5, 1.5)  # where it enters the box itself
+    fine = (4 * math.pi * torch.cat([face, face + 0.125], -1)).sin() * (1 - wide).clamp(min=0)
     towards = -torch.sign(d.gather(1, axis[:, None]))
     flat_face = turn.gather(2, axis[:, None, None].expand(-1, 3, 1))[..., 0] * towards
     return torch.cat([
         places, *waves, F.normalize(d * size, dim=-1), torch.einsum("mij,mi->mj", turn, light), depths,
         (depths / pixel.clamp(min=0.02)).clamp(-3, 3), pixel.clamp(min=0.02).log() / 2 + 1,
         enter.clamp(min=0.1).log()[:, None] - 1.8, round_face, flat_face,
-        (round_face * light).sum(-1, keepdim=True), (flat_face * light).sum(-1, keepdim=True)], -1).clamp(-4, 4)
+        (round_face * light).sum(-1, keepdim=True), (flat_face * light).sum(-1, keepdim=True),
+        lines, face, fine], -1).clamp(-4, 4)
 
 
 def _on_ground(origin: Tensor, direction: Tensor, spot: Tensor) -> tuple[Tensor, Tensor]:

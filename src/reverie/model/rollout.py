@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.vocabulary import MAX_THINGS
-from reverie.model import flow, motion
+from reverie.model import flow, motion, physics
 from reverie.model import things as th
 from reverie.model.sampling import Sampling
 from reverie.model.transformer import Output, Past, Text, Transformer, Window
@@ -281,20 +281,16 @@ class Rollout:
             part = things[..., th.THING[name]]
             sharp = torch.nn.functional.one_hot(part.argmax(-1), part.shape[-1]).to(part.dtype)
             things[..., th.THING[name]] = sharp * th.ONE_HOT
-        things = th.above_ground(motion.standing(motion.upright(motion.sized(things, self.sampling.sizes))))
+        things = th.above_ground(physics.standing(motion.upright(motion.sized(things, self.sampling.sizes))))
         before, seen = self._before()
         slack = 1.0 if before is None else torch.where(before[..., th.THING["moving"]] > 0, STOPPING, 1.0)[..., None]
         moving = moving & (motion.decided(things, before, slack=slack)[..., th.THING["moving"]] > 0)
         things[..., th.THING["moving"]] = 1.0
-        if before is not None:
-            things, flies = motion.flown(things, before, 1 / self.fps)
-            moving = moving | flies[..., None]
-        still = things if before is None else torch.where(before[..., :1] > 0, before, things)
-        things = torch.where(moving, things, motion.grounded(motion.at_rest(still)))
+        things = physics.obeyed(things, before, moving, 1 / self.fps)
         things = torch.where(exists, things, torch.zeros_like(things))
         things[..., :1] = torch.where(exists, 1.0, -1.0)
         things[..., th.THING["gone"]] = (self.met[..., None] & ~exists).to(things.dtype)
-        camera = motion.camera_upright(motion.camera_within_reach(x[:, th.CAMERA_TOKEN], seen))
+        camera = motion.camera_on_stage(motion.camera_within_reach(x[:, th.CAMERA_TOKEN], seen))
         held = camera[:, th.CAMERA["moving"]] <= 0
         camera = torch.where(held, motion.camera_at_rest(camera if seen is None else seen), camera)
         camera[:, th.CAMERA["moving"]] = torch.where(held, -1.0, 1.0)

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reverie.core.clip import Clip
 from reverie.core.errors import BadData
 from reverie.core.runtime import commit
 from reverie.core.vocabulary import FRAMES_PER_LATENT, MAX_THINGS
@@ -21,6 +20,7 @@ from reverie.model import things as th
 from reverie.model.canvas import Canvas, Scene
 from reverie.model.checkpoint import load_model
 from reverie.model.tokenizer import Tokenizer
+from reverie.train.encode import true_tokens
 from reverie.train.loop import fit
 from reverie.train.losses import PooledError
 from reverie.train.tokenizer import drawn as drawn_clips
@@ -48,23 +48,12 @@ class Drawn:
             self.frames.append(next(iter(clip.views.values())))
             self.masks.append(next(iter(clip.truth.masks.values())))
             self.shows.append(shown(clip, next(iter(clip.views))))
-            self.tokens.append(scene_tokens(clip))
+            self.tokens.append(true_tokens(clip))
         sizes = {frames.shape[1:3] for frames in self.frames}
         if len(sizes) != 1:
             raise BadData(f"{clips.folder} has no drawn clip with truth, or clips of several sizes: {sizes}")
         self.size = sizes.pop()
         self.latents = np.array([(i, n) for i, tokens in enumerate(self.tokens) for n in range(len(tokens))])
-
-
-def scene_tokens(clip: Clip) -> np.ndarray:
-    """A clip's truth as tokens (T, MAX_THINGS + 2, WIDTH) float32, its things in the order of the truth."""
-    things = th.encode_things(clip.truth)
-    out = np.zeros((len(things), th.TOKENS, th.WIDTH), np.float32)
-    out[:, :MAX_THINGS, 0] = -1.0
-    out[:, : things.shape[1]] = things
-    out[:, th.CAMERA_TOKEN] = th.encode_camera(next(iter(clip.cameras.values())))
-    out[:, th.SETTING_TOKEN] = th.encode_setting(clip.truth.setting, clip.truth.look)
-    return out
 
 
 class Pixels:
@@ -104,7 +93,7 @@ def loss_fn(size: tuple[int, int]):
         squared = error.square()
         shown = (batch["shown"] > 0).float()
         each = ((squared + 1e-4).sqrt() + 4 * squared).mean(-1)
-        outline = F.binary_cross_entropy(made.cover[..., 0].clamp(1e-4, 1 - 1e-4), shown)
+        outline = F.binary_cross_entropy(made.cover[..., 0].clamp(1e-4, 1 - 1e-4), shown, (~made.stands).float())
         figures = {"square": squared.detach().mean(), "outline": outline.detach(),
                    "square_things": (squared.detach().mean(-1) * shown).sum() / shown.sum().clamp(min=1)}
         return (each * (1 + 2 * shown)).mean() + 0.3 * outline, figures

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import torch
 
 from reverie.core.clip import Clip
 from reverie.core.errors import BadData
-from reverie.core.vocabulary import ACTION_SCALE, CAMERA_CHANNELS, FRAMES_PER_LATENT, KINDS, SETTINGS
+from reverie.core.vocabulary import ACTION_SCALE, CAMERA_CHANNELS, FRAMES_PER_LATENT, KINDS, MAX_THINGS, SETTINGS
 from reverie.data.shards import ClipSet
 from reverie.model import things as th
 
@@ -76,6 +76,19 @@ def slot_order(orders: list[list[int]], count: int) -> np.ndarray:
     """Slots by first mention over all lines, then the unmentioned in the order of the truth."""
     named = list(dict.fromkeys(i for order in orders for i in order if 0 <= i < count))
     return np.array(named + [i for i in range(count) if i not in named], np.int64)
+
+
+def true_tokens(clip: Clip, order: Sequence[int] | None = None) -> np.ndarray:
+    """A clip's truth as tokens (T, MAX_THINGS + 2, WIDTH) float32, as a rollout gives them; its things in the slots of
+    ``order``, or in the truth's own."""
+    things = th.encode_things(clip.truth)
+    order = list(range(things.shape[1]) if order is None else order)[:MAX_THINGS]
+    out = np.zeros((len(things), th.TOKENS, th.WIDTH), np.float32)
+    out[:, :MAX_THINGS, 0] = -1.0
+    out[:, : len(order)] = things[:, order]
+    out[:, th.CAMERA_TOKEN] = th.encode_camera(next(iter(clip.cameras.values())))
+    out[:, th.SETTING_TOKEN] = th.encode_setting(clip.truth.setting, clip.truth.look)
+    return out
 
 
 def encode_clip(clip: Clip, key: str, captions: list[dict], tokens, tokenizer, device: str) -> Item:

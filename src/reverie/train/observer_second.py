@@ -108,9 +108,9 @@ def drawn_again(clip: Clip, tokenizer: Tokenizer, from_things: bool, noise: floa
     view = torch.from_numpy(next(iter(clip.views.values()))[None]).to(device)
     latents, _ = tokenizer.encode(view)
     if from_things:
-        from reverie.train.canvas import scene_tokens
+        from reverie.train.encode import true_tokens
 
-        made, _ = tokenizer.decode(latents, None, torch.from_numpy(scene_tokens(clip)[None]).to(device), level=1.0)
+        made, _ = tokenizer.decode(latents, None, torch.from_numpy(true_tokens(clip)[None]).to(device), level=1.0)
     else:
         error = noise * rng.random() * rng.standard_normal(latents.shape)
         made, _ = tokenizer.decode(latents + torch.from_numpy(error).to(latents))

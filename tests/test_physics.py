@@ -1,0 +1,145 @@
+"""What the laws say of things: pendulums swing, what rests lies flat, what nothing holds falls."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from reverie.core.vocabulary import KINDS
+from reverie.model import pendulum as pd
+from reverie.model import physics
+from reverie.model import things as th
+
+FRAME = torch.tensor([1 / 24])
+
+
+def thing(kind: str, place: tuple[float, float, float], size: tuple[float, float, float],
+          turn: torch.Tensor | None = None, moving: float = -1.0) -> torch.Tensor:
+    """A still thing's vector, turned by a rotation matrix."""
+    row = torch.zeros(th.WIDTH)
+    row[0], row[th.THING["kind"].start + KINDS.index(kind)], row[th.THING["moving"]] = 1, th.ONE_HOT, moving
+    turn = torch.eye(3) if turn is None else turn
+    row[th.THING["rotation"]] = turn[:, :2].T.flatten().repeat(2)
+    row[th.THING["extent"]] = (torch.tensor(size) / 0.3).log() / 0.7
+    centred = (torch.tensor(place) - torch.tensor(th.POSITION_CENTRE)) / th.POSITION_SCALE
+    row[th.THING["position"]] = centred.repeat(th.F)
+    return row
+
+
+def about(axis: int, degrees: float) -> torch.Tensor:
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turn = torch.eye(3)
+    a, b = (axis + 1) % 3, (axis + 2) % 3
+    turn[a, a], turn[a, b], turn[b, a], turn[b, b] = c, -s, s, c
+    return turn
+
+
+def test_pendulums_swing_about_their_hinges_in_their_own_time() -> None:
+    half, r = 0.61, 0.27
+    now = thing("pendulum", (0.5, 0.2, 1.0), (r, r, half), about(2, 30) @ about(1, 8), moving=1.0)[None, None]
+    now, free = pd.swung(now, now, torch.zeros(1, 1, dtype=torch.bool), FRAME)
+    assert free.all()
+    hinge = th.positions_of(now) + th.turns_of(now)[..., 2] * (half - pd.HINGE)
+    assert hinge[0, 0, -1, 2] == pytest.approx(2 * half + pd.ABOVE - pd.HINGE, abs=1e-5)
+    lean = []
+    for _ in range(24):
+        now, _ = pd.swung(now, now, torch.zeros(1, 1, dtype=torch.bool), FRAME)
+        turn = th.rotations_of(now)[0, 0, -1]
+        lean.append(float(turn[:, 2] @ (about(2, 30) @ torch.tensor([1.0, 0, 0]))))
+        again = th.positions_of(now)[0, 0, -1] + turn[:, 2] * (half - pd.HINGE)
+        assert torch.allclose(again, hinge[0, 0, -1], atol=1e-4) and abs(float(turn[2, 1])) < 1e-5
+    crossings = [i + lean[i] / (lean[i] - lean[i + 1]) for i in range(23) if lean[i] * lean[i + 1] < 0]
+    bob = 2 * half - r - pd.HINGE
+    period = 2 * math.pi * math.sqrt((bob**2 + 0.4 * r**2) / (pd.GRAVITY * bob))
+    assert (crossings[2] - crossings[0]) * th.F / 24 == pytest.approx(period, rel=0.02)
+    assert max(lean) < 0.14  # sin 8 degrees: nothing is gained
+
+
+def test_a_pendulum_that_hangs_may_rest_and_goes_as_it_is_told() -> None:
+    low = (0.0, 0.0, 0.61 + pd.ABOVE)
+    hung = thing("pendulum", low, (0.27, 0.27, 0.61))[None, None]
+    ball = thing("ball", (0, 0, 0.3), (0.3, 0.3, 0.3))[None, None]
+    assert not pd.swung(hung, hung, torch.zeros(1, 1, dtype=torch.bool), FRAME)[1].any()
+    assert torch.equal(pd.swung(ball, ball, torch.zeros(1, 1, dtype=torch.bool), FRAME)[0], ball)
+    pushed = hung.clone()
+    pushed[..., th.THING["velocity"].start] = 0.5
+    gone, free = pd.swung(pushed, hung, torch.ones(1, 1, dtype=torch.bool), FRAME)
+    assert free.all() and th.positions_of(gone)[0, 0, -1, 0] > 0.1
+
+
+def test_a_stand_is_under_the_hinge_and_of_pendulums_only() -> None:
+    things = torch.stack([thing("ball", (0, 0, 0.3), (0.3, 0.3, 0.3)),
+                          thing("pendulum", (1.0, 0, 0.73), (0.27, 0.27, 0.61), about(2, 90) @ about(1, 20))])[None]
+    whole = pd.with_stands(things)
+    assert whole.shape[1] == 3 and torch.equal(whole[:, :2], things) and whole[0, 2, pd.STAND] > 0
+    place, size = th.positions_of(whole)[0, 2, 0], th.extents_of(whole)[0, 2]
+    assert float(place[2] - size[2]) == pytest.approx(0.73 + (0.61 - pd.HINGE) * math.cos(math.radians(20))
+                                                      + 0.05 - 2 * 0.61 - 0.18, abs=1e-4)
+    assert th.rotations_of(whole)[0, 2, 0][2, 2] == pytest.approx(1.0)
+    assert torch.equal(pd.with_stands(things[:, :1]), things[:, :1])
+
+
+@pytest.mark.parametrize(("kind", "size", "turn", "height"), [
+    ("box", (0.3, 0.3, 0.3), about(0, 20), 0.3),
+    ("box", (0.2, 0.3, 0.4), about(1, 80), 0.2),
+    ("cylinder", (0.3, 0.3, 0.5), about(1, 10), 0.5),
+    ("cylinder", (0.3, 0.3, 0.5), about(2, 33) @ about(1, 75), 0.3),
+    ("cone", (0.3, 0.3, 0.3), about(0, -10), 0.3),
+    ("cone", (0.3, 0.3, 0.3), about(0, 100), 0.3 * 0.3 / math.hypot(0.6, 0.3)),
+    ("ball", (0.3, 0.3, 0.3), about(0, 40), 0.3),
+])
+def test_what_rests_on_the_ground_lies_flat(kind: str, size: tuple, turn: torch.Tensor, height: float) -> None:
+    tilted = thing(kind, (0.0, 0.0, 0.0), size, turn)[None, None]
+    tilted = thing(kind, (0.0, 0.0, float(physics.depth(tilted)) + 0.02), size, turn)[None, None]
+    flat = physics.lying(tilted)
+    assert float(th.positions_of(flat)[0, 0, -1, 2]) == pytest.approx(height, abs=1e-4)
+    found = th.rotations_of(flat)[0, 0, 0]
+    assert torch.allclose(found @ found.T, torch.eye(3), atol=1e-5)
+    assert torch.allclose(physics.lying(flat), flat, atol=1e-5)  # and stays so
+    turned = torch.linalg.matrix_norm(found @ turn.T - torch.eye(3))
+    assert turned < 1.2 and (kind != "ball" or turned < 1e-5)
+
+
+def test_what_leans_on_another_and_what_hangs_is_left_alone() -> None:
+    lean = about(1, 15)
+    row = torch.stack([thing("domino", (0.0, 0, 0.5), (0.14, 0.28, 0.5), lean),
+                       thing("domino", (0.3, 0, 0.5), (0.14, 0.28, 0.5), lean)])[None]
+    found = physics.lying(row)
+    assert torch.equal(found[..., th.THING["rotation"]], row[..., th.THING["rotation"]])
+    screen = thing("screen", (0.0, 0, 0.62), (0.7, 0.2, 0.6), lean)[None, None]
+    assert torch.equal(physics.lying(screen), screen)
+
+
+def test_what_rests_on_nothing_falls_and_what_rests_stays_exactly() -> None:
+    before = torch.stack([thing("box", (0, 0, 2.0), (0.3, 0.3, 0.3)), thing("box", (3, 0, 0.3), (0.3, 0.3, 0.3)),
+                          thing("cone", (3, 0, 0.9), (0.3, 0.3, 0.3)), thing("bird", (-3, 0, 2.0), (0.5, 0.6, 0.3))])
+    before = before[None]
+    moves = torch.zeros(1, 4, 1, dtype=torch.bool)
+    after = physics.obeyed(before + 0.01, before, moves, FRAME)
+    assert th.positions_of(after)[0, 0, -1, 2] == pytest.approx(2 - 0.5 * 9.81 / 36, abs=1e-4)
+    assert torch.equal(after[0, 1:], before[0, 1:])
+
+
+def test_what_walks_steps_as_far_as_it_gets_and_faces_where_it_goes() -> None:
+    rows = []
+    for kind, y in (("person", 0.0), ("ball", 3.0), ("bird", -3.0)):
+        row = thing(kind, (0.0, y, 0.75), (0.3, 0.3, 0.75), moving=1.0)
+        row[th.THING["velocity"]] = torch.tensor([0.0, -1.2, 0.0]) / th.VELOCITY_SCALE
+        row[th.THING["phase"]] = torch.tensor([0.0, 0.0, 1.0, 1.0]) * (kind != "ball")
+        rows.append(row)
+    before = torch.stack(rows)[None]
+    things = before.clone()
+    path = th.positions_of(before) + torch.tensor([0.0, -1.2, 0.0]) * torch.arange(1, 5)[:, None] / 24
+    things[..., th.THING["position"]] = ((path - torch.tensor(th.POSITION_CENTRE)) / th.POSITION_SCALE).flatten(-2)
+    gone = physics.walking(things, before, FRAME)
+    phase = gone[0, :, th.THING["phase"]].unflatten(-1, (2, 2))
+    angles = torch.atan2(phase[:, 0], phase[:, 1])
+    assert torch.allclose(angles[0], torch.tensor([0.1, 0.2]) * physics.PACES["person"] / 0.75, atol=1e-4)
+    assert torch.allclose(angles[2], torch.tensor([2.0, 4.0]) * physics.WINGS / 24, atol=1e-4)
+    assert torch.allclose(th.rotations_of(gone)[0, 0, :, :, 0], torch.tensor([0.0, -1.0, 0.0]), atol=1e-5)
+    assert torch.equal(gone[0, 1], things[0, 1])
+    stood = before[:, :1].clone()
+    stood[..., th.THING["velocity"]], stood[..., th.THING["phase"]] = 0.0, 0.0
+    assert torch.equal(physics.walking(stood, stood, FRAME), stood)  # who has not gone anywhere

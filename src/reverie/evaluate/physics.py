@@ -36,15 +36,8 @@ def measure(
     latents = given + -(-round(max(HORIZONS) * world.fps) // F)
     tokens = [true_tokens(clip, order) for clip, order in zip(clips, orders, strict=True)]
     with study.track(len(clips), "going on from a true second") as bar:
-        made, _ = dream(
-            world,
-            scripts,
-            latents,
-            seed=SEED,
-            with_views=False,
-            tell=bar.advance,
-            known=Known(things=np.stack([t[:given] for t in tokens])),
-        )
+        made, _ = dream(world, scripts, latents, seed=SEED, with_views=False, tell=bar.advance,
+                        known=Known(things=np.stack([t[:given] for t in tokens])))
     found = [
         row
         for tokens, clip, order in zip(made, clips, orders, strict=True)

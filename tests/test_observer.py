@@ -426,3 +426,17 @@ def test_things_that_cross_keep_their_names():
 def test_clips_of_nothing_and_of_one_frame():
     assert seen_over_clip([]) == [] and seen_over_clip([[], []]) == []
     assert len(seen_over_clip([[sight()]])) == 1
+
+
+def test_what_stays_inside_a_larger_thing_of_its_colour_is_part_of_it() -> None:
+    whole = sight("pendulum", box=(10, 10, 40, 60), look=1)
+
+    def seen(colour: str, box: tuple, frames: int = 10) -> set[tuple[str, str]]:
+        clip = [[whole, sight("ball", colour, box)] if t < frames else [whole] for t in range(10)]
+        return {(thing.kind, thing.colour) for thing in seen_over_clip(clip)}
+
+    bob = (15, 38, 37, 60)
+    assert seen("red", bob) == {("pendulum", "red")}
+    assert seen("blue", bob) == {("pendulum", "red"), ("ball", "blue")}  # something else in front of it
+    assert seen("red", (35, 38, 57, 60)) == {("pendulum", "red"), ("ball", "red")}  # beside it
+    assert seen("red", bob, frames=6) == {("pendulum", "red")}

@@ -294,7 +294,8 @@ def seen_over_clip(detections_per_frame: Sequence[Sequence[Detection]], *, least
     ``patience`` frames; its kind and colour are voted on, each frame by its scores. A thing seen in
     fewer than ``least`` frames is a flicker and left out (a clip shorter than that asks for all of its
     frames). Links that end where another of the same kind and colour begins are joined, however long
-    the gap, when the two never stood side by side: a ball behind a wall is one ball.
+    the gap, when the two never stood side by side: a ball behind a wall is one ball. What stays inside a larger thing
+    of its colour is a part of that: the bob of a pendulum is no ball.
     """
     open_tracks: list[_Track] = []
     tracks: list[_Track] = []
@@ -317,7 +318,8 @@ def seen_over_clip(detections_per_frame: Sequence[Sequence[Detection]], *, least
                 open_tracks.append(track)
     least = max(1, min(least, len(detections_per_frame)))
     things = _joined([_voted(track.seen) for track in tracks if len(track.seen) >= least])
-    return sorted(things, key=lambda thing: (thing.first, -thing.frames))
+    whole = [thing for thing in things if not any(_part_of(thing, other) for other in things)]
+    return sorted(whole, key=lambda thing: (thing.first, -thing.frames))
 
 
 def _voted(seen: list[tuple[int, Detection]]) -> SeenThing:
@@ -327,6 +329,17 @@ def _voted(seen: list[tuple[int, Detection]]) -> SeenThing:
     path = np.array([(frame, *d.box) for frame, d in seen], np.float32)
     return SeenThing(KINDS[kind], COLOUR_NAMES[colour], len(seen), seen[0][0], seen[-1][0],
                      float(weights.mean()), path)
+
+
+def _part_of(thing: SeenThing, other: SeenThing) -> bool:
+    """Whether a thing is mostly inside a larger one of its colour, in most of at least half of its frames."""
+    _, mine, its = np.intersect1d(thing.path[:, 0], other.path[:, 0], return_indices=True)
+    if thing is other or thing.colour != other.colour or 2 * len(mine) < thing.frames:
+        return False
+    a, b = thing.path[mine, 1:], other.path[its, 1:]
+    common = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(1)
+    area, around = ((box[:, 2:] - box[:, :2]).prod(1) for box in (a, b))
+    return bool(((common > 0.75 * area) & (around > 1.15 * area)).mean() >= 0.7)
 
 
 def _joined(things: list[SeenThing]) -> list[SeenThing]:

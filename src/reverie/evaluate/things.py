@@ -33,29 +33,17 @@ def measure(study: Study) -> list[dict]:
     captions = [held_out_caption(clips.meta(i), i) for i in range(len(clips))]
     scripts = [[Line(line["start"], line["text"]) for line in c["lines"]] for c in captions]
     with study.track(len(clips), "things of prompts") as bar:
-        made, _ = dream(
-            world, scripts, round(SECONDS * world.fps) // F, seed=SEED, with_views=False, tell=bar.advance
-        )
+        made, _ = dream(world, scripts, round(SECONDS * world.fps) // F, seed=SEED, with_views=False,
+                        tell=bar.advance)
     judged = [
         judge(Happening.of(tokens), clip.truth, next(iter(clip.cameras.values())), caption, world.fps)
         for tokens, clip, caption in zip(made, truths, captions, strict=True)
     ]
-    figures = [
-        figure(
-            f"prompt_{name}_right",
-            share(sum(getattr(j, name) for j in judged), len(judged)),
-            "share",
-            None,
-            len(judged),
-        )
-        for name in ("kinds", "colours", "count")
-    ]
     placed = [j for j in judged if j.place is not None]
-    figures.append(
-        figure(
-            "prompt_place_right", share(sum(j.place for j in placed), len(placed)), "share", None, len(placed)
-        )
-    )
+    figures = []
+    for name, those in (("kinds", judged), ("colours", judged), ("count", judged), ("place", placed)):
+        right = sum(getattr(j, name) for j in those)
+        figures.append(figure(f"prompt_{name}_right", share(right, len(those)), "share", None, len(those)))
     whole = [j.kinds and j.colours and j.count and j.place is not False for j in judged]
     figures.append(figure("prompt_all_right", share(sum(whole), len(whole)), "share", None, len(whole)))
     orders = [
@@ -89,10 +77,7 @@ def judge(made: Happening, truth: Truth, camera: CameraPath, caption: dict, fps:
     slots = np.flatnonzero(made.exists.any(0))
     first = made.exists[:, slots].argmax(0)  # kind and colour are for ever: read where a thing begins
     names = [
-        (
-            KINDS[min(made.kinds[t, s], len(KINDS) - 1)],
-            list(COLOURS)[min(made.colours[t, s], len(COLOURS) - 1)],
-        )
+        (KINDS[min(made.kinds[t, s], len(KINDS) - 1)], list(COLOURS)[min(made.colours[t, s], len(COLOURS) - 1)])
         for t, s in zip(first, slots, strict=True)
     ]
     there = Counter(kind for kind, _ in names)
@@ -160,14 +145,8 @@ def _lasting(study: Study) -> list[dict]:
     clips = study.clips(count, LONG, drawn=False)
     scripts = [script_of(clips.meta(i), i) for i in range(count)]
     with study.track(count, "minutes of things") as bar:
-        made, _ = dream(
-            study.world,
-            scripts,
-            round(LONG * study.world.fps) // F,
-            seed=SEED,
-            with_views=False,
-            tell=bar.advance,
-        )
+        made, _ = dream(study.world, scripts, round(LONG * study.world.fps) // F, seed=SEED, with_views=False,
+                        tell=bar.advance)
     true = []
     for i in range(count):
         clip = clips.clip(i, views=False)

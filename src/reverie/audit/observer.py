@@ -333,8 +333,10 @@ def _voted(seen: list[tuple[int, Detection]]) -> SeenThing:
 
 def _part_of(thing: SeenThing, other: SeenThing) -> bool:
     """Whether a thing is mostly inside a larger one of its colour, in most of at least half of its frames."""
+    if thing is other or thing.colour != other.colour:
+        return False
     _, mine, its = np.intersect1d(thing.path[:, 0], other.path[:, 0], return_indices=True)
-    if thing is other or thing.colour != other.colour or 2 * len(mine) < thing.frames:
+    if 2 * len(mine) < thing.frames:
         return False
     a, b = thing.path[mine, 1:], other.path[its, 1:]
     common = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(1)

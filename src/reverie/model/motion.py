@@ -25,6 +25,7 @@ from reverie.model.things import (
     VELOCITY_SCALE,
     WIDTH,
     F,
+    cameras_of,
     frame_from_two,
     rotations_of,
 )
@@ -137,14 +138,12 @@ def camera_on_stage(camera: Tensor) -> Tensor:
     """Camera vectors (..., WIDTH) that never roll, stand where cameras stand and keep the stage in sight, as those of
     truth do (WHERE, ASIDE): a dreamt one that looks away does not find back."""
     out = camera.clone()
-    place = camera[..., CAMERA["position"]].unflatten(-1, (F, 3)) * POSITION_SCALE + camera.new_tensor(CAMERA_CENTRE)
-    low, high = camera.new_tensor(WHERE)
-    place = torch.minimum(torch.maximum(place, low), high)
+    seen = cameras_of(camera)
+    place = seen.position.clamp(*camera.new_tensor(WHERE))
     out[..., CAMERA["position"]] = ((place - camera.new_tensor(CAMERA_CENTRE)) / POSITION_SCALE).flatten(-2)
-    ahead = -torch.nn.functional.normalize(camera[..., CAMERA["rotation"]].unflatten(-1, (F, 2, 3))[..., 1, :], dim=-1)
     towards = torch.nn.functional.normalize(camera.new_tensor(POSITION_CENTRE) - place, dim=-1)
     angles = []
-    for way in (ahead, towards):
+    for way in (-seen.rotation[..., 2], towards):
         angles += [torch.atan2(way[..., 0], way[..., 1]), torch.asin(way[..., 2].clamp(-1, 1))]
     yaw, pitch = (middle + (angle - middle).clamp(*(math.radians(limit) for limit in limits))
                   for angle, middle, limits in zip(angles[:2], angles[2:], ASIDE, strict=True))

@@ -38,8 +38,7 @@ def swung(things: Tensor, before: Tensor, rests: Tensor, seconds: Tensor) -> tup
     extent = th.extents_of(before)
     turn = th.rotations_of(before)[..., -1, :, :]
     below = extent[..., 2] - HINGE
-    hinge = th.positions_of(before)[..., -1, :] + turn[..., 2] * below[..., None]
-    hinge = torch.cat([hinge[..., :2], (2 * extent[..., 2:] + ABOVE - HINGE)], -1)
+    hinge = torch.cat([_hinges(before)[..., :2], (2 * extent[..., 2:] + ABOVE - HINGE)], -1)
     axis = _level(turn[..., 1])
     ahead = torch.stack([axis[..., 1], -axis[..., 0], torch.zeros_like(axis[..., 0])], -1)
     angle = torch.atan2((turn[..., 2] * ahead).sum(-1), turn[..., 2, 2]).clamp(-WIDEST, WIDEST)
@@ -68,6 +67,12 @@ def swung(things: Tensor, before: Tensor, rests: Tensor, seconds: Tensor) -> tup
     return torch.where(found[..., None], out, things), found & free
 
 
+def _hinges(things: Tensor) -> Tensor:
+    """(..., 3): where pendulums (..., WIDTH) hang from, in metres, in the latent's last frame."""
+    up = th.rotations_of(things)[..., -1, :, 2]
+    return th.positions_of(things)[..., -1, :] + up * (th.extents_of(things)[..., 2:] - HINGE)
+
+
 def _level(axis: Tensor) -> Tensor:
     """(..., 2): the heading of a hinge's axis (..., 3), of length 1: pendulums swing in upright planes."""
     return torch.nn.functional.normalize(axis[..., :2], dim=-1, eps=1e-4)
@@ -93,10 +98,10 @@ def with_stands(things: Tensor) -> Tensor:
     if not len(slots):
         return things
     hung, there = things[:, slots], hangs[:, slots, None]
-    extent, turn = th.extents_of(hung), th.rotations_of(hung)[..., -1, :, :]
-    hinge = th.positions_of(hung)[..., -1, :] + turn[..., 2] * (extent[..., 2:] - HINGE)
+    extent = th.extents_of(hung)
+    hinge = _hinges(hung)
     back, top = extent[..., 1] + 0.16, 2 * extent[..., 2] + 0.18
-    axis = _level(turn[..., 1])
+    axis = _level(th.rotations_of(hung)[..., -1, :, 1])
     middle = (0.5 * (back + 0.07))[..., None] * axis
     place = torch.cat([hinge[..., :2] + middle, hinge[..., 2:] + 0.5 * (0.125 - top)[..., None]], -1)
     half = torch.stack([torch.full_like(back, 0.40), 0.5 * (back + 0.13), 0.5 * (0.025 + top)], -1)
@@ -106,7 +111,6 @@ def with_stands(things: Tensor) -> Tensor:
     out[..., th.THING["extent"]] = (half / 0.3).log() / 0.7
     centred = (place - place.new_tensor(th.POSITION_CENTRE)) / th.POSITION_SCALE
     out[..., th.THING["position"]] = centred.repeat(1, 1, th.F)
-    flat = torch.zeros_like(axis[..., :1])
-    turned = torch.cat([axis[..., 1:], -axis[..., :1], flat, axis, flat], -1)
-    out[..., th.THING["rotation"]] = turned.repeat(1, 1, len(th.HALVES))
+    ahead = torch.stack([axis[..., 1], -axis[..., 0]], -1)
+    out[..., th.THING["rotation"]] = th.facing(ahead).repeat(1, 1, len(th.HALVES))
     return torch.cat([things, torch.where(there, out, -torch.ones_like(out))], 1)

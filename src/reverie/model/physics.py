@@ -21,6 +21,7 @@ from reverie.model.things import (
     VELOCITY_SCALE,
     F,
     extents_of,
+    facing,
     positions_of,
     rotations_of,
 )
@@ -46,17 +47,16 @@ def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor
     choice; seconds (B,): the time between two frames.
     """
     was = slept = torch.zeros_like(moves)
-    if before is None:
-        before = things
-    else:
+    if before is not None:
         was = before[..., :1] > 0
         slept = was & (before[..., THING["moving"]] <= 0)
         things, flies = flown(things, before, seconds)
         moves = moves | flies[..., None]
-    things = walking(things, before if was.any() else None, seconds)
-    things, swings = swung(things, torch.where(was, before, things), (slept & moves)[..., 0], seconds)
+    things = walking(things, before, seconds)
+    earlier = things if before is None else torch.where(was, before, things)
+    things, swings = swung(things, earlier, (slept & moves)[..., 0], seconds)
     moves = moves | (swings[..., None] & ~slept)
-    still = at_rest(torch.where(was, before, things))
+    still = at_rest(torch.where(was, earlier, things))
     return torch.where(moves, things, torch.where(slept, still, lying(still)))
 
 
@@ -66,10 +66,8 @@ def standing(things: Tensor) -> Tensor:
     straight, walks = _of_kind(things, UPRIGHT), _of_kind(things, GROUNDED)
     ahead = things[..., THING["rotation"]].unflatten(-1, (2, 2, 3))[..., 0, :2]
     ahead = torch.nn.functional.normalize(ahead, dim=-1, eps=1e-4)  # (..., 2 halves, 2)
-    flat = torch.zeros_like(ahead[..., :1])
-    left = torch.stack([-ahead[..., 1], ahead[..., 0]], -1)
-    turn = torch.cat([ahead, flat, left, flat], -1).flatten(-2)
     out = things.clone()
+    turn = facing(ahead).flatten(-2)
     out[..., THING["rotation"]] = torch.where(straight[..., None], turn, out[..., THING["rotation"]])
     heights = slice(THING["position"].start + 2, THING["position"].stop, 3)
     foot = (extents_of(things)[..., 2:] - POSITION_CENTRE[2]) / POSITION_SCALE
@@ -104,8 +102,7 @@ def walking(things: Tensor, before: Tensor | None, seconds: Tensor) -> Tensor:
     limbs = torch.cat([(angle + going).sin(), (angle + going).cos()], -1)
     out[..., THING["phase"]] = torch.where(alive[..., None] & went, limbs, 0.0)
     ahead = torch.nn.functional.normalize(velocity[..., :2], dim=-1, eps=1e-4)
-    flat = torch.zeros_like(ahead[..., :1])
-    turn = torch.cat([ahead, flat, -ahead[..., 1:], ahead[..., :1], flat], -1).repeat(1, 1, len(HALVES))
+    turn = facing(ahead).repeat(1, 1, len(HALVES))
     out[..., THING["rotation"]] = torch.where(walks[..., None], turn, out[..., THING["rotation"]])
     return out
 

@@ -156,6 +156,13 @@ def cameras_of(vectors: Tensor) -> Cameras:
     return Cameras(position, rotation, fovy)
 
 
+def facing(ahead: Tensor) -> Tensor:
+    """(..., 2) level directions of length 1 to the two axes (..., 6) of upright things that look there, as a rotation
+    is kept."""
+    flat = torch.zeros_like(ahead[..., :1])
+    return torch.cat([ahead, flat, -ahead[..., 1:], ahead[..., :1], flat], -1)
+
+
 def positions_of(vectors: Tensor) -> Tensor:
     """(..., WIDTH) thing vectors to positions (..., F, 3) in metres."""
     position = vectors[..., THING["position"]].unflatten(-1, (F, 3)) * POSITION_SCALE

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,12 +62,32 @@ def test_recipe_from_data_to_video(name, data, tmp_path) -> None:
     assert meta["recipe"]["name"] == name and meta["data"]["drawn"] == 3 and meta["words"]
     lines = (tmp_path / "transformer" / "log.jsonl").read_text().splitlines()
     assert all("step" in json.loads(line) for line in lines)
+    goes_on(name, data, tmp_path, model)
     # the same command again finds everything done; from its weights a new run begins
     again = train(name, data=data, out=tmp_path / "again", start_from=model, stage="latents", device="cpu",
                   progress=False, **small(name))
     train(name, data=data, out=tmp_path / "again", start_from=model, stage="transformer", device="cpu",
           progress=False, **small(name))
     assert (again / "transformer.safetensors").exists()
+
+
+def goes_on(name: str, data: Path, folder: Path, model: Path) -> None:
+    """The tokenizer and the eye train on, and what paints learns the latents that have changed; no canvas changes, and
+    no things."""
+    how = {"data": data, "start_from": model, "device": "cpu", "progress": False, **small(name)}
+    more = train(name, out=folder / "more", stage="tokenizer", **how)
+    old, new = (load_model(m / "tokenizer.safetensors") for m in (model, more))
+    assert new[1]["config"] == old[1]["config"] and new[1]["canvas"] == old[1]["canvas"]
+    changed = {n for n in old[0] if not torch.equal(old[0][n], new[0][n])}
+    assert changed and not any(n.startswith("canvas.") for n in changed)
+    train(name, out=folder / "more", stage="observer", **how)
+    eyes = [load_model(m / "observer.safetensors")[0] for m in (model, more)]
+    assert any(not torch.equal(eyes[0][n], eyes[1][n]) for n in eyes[0])
+    train(name, out=folder / "more", stage="views", **how)
+    old, new = (load_model(m / "transformer.safetensors") for m in (model, more))
+    of_things = set(Transformer(Config(**old[1]["config"])).things_parameters())
+    changed = {n for n in old[0] if not torch.equal(old[0][n], new[0][n])}
+    assert changed and not changed & of_things and new[1]["sampling"] == old[1]["sampling"]
 
 
 def test_things_train_on_and_what_paints_stays_as_it_is(tmp_path) -> None:

@@ -337,7 +337,7 @@ def _add_rest(verbs) -> None:
     add("recipe", choices=("cpu", "one_gpu", "debug"), help="for which machine; debug takes a minute")
     add("--minutes", type=_above_zero, metavar="N", help="how long in all (default: the recipe's)")
     add("--stage", default="all",
-        choices=("all", "tokenizer", "canvas", "latents", "transformer", "observer", "words", "things"),
+        choices=("all", "tokenizer", "canvas", "latents", "transformer", "observer", "words", "things", "views"),
         help="only this part (default all); words: the captions as arrays, for --words elsewhere")
     add("--data", metavar="DIR", help="shards made by reverie data make (default: made as it goes)")
     add("-o", "--output", metavar="DIR", help="where the run goes (default runs/RECIPE)")

@@ -6,12 +6,11 @@ latent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from reverie.core.vocabulary import ALIVE, KINDS
+from reverie.core.vocabulary import ALIVE
+from reverie.model.contact import ROUND, pushed_apart, support
 from reverie.model.pendulum import GRAVITY, swung
 from reverie.model.things import (
     HALVES,
@@ -22,13 +21,13 @@ from reverie.model.things import (
     F,
     extents_of,
     facing,
+    of_kind,
     positions_of,
     rotations_of,
 )
 
 UPRIGHT = (*ALIVE, "hoop", "screen", "ramp", "wall", "table")  # what in all of 1,353 things of truth never leans
 GROUNDED = ("person", "dog", "hoop")  # of these, what never leaves the ground
-ROUND = ("ball", "basketball")
 HELD_UP = (*ALIVE, "hoop", "pendulum", "screen")  # what need not fall where nothing is under it
 SINKS = -0.1  # m/s
 CLEAR = 0.06  # metres around a thing within which it may be touching another, or the ground
@@ -40,8 +39,8 @@ FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards fa
 
 
 def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor) -> Tensor:
-    """Thing vectors (B, N, WIDTH) as they can be: what nothing holds flies, pendulums swing, and what rests stays
-    exactly as it is, or as it came to lie.
+    """Thing vectors (B, N, WIDTH) as they can be: what nothing holds flies, pendulums swing, what rests stays
+    exactly as it is, or as it came to lie, and nothing is in another.
 
     before: the same one latent earlier, None for the first; moves (B, N, 1) bool: which shall move, if they have the
     choice; seconds (B,): the time between two frames.
@@ -57,13 +56,13 @@ def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor
     things, swings = swung(things, earlier, (slept & moves)[..., 0], seconds)
     moves = moves | (swings[..., None] & ~slept)
     still = at_rest(torch.where(was, earlier, things))
-    return torch.where(moves, things, torch.where(slept, still, lying(still)))
+    return pushed_apart(torch.where(moves, things, torch.where(slept, still, lying(still))), before)
 
 
 def standing(things: Tensor) -> Tensor:
     """Thing vectors (..., WIDTH) of which those that never lean are upright, and those that never leave the ground
     stand on it."""
-    straight, walks = _of_kind(things, UPRIGHT), _of_kind(things, GROUNDED)
+    straight, walks = of_kind(things, UPRIGHT), of_kind(things, GROUNDED)
     ahead = things[..., THING["rotation"]].unflatten(-1, (2, 2, 3))[..., 0, :2]
     ahead = torch.nn.functional.normalize(ahead, dim=-1, eps=1e-4)  # (..., 2 halves, 2)
     out = things.clone()
@@ -92,13 +91,13 @@ def walking(things: Tensor, before: Tensor | None, seconds: Tensor) -> Tensor:
     went = fast | (torch.hypot(sine, cosine) > 0.5)  # what has never gone anywhere has no phase
     steps = torch.diff(torch.cat([start, path], -2), dim=-2)[..., :2].norm(dim=-1).cumsum(-1)[..., list(HALVES)]
     flaps = WINGS * seconds[:, None, None] * torch.tensor(HALVES, device=path.device).add(1)
-    going = torch.where(_of_kind(things, ("bird",))[..., None] & fast, flaps, 0.0)
+    going = torch.where(of_kind(things, ("bird",))[..., None] & fast, flaps, 0.0)
     for kind, pace in PACES.items():
         pace = pace / extents_of(things)[..., 2:]
-        going = torch.where(_of_kind(things, (kind,))[..., None], pace * steps, going)
+        going = torch.where(of_kind(things, (kind,))[..., None], pace * steps, going)
     going = going - torch.where(known[..., None], 0.0, going[..., -1:])  # of what is new the last is what is imagined
     out = things.clone()
-    alive, walks = _of_kind(things, ALIVE), _of_kind(things, tuple(PACES)) & (velocity[..., :2].norm(dim=-1) > GOING)
+    alive, walks = of_kind(things, ALIVE), of_kind(things, tuple(PACES)) & (velocity[..., :2].norm(dim=-1) > GOING)
     limbs = torch.cat([(angle + going).sin(), (angle + going).cos()], -1)
     out[..., THING["phase"]] = torch.where(alive[..., None] & went, limbs, 0.0)
     ahead = torch.nn.functional.normalize(velocity[..., :2], dim=-1, eps=1e-4)
@@ -117,8 +116,8 @@ def lying(things: Tensor) -> Tensor:
     place = positions_of(things)[..., -1, :]
     leans = _touching(things, reaches(things), place, place)
     leans = (leans & ~torch.eye(leans.shape[-1], dtype=torch.bool, device=leans.device)).any(-1)
-    leans &= _of_kind(things, LEANING)
-    loose = ~_of_kind(things, HELD_UP) & (things[..., 0] > 0)
+    leans &= of_kind(things, LEANING)
+    loose = ~of_kind(things, HELD_UP) & (things[..., 0] > 0)
     near = (place[..., 2] - depth(things) < CLEAR) & loose
     turn = rotations_of(things)[..., -1, :, :]
     down = (turn @ _underside(things, -turn[..., 2, :])[..., None])[..., 0]  # what shall point down, as it does now
@@ -154,7 +153,7 @@ def _underside(things: Tensor, down: Tensor) -> Tensor:
     slant = torch.cat([side[..., :2] * slope[..., :1], slope[..., 1:]], -1)
     tips = torch.where(aside > -2 * down[..., 2:] / size[..., 2:], slant, base)
     for names, own in ((("cylinder",), rolls), (("cone",), tips), (ROUND, down)):
-        flat = torch.where(_of_kind(things, names)[..., None], own, flat)
+        flat = torch.where(of_kind(things, names)[..., None], own, flat)
     return flat
 
 
@@ -172,7 +171,7 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tens
     path = start[..., None, :] + velocity[..., None, :] * ahead[:, None, :, None]
     path[..., 2] -= 0.5 * GRAVITY * ahead[:, None].square()
     there = (things[..., 0] > 0) & (before[..., 0] > 0)
-    loose = there & ~_of_kind(things, HELD_UP)
+    loose = there & ~of_kind(things, HELD_UP)
     free = loose & (falling(positions_of(before), velocity, seconds[:, None]) | (velocity[..., 2] > SINKS))
     others = positions_of(things)[..., -1, :]
     for place, turned, rest in ((start, before, start), (path[..., -1, :], things, others)):
@@ -202,15 +201,8 @@ def reaches(things: Tensor) -> Tensor:
 
 
 def depth(things: Tensor) -> Tensor:
-    """How far thing vectors (..., WIDTH) reach down from their middles (...,), in metres, in the latent's last frame:
-    balls, cylinders and cones as they are, all else as its box."""
-    down, size = -rotations_of(things)[..., -1, 2, :], extents_of(things)
-    flat, ends = size[..., 0] * down[..., :2].norm(dim=-1), size[..., 2] * down[..., 2]
-    out = (size * down.abs()).sum(-1)
-    for names, own in ((ROUND, size[..., 0]), (("cylinder",), flat + ends.abs()),
-                       (("cone",), torch.maximum(ends, flat - ends))):
-        out = torch.where(_of_kind(things, names), own, out)
-    return out
+    """How far thing vectors (..., WIDTH) reach down from their middles (...,) in the latent's last frame, in metres."""
+    return support(things, things.new_tensor([[0.0, 0.0, -1.0]]))[..., 0]
 
 
 def _touching(things: Tensor, reach: Tensor, place: Tensor, others: Tensor) -> Tensor:
@@ -232,8 +224,3 @@ def at_rest(things: Tensor) -> Tensor:
     out[..., THING["moving"]] = -1.0
     return out
 
-
-def _of_kind(things: Tensor, names: Sequence[str]) -> Tensor:
-    """(...,) bool: which of the thing vectors (..., WIDTH) are of these kinds."""
-    kind = things[..., THING["kind"]].argmax(-1)
-    return torch.isin(kind, torch.tensor([KINDS.index(name) for name in names], device=kind.device))

@@ -7,6 +7,7 @@ Legend: B batch, T latent frames, S thing slots, F frames in a latent, H W laten
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -194,6 +195,12 @@ def phases_of(vectors: Tensor) -> Tensor:
 def extents_of(vectors: Tensor) -> Tensor:
     """(..., WIDTH) thing vectors to half sizes (..., 3) in metres."""
     return 0.3 * torch.exp(0.7 * vectors[..., THING["extent"]].clamp(-4, 4))
+
+
+def of_kind(things: Tensor, names: Sequence[str]) -> Tensor:
+    """(...,) bool: which of the thing vectors (..., WIDTH) are of these kinds."""
+    kind = things[..., THING["kind"]].argmax(-1)
+    return torch.isin(kind, torch.tensor([KINDS.index(name) for name in names], device=kind.device))
 
 
 def place(things: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,7 @@ class TokenizerConfig:
 
 
 PRESETS = {
-    "s16": TokenizerConfig(normed=True),
+    "s16": TokenizerConfig(encoder_blocks=(1, 2, 2), normed=True),
     "s32": TokenizerConfig(32, 64, (64, 128, 128, 160), (1, 1, 1, 1), (4, 2, 1, 1), True),
     "tiny": TokenizerConfig(16, 8, (8, 12, 16), (0, 1, 1), (1, 1, 1), True),  # for tests and the debug recipe
 }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 BACKGROUND, THING, MOVING = 0, 1, 2  # what a pixel shows, as train.tokenizer.Windows gives it
-WEIGHTS = (1.0, 3.0, 10.0)  # of a pixel of each: all that happens, happens on a few of them
+WEIGHTS = (1.0, 3.0, 25.0)  # of a pixel of each: all that happens, happens on a few of them
 
 
 def tokenizer_loss(decoded_BTHWC: Tensor, frames_BTHWC: Tensor, shows_BTHW: Tensor | None = None, *,

@@ -49,8 +49,8 @@ class SecondRecipe:
     boxes: int = 3
     every: int = 2
     trips: int = 240
-    drawings: int = 240
-    found: int = 2400
+    drawings: int = 600
+    found: int = 3600
     moved: float = 0.09
     worn: float = 0.2
     soft: float = 0.25

@@ -8,11 +8,13 @@
     transformer  bank -> out/transformer/transformer.safetensors
     things       clips, drawn or not -> out/things/transformer.safetensors: a finished transformer (start_from) whose
                  things train on, and nothing that paints; no part of all
+    views        bank -> out/views/transformer.safetensors: the other way round, for latents that have changed
     observer     drawn clips -> out/observer/observer.safetensors
     all          tokenizer, canvas, latents, transformer, observer
 
 ``out`` also gets a folder ``model`` with the finished weights, which --model takes. Every stage goes
-on where it was stopped; a finished one is left alone.
+on where it was stopped; a finished one is left alone. The stages tokenizer and observer, asked for by name, begin from
+start_from's where it is a folder.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import Mixture, WindowPlan
 
 STAGES = ("tokenizer", "canvas", "latents", "transformer", "observer")
-ALONE = ("words", "things")  # stages that are asked for by name only
+ALONE = ("words", "things", "views")  # stages that are asked for by name only
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def train(recipe: str, *, minutes: float | None = None, stage: str = "all", data
         raise BadInput(f"no stage {stage!r}: {', '.join((*STAGES, *ALONE, 'all'))}")
     plan = replace(RECIPES[recipe], **changes)
     run = _Run(plan, recipe, Path(out or f"runs/{recipe}"), Path(data or f"data/{recipe}"),
-               Path(words) if words else None, start_from, str(runtime.device(device)), progress)
+               Path(words) if words else None, start_from, str(runtime.device(device)), progress, stage)
     if stage == "words":
         return run.write_words()
     run.have_data()
@@ -123,6 +125,7 @@ class _Run:
     start_from: str | Path | None
     device: str
     progress: bool
+    asked: str = "all"  # the stage
 
     # -- data ---------------------------------------------------------------------------------------------
 
@@ -160,10 +163,11 @@ class _Run:
         """Train the tokenizer; True when it is finished."""
         from reverie.train.tokenizer import train_tokenizer
 
-        if self._file("tokenizer").exists():
+        if self._done("tokenizer"):
             return True
         made = train_tokenizer(self.data, self.out / "tokenizer", config=self.plan.tokenizer, device=self.device,
-                               precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
+                               start_from=self._given("tokenizer"), precision=self.plan.precision,
+                               progress=self.progress, **self._budget(minutes))
         return made is not None
 
     def canvas(self, minutes: float) -> bool:
@@ -212,40 +216,53 @@ class _Run:
 
     def things(self, minutes: float) -> bool:
         """Train on what imagines the things of a finished transformer; all that paints stays as it is, bit by bit."""
-        start, plan = self._start(), self.plan
-        if start is None:
-            raise BadInput("the stage things goes on from a transformer: say which with start_from")
-        folder = self.out / "things"
-        if not (folder / "bank.npz").exists():
+        plan, path = self.plan, self.out / "things" / "bank.npz"
+        if not path.exists():
             with track(None, "encoding clips", quiet=not self.progress) as bar:
                 save_bank(encode(self.data, None, vectors=self._vectors(), tell=lambda: bar.advance(),
-                                 keep=_in_training), folder / "bank.npz")
-        bank = load_bank(folder / "bank.npz")
+                                 keep=_in_training), path)
+
+        def mixture(bank: Bank, config: Config) -> Mixture:
+            long, opening = (replace(p, slots=config.slots, things_known=0.0) for p in (plan.things, plan.beginning))
+            return Mixture(bank, long, replace(long, views=True), 0.0, opening, plan.beginning_share)
+
+        return self._half("things", load_bank(path), mixture, minutes)
+
+    def views(self, minutes: float) -> bool:
+        """Train on what paints the views of a finished transformer; all that imagines things stays as it is."""
+        self.latents(minutes)
+        return self._half("views", load_bank(self.out / "bank.npz"), lambda bank, config: Mixture(
+            bank, self.plan.things, replace(self.plan.drawn, slots=config.slots), 1.0), minutes)
+
+    def _half(self, name: str, bank: Bank, mixture: Callable[[Bank, Config], Mixture], minutes: float) -> bool:
+        """Train one of a transformer's groups on and leave the other alone; True when it is finished."""
+        start, folder = self._latest() or self._start(), self.out / name
+        if start is None:
+            raise BadInput(f"the stage {name} goes on from a transformer: say which with start_from")
         tensors, meta = load_model(start)
         config = Config(**meta["config"])
         model = Transformer(config).to(self.device)
-        names = set(model.things_parameters())
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in names)
-        long, opening = (replace(p, slots=config.slots, things_known=0.0) for p in (plan.things, plan.beginning))
-        mixture = Mixture(bank, long, replace(long, views=True), 0.0, opening, plan.beginning_share)
-        result = fit(model, mixture, transformer_loss, out=folder, lr=plan.lr, adam=ADAM, ema=plan.ema,
-                     precision=plan.precision, hold=0.4, start_from=tensors, progress=self.progress,
-                     **self._budget(minutes))
+        of_things = set(model.things_parameters())
+        for parameter, tensor in model.named_parameters():
+            tensor.requires_grad_((parameter in of_things) == (name == "things"))
+        result = fit(model, mixture(bank, config), transformer_loss, out=folder, lr=self.plan.lr, adam=ADAM,
+                     ema=self.plan.ema, precision=self.plan.precision, hold=0.4, start_from=tensors,
+                     progress=self.progress, **self._budget(minutes))
         if result.finished:
-            save_model(folder / "transformer.safetensors", result.weights,
-                       {**self.card(config, bank, result), "sampling": {**meta.get("sampling", {}), **varieties(bank)}})
+            card = self.card(config, bank, result)
+            sampling = {**meta.get("sampling", {}), **(card["sampling"] if name == "things" else {})}
+            save_model(folder / "transformer.safetensors", result.weights, {**card, "sampling": sampling})
         return result.finished
 
     def observer(self, minutes: float) -> bool:
         """Train the judge's eye from truth, through the tokenizer as well as plain."""
         from reverie.train.observer import train_observer
 
-        if self._file("observer").exists():
+        if self._done("observer"):
             return True
         made = train_observer(self.data, self.out / "observer", tokenizer=self._file("tokenizer"),
-                              device=self.device, precision=self.plan.precision, progress=self.progress,
-                              **self._budget(minutes))
+                              start_from=self._given("observer"), device=self.device,
+                              precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
         return made is not None
 
     def gather(self) -> Path:
@@ -254,8 +271,8 @@ class _Run:
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("tokenizer", "transformer", "observer"):
             made = self._file(name).parent
-            if name == "transformer" and (self.out / "things" / f"{name}.safetensors").exists():
-                made = self.out / "things"
+            if name == "transformer":
+                made = (self._latest() or self._file(name)).parent
             for file in made.glob(f"{name}*.safetensors"):
                 shutil.copyfile(file, folder / file.name)
         return folder
@@ -306,6 +323,20 @@ class _Run:
             return None
         path = Path(self.start_from)
         return path / "transformer.safetensors" if path.is_dir() else path
+
+    def _latest(self) -> Path | None:
+        """What a stage that trains one half of a transformer made last in this folder."""
+        made = [p for p in (self.out / half / "transformer.safetensors" for half in ("things", "views")) if p.exists()]
+        return max(made, key=lambda path: path.stat().st_mtime, default=None)
+
+    def _given(self, name: str) -> Path | None:
+        """The file of start_from that a stage asked for by name begins from."""
+        path = Path(self.start_from or "") / f"{name}.safetensors"
+        return path if self.asked == name and self.start_from is not None and path.exists() else None
+
+    def _done(self, name: str) -> bool:
+        """Whether a stage has made its file, or another model's stands for it."""
+        return self._file(name).exists() and self._file(name) != self._given(name)
 
     def _file(self, name: str) -> Path:
         own = self.out / name / f"{name}.safetensors"

@@ -20,6 +20,7 @@ from reverie.core.errors import BadData, BadInput
 from reverie.core.runtime import commit
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.shards import ClipSet
+from reverie.model.checkpoint import load_model
 from reverie.model.tokenizer import PRESETS, Tokenizer, TokenizerConfig
 from reverie.train.loop import FitResult, fit
 from reverie.train.losses import MOVING, THING, WEIGHTS, PooledError, tokenizer_loss
@@ -29,7 +30,7 @@ NEAR = 2  # pixels around a moving thing's mask that count as its own
 BANDS = {"12_16": (12, 16), "16_32": (16, 32), "over_32": (32, math.inf)}  # pixels: low <= width < high
 LENGTHS = (8, 12, 16)  # frames of a training window
 STILL = 0.05  # share of windows that show one frame, held
-EVENTFUL = 0.7  # share of windows chosen around a frame in which something moves: most of a clip is at rest
+EVENTFUL = 0.85  # share of windows chosen around a frame in which something moves: most of a clip is at rest
 ADAM = ("encoder.stem", "encoder.head", "decoder.stem", "decoder.head")  # what comes in and goes out
 
 
@@ -45,7 +46,7 @@ class TokenizerRecipe:
     lr: float = 1.2e-3
     noise: float = 0.15
     weights: tuple[float, float, float] = WEIGHTS
-    square: float = 4.0
+    square: float = 8.0
     edge: float = 0.5
     ema: float = 0.998
     warm_up: int = 50
@@ -236,16 +237,16 @@ def drawn(clips: ClipSet) -> list[int]:
 def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None = None,
                     steps: int | None = None, config: TokenizerConfig | str = "s16",
                     recipe: TokenizerRecipe | None = None, held: str | Path | None = None,
-                    device: str = "cpu", seed: int = 0, precision: str = "auto", memory: int = 4 * 2**30,
+                    device: str = "cpu", seed: int = 0, precision: str = "auto", memory: int = 10 * 2**30,
                     start_from: str | Path | None = None, decoder_only: bool = False,
                     progress: bool = True) -> Path | None:
     """Train a tokenizer on the drawn clips of a folder of shards; the model is ``out/tokenizer.safetensors``.
 
-    config: a TokenizerConfig or the name of one in PRESETS. held: a folder of shards that is only
-    looked at (default: one in 20 of data's own clips, by their keys, kept out of training). The run
-    itself (checkpoint, log, sheets) is in ``out`` too, and the same command goes on with it. memory:
-    bytes for decoded clips. start_from: a tokenizer or checkpoint of the same config to begin from;
-    with decoder_only its latents stay as they are, and so do models that were trained on them.
+    config: a TokenizerConfig or the name of one in PRESETS; a file's own where start_from is one. held: a folder of
+    shards that is only looked at (default: one in 20 of data's own clips, by their keys, kept out of training). The
+    run itself (checkpoint, log, sheets) is in ``out`` too, and the same command goes on with it. memory: bytes for
+    decoded clips. start_from: a tokenizer's file to begin from, whose canvas is kept as it is, or a checkpoint; with
+    decoder_only its latents stay as they are, and so do models that were trained on them.
     Returns the model's path, or None when the run was interrupted.
     Raises what ``train.loop.fit`` does, and BadData, BadInput.
     """
@@ -253,6 +254,10 @@ def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None 
         if config not in PRESETS:
             raise BadInput(f"no tokenizer config {config!r}: use one of {', '.join(PRESETS)}")
         config = PRESETS[config]
+    meta = {}
+    if start_from is not None and Path(start_from).suffix == ".safetensors":
+        meta = load_model(start_from)[1]
+        config = TokenizerConfig(**meta["config"])
     recipe, out, clips = recipe or TokenizerRecipe(), Path(out), ClipSet(data)
     train, looked_at = drawn(clips), clips
     if held is not None:
@@ -264,6 +269,8 @@ def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None 
     test = test[:24]  # looked at every few minutes: a minute each time would be too dear
     torch.manual_seed(seed)
     model = Tokenizer(config).to(device)
+    if config.canvas:
+        model.canvas.requires_grad_(False)
     if decoder_only:
         if start_from is None:
             raise BadInput("training the decoder only needs a tokenizer to begin from")
@@ -278,7 +285,8 @@ def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None 
     if not result.finished:
         return None
     path = out / "tokenizer.safetensors"
-    _finish(model, windows, result, recipe, looked_at, test, path, minutes, seed)
+    kept = {"canvas": meta["canvas"]} if "canvas" in meta else {}
+    _finish(model, windows, result, recipe, looked_at, test, path, {"minutes": minutes, "seed": seed}, kept)
     return path
 
 
@@ -298,16 +306,16 @@ def write_sheet(tokenizer: Tokenizer, clips: ClipSet, chosen: Sequence[int], pat
 
 
 def _finish(model: Tokenizer, windows: Windows, result: FitResult, recipe: TokenizerRecipe, held: ClipSet,
-            test: Sequence[int], path: Path, minutes: float | None, seed: int) -> None:
+            test: Sequence[int], path: Path, asked: dict, kept: dict) -> None:
     """Measure the latents' scale anew with the averaged weights, score, and write the model."""
     device = next(model.parameters()).device
     if not model.latents_fixed:
-        some = (windows(0, np.random.default_rng([seed, 2**31, n]))["frames"] for n in range(24))
+        some = (windows(0, np.random.default_rng([asked["seed"], 2**31, n]))["frames"] for n in range(24))
         model.measure_latents([frames.to(device) for frames in some])
     scores = tokenizer_scores(model, held, test)
     model.save(path, {
-        "recipe": {**asdict(recipe), "minutes": minutes, "steps": result.step, "seed": seed,
-                   "seconds": round(result.elapsed)},
+        **kept,
+        "recipe": {**asdict(recipe), **asked, "steps": result.step, "seconds": round(result.elapsed)},
         "data": windows.clips.digest()[:16], "held": held.digest()[:16], "commit": commit(),
         "scores": {name: None if math.isnan(value) else round(value, 3) for name, value in scores.items()}})
 

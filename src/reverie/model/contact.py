@@ -1,0 +1,131 @@
+"""Things do not stand in one another: how deep two overlap, and what pushes them apart.
+
+In 400 clips of truth nothing solid is more than 2 cm in another. Thing vectors are those of things.py. Legend: B batch,
+N thing slots, A directions, F frames in a latent.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from reverie.core.vocabulary import FIXTURES
+from reverie.model.things import (
+    POSITION_SCALE,
+    THING,
+    F,
+    extents_of,
+    of_kind,
+    positions_of,
+    rotations_of,
+)
+
+ROUND = ("ball", "basketball")
+HOLLOW = ("ramp", "hoop", "chair", "table", "pendulum")  # what can be within their boxes and not in them
+BULKY = ("wall", "screen", "person", "chair", "table")  # and what cannot
+TIGHT = 0.01  # metres that two may be in one another
+STEEP = 0.7  # of a way out that leads up
+
+
+def support(things: Tensor, directions: Tensor) -> Tensor:
+    """How far thing vectors (..., WIDTH) reach from their middles in unit directions (..., A, 3) of the world: (..., A)
+    metres, in the latent's last frame. Balls, cylinders and cones as they are, all else as its box."""
+    local, size = directions @ rotations_of(things)[..., -1, :, :], extents_of(things)[..., None, :]
+    flat, ends = size[..., 0] * local[..., :2].norm(dim=-1), size[..., 2] * local[..., 2]
+    out = (size * local.abs()).sum(-1)
+    for names, own in ((ROUND, size[..., 0].expand_as(out)), (("cylinder",), flat + ends.abs()),
+                       (("cone",), torch.maximum(ends, flat - ends))):
+        out = torch.where(of_kind(things, names)[..., None], own, out)
+    return out
+
+
+def overlaps(things: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How deep (B, N, N) metres each two things (B, N, WIDTH) are in one another, 0 where they are not; the direction
+    (B, N, N, 3) in which the first gets out, on the shortest way or on the shortest level one; and whether the shortest
+    leads up (or down).
+
+    The least over the directions in which two boxes can be apart (their faces', and those at right angles to two
+    of their edges), the one between their middles and those of cones' slopes: exact for boxes, hardly too much for what
+    is round.
+    """
+    count, place = things.shape[1], positions_of(things)[:, :, -1]
+    apart = place[:, :, None] - place[:, None]
+    axes = rotations_of(things)[:, :, -1].mT  # rows: a thing's own axes in the world
+    mine, others = (x.expand(-1, count, count, -1, -1) for x in (axes[:, :, None], axes[:, None]))
+    edges = torch.linalg.cross(mine[..., :, None, :].expand(*mine.shape[:-2], 3, 3, 3),
+                               others[..., None, :, :].expand(*mine.shape[:-2], 3, 3, 3), dim=-1).flatten(-3, -2)
+    slopes = torch.stack([apart, _slopes(things[:, :, None], -apart), _slopes(things[:, None], apart)], -2)
+    ways = torch.cat([mine, others, edges, slopes], -2)  # B N N A 3
+    ways = torch.cat([ways, ways * ways.new_tensor((1.0, 1.0, 0.0))], -2)
+    long = ways.norm(dim=-1)
+    ways = ways / long.clamp(min=1e-6)[..., None]
+    far = (ways * apart[..., None, :]).sum(-1)
+    ways = ways * torch.where(far < 0, -1.0, 1.0)[..., None]
+    deep = support(things[:, :, None], -ways) + support(things[:, None], ways) - far.abs()
+    deep = torch.where(long < 1e-3, torch.inf, deep)
+    least = deep.min(-1).values.clamp(min=0)
+    shortest = _taken(ways, deep.argmin(-1))
+    steep = shortest[..., 2].abs() > STEEP
+    half = ways.shape[-2] // 2
+    level, which = deep[..., half:].min(-1)
+    way = torch.where(steep[..., None], shortest, _taken(ways[..., half:, :], which))
+    return torch.where(least > 0, torch.where(steep, least, level), 0.0) * _solid(things), way, steep
+
+
+def pushed_apart(things: Tensor, before: Tensor | None, rounds: int = 3) -> Tensor:
+    """Thing vectors (B, N, WIDTH) of which none is in another: what is new or moves gives way, level or upwards.
+
+    before: the same one latent earlier, None for the first. What was there gets out by the end of the latent, what is
+    new is elsewhere from its beginning; what goes on into the other does so no more. Of what stands about for ever
+    the lesser part gives way. rounds: in a heap one push leads to another.
+    """
+    new = things[..., 0] > 0
+    if before is not None:
+        new = new & (before[..., 0] <= 0)
+    free = ((new | (things[..., THING["moving"]][..., 0] > 0)) & (things[..., 0] > 0)).to(things.dtype)
+    free = free * torch.where(of_kind(things, FIXTURES), 0.05, 1.0)
+    lasts = torch.arange(1, F + 1, device=things.device, dtype=things.dtype) / F
+    shares = torch.where(new[..., None], 1.0, lasts)[..., None]  # B N F 1
+    out = things
+    for _ in range(rounds):
+        deep, way, steep = overlaps(out)
+        deep = torch.where(deep > TIGHT, deep, 0.0)
+        if not bool((deep * free[:, :, None]).any()):
+            break
+        gives = free[:, :, None] / (free[:, :, None] + free[:, None]).clamp(min=1e-6)
+        gives = torch.where(steep, (way[..., 2] > 0).to(gives.dtype) * (free[:, :, None] > 0), gives)
+        pushes = way * (deep * gives)[..., None]
+        # the longest push of each, and not their sum: what stands in three is not thrown out three times
+        most = (deep * gives).argmax(-1)
+        push = _taken(pushes, most)
+        out = out.clone()
+        moved = (push[:, :, None] * shares / POSITION_SCALE).flatten(-2)
+        out[..., THING["position"]] = out[..., THING["position"]] + moved
+        against = torch.nn.functional.normalize(push, dim=-1, eps=1e-6)
+        speed = out[..., THING["velocity"]]
+        into = (speed * against).sum(-1, keepdim=True).clamp(max=0)
+        out[..., THING["velocity"]] = speed - into * against
+    return out
+
+
+def _taken(ways: Tensor, which: Tensor) -> Tensor:
+    """Of ways (..., A, 3) those of the numbers (...)."""
+    return ways.gather(-2, which[..., None, None].expand(*which.shape, 1, 3))[..., 0, :]
+
+
+def _solid(things: Tensor) -> Tensor:
+    """(B, N, N) 0 or 1: which two of the things cannot be in each other's boxes."""
+    hollow, bulky, here = of_kind(things, HOLLOW), of_kind(things, BULKY), things[..., 0] > 0
+    fits = (hollow[:, :, None] & ~bulky[:, None]) | (hollow[:, None] & ~bulky[:, :, None])
+    other = ~torch.eye(things.shape[1], dtype=torch.bool, device=things.device)
+    return (here[:, :, None] & here[:, None] & other & ~fits).to(things.dtype)
+
+
+def _slopes(things: Tensor, towards: Tensor) -> Tensor:
+    """Unit directions (..., 3) at right angles to the slope of a cone on the side of ``towards`` (..., 3)."""
+    turn, size = rotations_of(things)[..., -1, :, :], extents_of(things)
+    local = (turn.mT @ towards[..., None])[..., 0]
+    side = torch.nn.functional.normalize(local[..., :2], dim=-1, eps=1e-6)
+    slope = torch.nn.functional.normalize(torch.stack([2 * size[..., 2], size[..., 0]], -1), dim=-1)
+    slope = slope.expand(*side.shape)
+    return (turn @ torch.cat([side * slope[..., :1], slope[..., 1:]], -1)[..., None])[..., 0]

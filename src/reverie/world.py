@@ -19,15 +19,7 @@ from reverie.core.camera import CameraPath, look_at, project
 from reverie.core.clip import Line
 from reverie.core.errors import BadInput, BadWeights
 from reverie.core.moves import Move, camera_path
-from reverie.core.vocabulary import (
-    ACTION_SCALE,
-    COLOURS,
-    FRAMES_PER_LATENT,
-    KINDS,
-    MAX_THINGS,
-    SETTINGS,
-    STAGE_CENTRE,
-)
+from reverie.core.vocabulary import ACTION_SCALE, COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS, SETTINGS, STAGE_CENTRE
 from reverie.model import things as th
 from reverie.model.checkpoint import content_hash, load_into, load_model
 from reverie.model.rollout import Conditions, Rollout, Sampling
@@ -259,8 +251,7 @@ def _camera_vectors(path: list[tuple[float, Sequence[Move]]], start: CameraPath 
     return torch.from_numpy(th.encode_camera(whole)), torch.from_numpy(scaled.reshape(latents, -1))
 
 
-def _known_camera(camera: tuple[Tensor, Tensor] | None, n: int,
-                  things: bool) -> tuple[Tensor | None, Tensor | None]:
+def _known_camera(camera: tuple[Tensor, Tensor] | None, n: int, things: bool) -> tuple[Tensor | None, Tensor | None]:
     if camera is None or n < 0 or not things:
         return None, None
     given = torch.zeros(1, th.TOKENS, th.WIDTH)

@@ -21,15 +21,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from reverie.audit.observer_net import (
-    STRIDE,
-    Maps,
-    ObserverConfig,
-    ObserverNet,
-    resized,
-    to_input,
-    working_size,
-)
+from reverie.audit.observer_net import STRIDE, Maps, ObserverConfig, ObserverNet, resized, to_input, working_size
 from reverie.audit.second_look import SecondLook
 from reverie.core.errors import BadInput, BadWeights
 from reverie.core.vocabulary import COLOURS, KINDS

@@ -109,9 +109,7 @@ def _turn(axis: np.ndarray, degrees: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * skew @ skew
 
 
-def integrate(
-    actions: np.ndarray, position: np.ndarray, rotation: np.ndarray, fovy: float, fps: float
-) -> CameraPath:
+def integrate(actions: np.ndarray, position: np.ndarray, rotation: np.ndarray, fovy: float, fps: float) -> CameraPath:
     """The path that camera actions make, from a first pose.
 
     actions (T, 5) rates in vocabulary.CAMERA_CHANNELS; position (3,), rotation (3, 3): the pose of

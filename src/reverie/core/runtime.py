@@ -92,8 +92,7 @@ def commit() -> str:
     if not (root / "src" / "reverie").is_dir() or not (root / ".git").exists():
         return ""
     try:
-        ask = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True, timeout=10,
-                                check=True)
+        ask = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True, timeout=10, check=True)
         head = ask(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
         changed = ask(["git", "status", "--porcelain", "--untracked-files=no", "--", "src"]).stdout.strip()
     except (OSError, subprocess.SubprocessError):

@@ -52,11 +52,8 @@ def measure(study: Study) -> list[dict]:
                 figures.append(figure(f"{name}_{what}", value, "share", None if k else GOAL, n))
             value = share(sum(mixed), len(mixed))
             figures.append(figure(f"{name}_thing_alone_shuffled", value, "share", None, len(mixed)))
-    return [
-        figure("thing_alone", share(sum(hits), len(hits)), "share", GOAL, len(hits)),
-        figure("thing_alone_shuffled", share(sum(chance), len(chance)), "share", None, len(chance)),
-        *figures,
-    ]
+    return [figure("thing_alone", share(sum(hits), len(hits)), "share", GOAL, len(hits)),
+            figure("thing_alone_shuffled", share(sum(chance), len(chance)), "share", None, len(chance)), *figures]
 
 
 def right(seen: Sequence[SeenThing], text: str, colour: str, kind: str, language: str

@@ -42,9 +42,7 @@ class Script:
         self.fps, self.actions = world.fps, actions
         self.starts = [np.array([line.start for line in script]) for script in scripts]
         world.vectors = world.vectors or TokenVectors.load()
-        rows = [
-            [torch.from_numpy(world.vectors.encode(line.text)[1]) for line in script] for script in scripts
-        ]
+        rows = [[torch.from_numpy(world.vectors.encode(line.text)[1]) for line in script] for script in scripts]
         lines, words = max(map(len, rows)), max(1, max(len(row) for script in rows for row in script))
         vectors = torch.zeros(len(rows), lines, words, world.transformer.config.text)
         mask = torch.zeros(len(rows), lines, words, dtype=torch.bool)
@@ -59,27 +57,15 @@ class Script:
         time = n * F / self.fps
         line = [max(int(np.searchsorted(starts, time + 1e-6, side="right")) - 1, 0) for starts in self.starts]
         since = [time - float(starts[r]) for starts, r in zip(self.starts, line, strict=True)]
-        actions = (
-            torch.full((len(line), F * len(ACTION_SCALE)), torch.nan)
-            if self.actions is None
-            else torch.from_numpy(self.actions[:, n])
-        )
+        actions = (torch.full((len(line), F * len(ACTION_SCALE)), torch.nan) if self.actions is None else
+                   torch.from_numpy(self.actions[:, n]))
         return Conditions(torch.tensor(line), torch.tensor(since), actions)
 
 
 @torch.inference_mode()
-def dream(
-    world: World,
-    scripts: Sequence[Sequence[Line]],
-    latents: int,
-    *,
-    seed: int,
-    known: Known | None = None,
-    with_things: bool = True,
-    with_views: bool = True,
-    batch: int = BATCH,
-    tell: Callable[[int], None] | None = None,
-) -> tuple[np.ndarray | None, Tensor | None]:
+def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed: int, known: Known | None = None,
+          with_things: bool = True, with_views: bool = True, batch: int = BATCH, tell: Callable[[int], None] | None =
+          None) -> tuple[np.ndarray | None, Tensor | None]:
     """Things (N, T, S, W) and views (N, T, H, W, C) of each script's dream, at the model's own settings; no views
     where they are not asked for, or not needed to see the things.
 
@@ -149,10 +135,5 @@ class Happening:
         """From tokens (T, S, W)."""
         things = torch.from_numpy(np.ascontiguousarray(tokens[:, :MAX_THINGS]))
         position = th.positions_of(things).transpose(1, 2).flatten(0, 1).numpy()
-        return cls(
-            (things[..., 0] > 0).numpy(),
-            things[..., th.THING["kind"]].argmax(-1).numpy(),
-            things[..., th.THING["colour"]].argmax(-1).numpy(),
-            position,
-            th.decode_camera(tokens[:, th.CAMERA_TOKEN]),
-        )
+        return cls((things[..., 0] > 0).numpy(), things[..., th.THING["kind"]].argmax(-1).numpy(), things[...,
+                   th.THING["colour"]].argmax(-1).numpy(), position, th.decode_camera(tokens[:, th.CAMERA_TOKEN]))

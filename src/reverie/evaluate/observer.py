@@ -33,12 +33,9 @@ def measure(study: Study) -> list[dict]:
                 totals += score(detections, clip.truth, name, t)
             bar.advance()
     matched, kinds, colours, made, there, found = totals
-    return [
-        figure("kind_accuracy", share(kinds, matched), "share", GOAL, matched),
-        figure("colour_accuracy", share(colours, matched), "share", GOAL, matched),
-        figure("precision", share(matched, made), "share", None, made),
-        figure("recall", share(found, there), "share", None, there),
-    ]
+    return [figure("kind_accuracy", share(kinds, matched), "share", GOAL, matched), figure("colour_accuracy",
+            share(colours, matched), "share", GOAL, matched), figure("precision", share(matched, made), "share", None,
+            made), figure("recall", share(found, there), "share", None, there)]
 
 
 def score(detections: Sequence[Detection], truth: Truth, camera: str, t: int) -> np.ndarray:
@@ -52,14 +49,10 @@ def score(detections: Sequence[Detection], truth: Truth, camera: str, t: int) ->
         fits = [j for j in np.argsort(-row) if row[j] >= MATCH and here[j] not in matched]
         if fits:
             # of things in nearly the same box, the one it says it is
-            best = next(
-                (j for j in fits if row[j] > row[fits[0]] - 0.1 and truth.kinds[here[j]] == detection.kind),
-                fits[0],
-            )
+            best = next((j for j in fits if row[j] > row[fits[0]] - 0.1 and truth.kinds[here[j]] == detection.kind),
+                        fits[0])
             matched[int(here[best])] = detection
     kinds = sum(truth.kinds[i] == d.kind for i, d in matched.items())
     colours = sum(truth.colours[i] == d.colour for i, d in matched.items())
     clear = [i for i in here if visible[i] >= IN_SIGHT]
-    return np.array(
-        [len(matched), kinds, colours, len(detections), len(clear), sum(i in matched for i in clear)]
-    )
+    return np.array([len(matched), kinds, colours, len(detections), len(clear), sum(i in matched for i in clear)])

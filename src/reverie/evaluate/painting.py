@@ -17,11 +17,7 @@ from reverie.train.tokenizer import near, round_trip
 SECONDS, BATCH = 6.0, 8
 PAST = 8  # latents that the model without things is given, and that no figure counts
 F = FRAMES_PER_LATENT
-WAYS = {
-    "painted": "from true things",
-    "round_trip": "the tokenizer alone",
-    "without_things": "from a true past",
-}
+WAYS = {"painted": "from true things", "round_trip": "the tokenizer alone", "without_things": "from a true past"}
 
 
 @torch.inference_mode()
@@ -39,27 +35,16 @@ def measure(study: Study) -> list[dict]:
             truths = [clips.clip(i) for i in numbers]
             captions = [held_out_caption(clips.meta(i), i) for i in numbers]
             scripts = [[Line(line["start"], line["text"]) for line in c["lines"]] for c in captions]
-            orders = [
-                slot_order([line["order"] for line in c["lines"]], len(clip.truth.kinds))
-                for c, clip in zip(captions, truths, strict=True)
-            ]
+            orders = [slot_order([line["order"] for line in c["lines"]], len(clip.truth.kinds))
+                      for c, clip in zip(captions, truths, strict=True)]
             things = np.stack([true_tokens(clip, o)[:latents] for clip, o in zip(truths, orders, strict=True)])
             actions = np.stack([action_vectors(clip.actions, latents * F) for clip in truths])
             _, painted = dream(world, scripts, latents, seed=SEED + first, batch=BATCH,
                                known=Known(things=things, actions=actions))
             frames = [next(iter(clip.views.values()))[: latents * F] for clip in truths]
-            past = torch.cat(
-                [world.tokenizer.encode(torch.from_numpy(f[None, : PAST * F]))[0] for f in frames]
-            )
-            _, free = dream(
-                world,
-                scripts,
-                latents,
-                seed=SEED + first,
-                batch=BATCH,
-                with_things=False,
-                known=Known(views=past, actions=actions),
-            )
+            past = torch.cat([world.tokenizer.encode(torch.from_numpy(f[None, : PAST * F]))[0] for f in frames])
+            _, free = dream(world, scripts, latents, seed=SEED + first, batch=BATCH, with_things=False,
+                            known=Known(views=past, actions=actions))
             for b, (clip, true) in enumerate(zip(truths, frames, strict=True)):
                 masks = next(iter(clip.truth.masks.values()))[: latents * F]
                 made = {
@@ -71,15 +56,10 @@ def measure(study: Study) -> list[dict]:
                     _add(pools[way, "things"], pixels, true, near(masks > 0))
                     _add(pools[way, "all"], pixels, true, np.ones(masks.shape, bool))
                 bar.advance()
-    return [
-        figure(f"{way}_psnr_{what}", pool.psnr, "dB", None, len(clips)) for (way, what), pool in pools.items()
-    ]
+    return [figure(f"{way}_psnr_{what}", pool.psnr, "dB", None, len(clips)) for (way, what), pool in pools.items()]
 
 
 def _add(pool: PooledError, made: np.ndarray, true: np.ndarray, mask: np.ndarray) -> None:
     past = PAST * F
-    pool.add(
-        torch.from_numpy(made[past:]).float() / 127.5 - 1,
-        torch.from_numpy(true[past:]).float() / 127.5 - 1,
-        torch.from_numpy(mask[past:]),
-    )
+    pool.add(torch.from_numpy(made[past:]).float() / 127.5 - 1, torch.from_numpy(true[past:]).float() / 127.5 - 1,
+             torch.from_numpy(mask[past:]))

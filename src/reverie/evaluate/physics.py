@@ -26,9 +26,8 @@ KINDS_OF_MOTION = ("fall", "bounce", "collision", "glide")
 MOVING = 0.05  # m/s, as train.tokenizer has it
 
 
-def measure(
-    study: Study, clips: Sequence[Clip], scripts: Sequence[Sequence[Line]], orders: Sequence[np.ndarray]
-) -> list[dict]:
+def measure(study: Study, clips: Sequence[Clip], scripts: Sequence[Sequence[Line]], orders:
+            Sequence[np.ndarray]) -> list[dict]:
     """Mean position errors in metres of the things that move within the horizon, beside those of going on
     at constant velocity. orders: which thing of each truth stands in which slot."""
     world = study.world
@@ -38,11 +37,8 @@ def measure(
     with study.track(len(clips), "going on from a true second") as bar:
         made, _ = dream(world, scripts, latents, seed=SEED, with_views=False, tell=bar.advance,
                         known=Known(things=np.stack([t[:given] for t in tokens])))
-    found = [
-        row
-        for tokens, clip, order in zip(made, clips, orders, strict=True)
-        for row in errors(Happening.of(tokens), clip.truth, order, given * F, world.fps)
-    ]
+    found = [row for tokens, clip, order in zip(made, clips, orders, strict=True)
+             for row in errors(Happening.of(tokens), clip.truth, order, given * F, world.fps)]
     figures = []
     for name in ("all", *KINDS_OF_MOTION):
         for h in HORIZONS:
@@ -53,9 +49,8 @@ def measure(
     return figures
 
 
-def errors(
-    made: Happening, truth: Truth, order: np.ndarray, start: int, fps: float
-) -> list[tuple[str, float, float, float]]:
+def errors(made: Happening, truth: Truth, order: np.ndarray, start: int, fps:
+           float) -> list[tuple[str, float, float, float]]:
     """(kind of motion, seconds, error, error of constant velocity) of every moving thing at each horizon.
 
     start: the first frame that was not given. An imagined thing that has ceased to exist is taken to be
@@ -74,14 +69,8 @@ def errors(
             last = frame - int(here[frame::-1].argmax()) if here[: frame + 1].any() else 0
             true = truth.position[frame, i]
             straight = truth.position[start - 1, i] + h * truth.velocity[start - 1, i]
-            rows.append(
-                (
-                    motion(truth, i, start, frame),
-                    h,
-                    float(np.linalg.norm(made.position[last, slot] - true)),
-                    float(np.linalg.norm(straight - true)),
-                )
-            )
+            rows.append((motion(truth, i, start, frame), h, float(np.linalg.norm(made.position[last, slot] - true)),
+                        float(np.linalg.norm(straight - true))))
     return rows
 
 

@@ -23,17 +23,9 @@ def picture_statistics(frames: np.ndarray) -> dict[str, float]:
         gradient = np.square(np.diff(luma, axis=1)).mean() + np.square(np.diff(luma, axis=0)).mean()
         red_green = pixels[..., 0] - pixels[..., 1]
         blue_yellow = pixels[..., 2] - pixels[..., :2].mean(-1)
-        rows.append(
-            (
-                np.sqrt(gradient),
-                luma.std(),
-                (pixels.max(-1) - pixels.min(-1)).mean(),
-                np.sqrt(red_green.var() + blue_yellow.var()),
-                0.0 if before is None else np.abs(luma - before).mean(),
-            )
-        )
+        spread = np.sqrt(red_green.var() + blue_yellow.var())
+        rows.append((np.sqrt(gradient), luma.std(), (pixels.max(-1) - pixels.min(-1)).mean(), spread,
+                     0.0 if before is None else np.abs(luma - before).mean()))
         before = luma
     sums = np.array(rows).sum(0) / [len(rows)] * np.array([1, 1, 1, 1, len(rows) / max(len(rows) - 1, 1)])
-    return dict(
-        zip(("sharpness", "contrast", "saturation", "colour_spread", "motion"), sums.tolist(), strict=True)
-    )
+    return dict(zip(("sharpness", "contrast", "saturation", "colour_spread", "motion"), sums.tolist(), strict=True))

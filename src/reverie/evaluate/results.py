@@ -37,15 +37,8 @@ def state_of(suite: str, root: Path = PACKAGE) -> str:
     return digest(root, [*weights, *about.sources, *own])[:16]
 
 
-def update(
-    docs: Path,
-    *,
-    only: Sequence[str] = (),
-    force: bool = False,
-    n: int | None = None,
-    data: Path | None = None,
-    model: str | Path = "base",
-) -> list[str]:
+def update(docs: Path, *, only: Sequence[str] = (), force: bool = False, n: int | None = None, data: Path | None =
+           None, model: str | Path = "base") -> list[str]:
     """Bring docs up to date; returns the suites that were measured. Each is written as soon as it is done.
 
     only: these suites alone. force: whether or not anything has changed. Raises BadInput for an unknown
@@ -117,9 +110,7 @@ def page(reports: Sequence[dict]) -> str:
         for f in report["figures"]:
             value = "-" if f["value"] is None else f"{f['value']:.4g} {f['unit']}".strip()
             fulfilled = {None: "", True: "yes", False: "**no**"}[met(f["value"], f["goal"])]
-            parts.append(
-                f"| {f['name'].replace('_', ' ')} | {value} | {f['goal'] or ''} | {fulfilled} | {f['n']} |"
-            )
+            parts.append(f"| {f['name'].replace('_', ' ')} | {value} | {f['goal'] or ''} | {fulfilled} | {f['n']} |")
         if name == "minute":
             parts.append(
                 "\nThe first twelve of these minutes, evenly spaced from first to last frame; their whole scripts "
@@ -131,9 +122,7 @@ def page(reports: Sequence[dict]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of ``python -m reverie.evaluate.results``."""
     parser = argparse.ArgumentParser(prog="reverie.evaluate.results", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="SUITE", help="this suite (may be repeated)"
-    )
+    parser.add_argument("--only", action="append", default=[], metavar="SUITE", help="this suite (may be repeated)")
     parser.add_argument("--force", action="store_true", help="measure again even if nothing has changed")
     parser.add_argument("--docs", type=Path, default=Path("docs"), metavar="DIR", help="default docs")
     args = parser.parse_args(arguments)

@@ -46,11 +46,9 @@ def measure(study: Study) -> list[dict]:
         parts = split(study.model, SECONDS, out)
         bar.advance()
     frames = parts.pop("frames")
-    figures = [
-        figure("wall_seconds", statistics.median(r[0] for r in runs), "s", "< 60", len(runs)),
-        figure("peak_memory", max(r[1] for r in runs) / 2**30, "GB", "< 2", len(runs)),
-        figure("cores_busy_with_other_work", others, "cores", "<= 0.25", 1),
-    ]
+    figures = [figure("wall_seconds", statistics.median(r[0] for r in runs), "s", "< 60", len(runs)),
+               figure("peak_memory", max(r[1] for r in runs) / 2**30, "GB", "< 2", len(runs)),
+               figure("cores_busy_with_other_work", others, "cores", "<= 0.25", 1)]
     figures += [figure(f"{name}_seconds", parts[name], "s", None, 1) for name in PARTS]
     figures.append(figure("frames_per_second", frames / sum(parts.values()), "fps", None, 1))
     return figures
@@ -61,9 +59,7 @@ def timed_command(command: list[str]) -> tuple[float, int]:
     paths = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
     began, peak = time.perf_counter(), 0
-    child = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
     # rusage would count what this process held when it forked; the kernel's own high-water mark starts anew
     while True:
         try:
@@ -73,9 +69,7 @@ def timed_command(command: list[str]) -> tuple[float, int]:
             peak = max(peak, _high_water(child.pid))
     wall = time.perf_counter() - began
     if child.returncode != 0:
-        raise ReverieError(
-            f"{' '.join(command[1:4])} failed: {(said.strip().splitlines() or ['no message'])[-1]}"
-        )
+        raise ReverieError(f"{' '.join(command[1:4])} failed: {(said.strip().splitlines() or ['no message'])[-1]}")
     return wall, peak or _children_peak()
 
 
@@ -103,24 +97,14 @@ def split(model: str | Path, seconds: float, out: Path) -> dict[str, float]:
     spent: dict[str, float] = defaultdict(float)
     began = time.perf_counter()
     with ExitStack() as stack:
-        for owner, method, part in (
-            (World, "load", "load"),
-            (World, "_encode_text", "text"),
-            (Rollout, "_imagine", "things"),
-            (Rollout, "_paint", "views"),
-            (Canvas, "forward", "views"),
-            (Decoder, "forward", "decoder"),
-            (VideoWriter, "write", "file"),
-            (VideoWriter, "close", "file"),
-        ):
+        for owner, method, part in ((World, "load", "load"), (World, "_encode_text", "text"), (Rollout, "_imagine",
+                                    "things"), (Rollout, "_paint", "views"), (Canvas, "forward", "views"), (Decoder,
+                                    "forward", "decoder"), (VideoWriter, "write", "file"), (VideoWriter, "close",
+                                    "file")):
             stack.enter_context(_clocked(owner, method, part, spent))
         made = generate(PROMPT, out, seconds=seconds, model=model, seed=SEED)
     whole = time.perf_counter() - began
-    return {
-        **{name: spent[name] for name in PARTS},
-        "rest": whole - sum(spent.values()),
-        "frames": made.frames,
-    }
+    return {**{name: spent[name] for name in PARTS}, "rest": whole - sum(spent.values()), "frames": made.frames}
 
 
 @contextmanager

@@ -86,9 +86,7 @@ def digest(root: Path, patterns: Sequence[str]) -> str:
     """One hash (hex) over names and bytes of the files under root that match the patterns."""
     whole = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
-        whole.update(
-            f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode() + path.read_bytes()
-        )
+        whole.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode() + path.read_bytes())
     return whole.hexdigest()
 
 

@@ -38,62 +38,25 @@ _MODEL = ("world.py", "model/*.py")
 _BOTH = ("tokenizer", "transformer")
 
 SUITES = {
-    "tokenizer": Suite(
-        "tokenizer",
-        "pixels after the round trip through latents",
-        32,
-        ("tokenizer",),
-        (*_WORLDS, "model/tokenizer.py"),
-    ),
-    "things": Suite(
-        "things",
-        "things before they are painted: as the prompt says, as physics says, lasting",
-        200,
-        ("transformer",),
-        (*_WORLDS, *_TEXTS, *_MODEL, "evaluate/physics.py", "evaluate/dreams.py"),
-    ),
-    "painting": Suite(
-        "painting",
-        "pixels painted from true things",
-        16,
-        _BOTH,
-        (*_WORLDS, *_TEXTS, *_MODEL, "evaluate/dreams.py"),
-    ),
-    "control": Suite(
-        "control",
-        "one coloured thing named: is it there, and nothing else",
-        200,
-        (*_BOTH, "observer"),
-        (*_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/dreams.py"),
-    ),
-    "minute": Suite(
-        "minute",
-        "the last ten seconds of a minute, beside truth's",
-        20,
-        (*_BOTH, "observer"),
-        (*_WORLDS, *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py", "evaluate/dreams.py"),
-    ),
-    "observer": Suite(
-        "observer", "the judge's eye on unseen truth", 64, ("observer",), (*_WORLDS, "audit/observer*.py")
-    ),
-    "speed": Suite(
-        "speed",
-        "a minute of video from the command line: time, memory, and where it goes",
-        3,
-        _BOTH,
-        (*_MODEL, "generation.py", "core/video.py"),
-    ),
+    "tokenizer": Suite("tokenizer", "pixels after the round trip through latents", 32, ("tokenizer",), (*_WORLDS,
+                       "model/tokenizer.py")),
+    "things": Suite("things", "things before they are painted: as the prompt says, as physics says, lasting", 200,
+                    ("transformer",), (*_WORLDS, *_TEXTS, *_MODEL, "evaluate/physics.py", "evaluate/dreams.py")),
+    "painting": Suite("painting", "pixels painted from true things", 16, _BOTH, (*_WORLDS, *_TEXTS, *_MODEL,
+                      "evaluate/dreams.py")),
+    "control": Suite("control", "one coloured thing named: is it there, and nothing else", 200, (*_BOTH, "observer"),
+                     (*_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/dreams.py")),
+    "minute": Suite("minute", "the last ten seconds of a minute, beside truth's", 20, (*_BOTH, "observer"), (*_WORLDS,
+                    *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py", "evaluate/dreams.py")),
+    "observer": Suite("observer", "the judge's eye on unseen truth", 64, ("observer",), (*_WORLDS,
+                      "audit/observer*.py")),
+    "speed": Suite("speed", "a minute of video from the command line: time, memory, and where it goes", 3, _BOTH,
+                   (*_MODEL, "generation.py", "core/video.py")),
 }
 
 
-def run(
-    suite: str,
-    *,
-    model: str | Path | World = "base",
-    n: int | None = None,
-    data: str | Path | None = None,
-    progress: bool = True,
-) -> dict:
+def run(suite: str, *, model: str | Path | World = "base", n: int | None = None, data: str | Path | None = None,
+        progress: bool = True) -> dict:
     """Measure one suite: {"suite", "commit", "model", "seconds", "figures": [...]}.
 
     model: a name, a folder, or a loaded World. n: how many cases (None: the suite's own number). data:

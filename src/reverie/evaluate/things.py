@@ -33,12 +33,9 @@ def measure(study: Study) -> list[dict]:
     captions = [held_out_caption(clips.meta(i), i) for i in range(len(clips))]
     scripts = [[Line(line["start"], line["text"]) for line in c["lines"]] for c in captions]
     with study.track(len(clips), "things of prompts") as bar:
-        made, _ = dream(world, scripts, round(SECONDS * world.fps) // F, seed=SEED, with_views=False,
-                        tell=bar.advance)
-    judged = [
-        judge(Happening.of(tokens), clip.truth, next(iter(clip.cameras.values())), caption, world.fps)
-        for tokens, clip, caption in zip(made, truths, captions, strict=True)
-    ]
+        made, _ = dream(world, scripts, round(SECONDS * world.fps) // F, seed=SEED, with_views=False, tell=bar.advance)
+    judged = [judge(Happening.of(tokens), clip.truth, next(iter(clip.cameras.values())), caption, world.fps)
+              for tokens, clip, caption in zip(made, truths, captions, strict=True)]
     placed = [j for j in judged if j.place is not None]
     figures = []
     for name, those in (("kinds", judged), ("colours", judged), ("count", judged), ("place", placed)):
@@ -46,10 +43,8 @@ def measure(study: Study) -> list[dict]:
         figures.append(figure(f"prompt_{name}_right", share(right, len(those)), "share", None, len(those)))
     whole = [j.kinds and j.colours and j.count and j.place is not False for j in judged]
     figures.append(figure("prompt_all_right", share(sum(whole), len(whole)), "share", None, len(whole)))
-    orders = [
-        slot_order([line["order"] for line in c["lines"]], len(clip.truth.kinds))
-        for c, clip in zip(captions, truths, strict=True)
-    ]
+    orders = [slot_order([line["order"] for line in c["lines"]], len(clip.truth.kinds))
+              for c, clip in zip(captions, truths, strict=True)]
     figures += physics.measure(study, truths, scripts, orders)
     return figures + _lasting(study)
 
@@ -76,10 +71,8 @@ def judge(made: Happening, truth: Truth, camera: CameraPath, caption: dict, fps:
     told = {(truth.kinds[i], truth.colours[i]) for i in named}
     slots = np.flatnonzero(made.exists.any(0))
     first = made.exists[:, slots].argmax(0)  # kind and colour are for ever: read where a thing begins
-    names = [
-        (KINDS[min(made.kinds[t, s], len(KINDS) - 1)], list(COLOURS)[min(made.colours[t, s], len(COLOURS) - 1)])
-        for t, s in zip(first, slots, strict=True)
-    ]
+    names = [(KINDS[min(made.kinds[t, s], len(KINDS) - 1)], list(COLOURS)[min(made.colours[t, s], len(COLOURS) - 1)])
+             for t, s in zip(first, slots, strict=True)]
     there = Counter(kind for kind, _ in names)
     place = None
     if speaks_of_sides(" ".join(line["text"] for line in caption["lines"]), caption["language"]):
@@ -90,23 +83,13 @@ def judge(made: Happening, truth: Truth, camera: CameraPath, caption: dict, fps:
 def speaks_of_sides(text: str, language: str) -> bool:
     """Whether a text says of a thing that it is left or right of another, or of the picture."""
     words = TABLES[language][0]
-    phrases = [
-        p.replace("{o}", "").strip()
-        for table in (words.PLACES, words.SPOTS)
-        for side in ("left", "right")
-        for p in table[side]
-    ]
+    phrases = [p.replace("{o}", "").strip() for table in (words.PLACES, words.SPOTS) for side in ("left", "right")
+               for p in table[side]]
     return any(phrase in text.lower() for phrase in phrases)
 
 
-def _sides(
-    made: Happening,
-    names: dict[int, tuple[str, str]],
-    truth: Truth,
-    named: list[int],
-    camera: CameraPath,
-    fps: float,
-) -> bool | None:
+def _sides(made: Happening, names: dict[int, tuple[str, str]], truth: Truth, named: list[int], camera: CameraPath, fps:
+           float) -> bool | None:
     """Whether all named pairs that stand clearly apart at the start stand the same way in the dream."""
     second = round(fps)
     right_true, right_made = camera.rotation[0][:, 0], made.camera.rotation[0][:, 0]
@@ -157,9 +140,8 @@ def _lasting(study: Study) -> list[dict]:
         counts = [lost_and_doubled(Happening.of(t), study.world.default_size) for t in tokens]
         minutes = count * LONG / 60
         for k, what in enumerate(("vanish", "double")):
-            figures.append(
-                figure(f"{what}_per_minute{name}", sum(c[k] for c in counts) / minutes, "things", goal, count)
-            )
+            figures.append(figure(f"{what}_per_minute{name}", sum(c[k] for c in counts) / minutes, "things", goal,
+                           count))
     return figures
 
 

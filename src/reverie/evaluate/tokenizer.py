@@ -7,10 +7,7 @@ from reverie.evaluate.study import Study
 from reverie.train.tokenizer import BANDS, tokenizer_scores
 
 SECONDS = 4.0
-GOALS = {
-    "psnr": ">= 29",
-    **dict.fromkeys(["psnr_moving", *(f"psnr_moving_{band}" for band in BANDS)], ">= 22"),
-}
+GOALS = {"psnr": ">= 29", **dict.fromkeys(["psnr_moving", *(f"psnr_moving_{band}" for band in BANDS)], ">= 22")}
 
 
 def measure(study: Study) -> list[dict]:

@@ -123,8 +123,7 @@ class Block(nn.Module):
         g = gains + self.table
         return rms_norm(x) * (1 + g[..., 0, :]) + g[..., 1, :]
 
-    def after(self, x: Tensor, gains: Tensor, attended: Tensor,
-              text: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
+    def after(self, x: Tensor, gains: Tensor, attended: Tensor, text: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
         """The residual stream after attention's result, the text and the MLP are added."""
         g = gains + self.table
         x = x + g[..., 2, :] * attended

@@ -40,8 +40,7 @@ class Memory:
             self.things[n] = Entry(torch.stack([k for k, _, _ in output.things_keys]),
                                    torch.stack([v for _, _, v in output.things_keys]))
             return
-        entry = Entry(torch.stack([k for k, _ in output.views_keys]),
-                      torch.stack([v for _, v in output.views_keys]))
+        entry = Entry(torch.stack([k for k, _ in output.views_keys]), torch.stack([v for _, v in output.views_keys]))
         if n < 0:
             self.goal = entry
             return

@@ -61,8 +61,7 @@ def encode_things(truth: Truth) -> np.ndarray:
     out = np.zeros((latents, count, WIDTH), np.float32)
     there = exists.any(1)
     out[..., 0] = np.where(there, 1.0, -1.0)
-    for i, (kind, colour, material) in enumerate(
-            zip(truth.kinds, truth.colours, truth.materials, strict=True)):
+    for i, (kind, colour, material) in enumerate(zip(truth.kinds, truth.colours, truth.materials, strict=True)):
         out[:, i, 1 + KINDS.index(kind)] = ONE_HOT
         out[:, i, 25 + list(COLOURS).index(colour)] = ONE_HOT
         out[:, i, 37 + MATERIALS.index(material)] = ONE_HOT

@@ -156,8 +156,7 @@ class Decoder(nn.Module):
         self.stem = nn.Conv2d(config.channels, widths[0], 3, padding=1)
         last = len(widths) - 1
         blocks = config.decoder_blocks[::-1]
-        self.levels = nn.ModuleList(Level(w, blocks[i], i < last, config.normed)
-                                    for i, w in enumerate(widths))
+        self.levels = nn.ModuleList(Level(w, blocks[i], i < last, config.normed) for i, w in enumerate(widths))
         self.up = nn.ModuleList(nn.Conv2d(a, 4 * b, 1) for a, b in zip(widths, widths[1:], strict=False))
         self.head = nn.Conv2d(widths[-1], FRAMES_PER_LATENT * 3 * PATCH**2, 3, padding=1)
 
@@ -224,8 +223,7 @@ class Tokenizer(nn.Module):
                 keep_BNHWC = 1 - noise_BNHWC  # the best guess of clean latents, which are of unit scale
                 guess_BNHWC = latents_BNHWC * keep_BNHWC / (keep_BNHWC.square() + noise_BNHWC.square())
                 own_BTHWC, kept = self._decoded(guess_BNHWC, state)
-                behind_BTHWC = torch.lerp(own_BTHWC, behind_BTHWC,
-                                          noise_BNHWC.repeat_interleave(FRAMES_PER_LATENT, 1))
+                behind_BTHWC = torch.lerp(own_BTHWC, behind_BTHWC, noise_BNHWC.repeat_interleave(FRAMES_PER_LATENT, 1))
             frames_BTHWC = 2 * things_BTHWC - cover_BTHWC + (1 - cover_BTHWC) * behind_BTHWC
         return (frames_BTHWC if self.training else frames_BTHWC.clamp(-1, 1)), kept
 

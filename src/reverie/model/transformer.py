@@ -365,8 +365,7 @@ class Transformer(nn.Module):
     def _view_positions(self, w: Window) -> Tensor:
         b, t, height, width, _ = w.views.shape
         device = w.views.device
-        y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device),
-                              indexing="ij")
+        y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
         place = torch.stack([y, x], -1).flatten(0, 1)[None, None].expand(b, t, -1, 2)
         time = w.index[:, :, None, None].expand(b, t, height * width, 1)
         return torch.cat([time, place], -1).flatten(1, 2)

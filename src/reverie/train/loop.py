@@ -161,8 +161,7 @@ def fit(model: nn.Module, batches: Callable[[int, np.random.Generator], Batch],
 class _Run:
     """Where a run stands, and its checkpoint."""
 
-    def __init__(self, model: nn.Module, out: Path, minutes: float | None, steps: int | None,
-                 seed: int) -> None:
+    def __init__(self, model: nn.Module, out: Path, minutes: float | None, steps: int | None, seed: int) -> None:
         if (minutes is None) == (steps is None):
             raise BadInput("a training run needs either minutes or steps")
         budget = steps if minutes is None else minutes

@@ -79,8 +79,7 @@ def observer_loss(maps: Maps, batch: dict[str, Tensor], looks: float = 0.1) -> t
     cells = max(len(b), 1)
     box, colour = box.sum() / cells, colour.sum() / cells
     total = found + 2 * box + colour + looks * look
-    return total, {"heat": found.detach(), "box": box.detach(), "colour": colour.detach(),
-                   "look": look.detach()}
+    return total, {"heat": found.detach(), "box": box.detach(), "colour": colour.detach(), "look": look.detach()}
 
 
 def box_loss(edges: Tensor, true: Tensor) -> Tensor:
@@ -205,8 +204,7 @@ def _fit_second(first: Observer, config: ObserverConfig, clips: ClipSet, train: 
 
 def _of(weights: dict[str, Tensor] | None, *, second: bool) -> dict[str, Tensor] | None:
     """The weights of one look; None where there are none."""
-    kept = {name.removeprefix(SECOND): t for name, t in (weights or {}).items()
-            if name.startswith(SECOND) == second}
+    kept = {name.removeprefix(SECOND): t for name, t in (weights or {}).items() if name.startswith(SECOND) == second}
     return kept or None
 
 

@@ -99,8 +99,7 @@ def examples(clip: Clip, chosen: Sequence[int]) -> list[Example]:
             for picture, t in zip(pictures, chosen, strict=True)]
 
 
-def varied(example: Example, size: tuple[int, int], variation: Variation, rng: np.random.Generator
-           ) -> Example:
+def varied(example: Example, size: tuple[int, int], variation: Variation, rng: np.random.Generator) -> Example:
     """An example cropped, mirrored, worn and resized to (H, W), its truth with it."""
     picture = example.picture
     if rng.random() < variation.worn:
@@ -143,8 +142,7 @@ def pasted(example: Example, donor: Example, rng: np.random.Generator) -> Exampl
     picture, mask = example.picture.copy(), example.mask.copy()
     picture[rows + down, columns + right] = donor.picture[rows, columns]
     mask[rows + down, columns + right] = len(example.kinds) + 1
-    before, after = (np.bincount(m.ravel(), minlength=256)[1 : 1 + len(example.kinds)]
-                     for m in (example.mask, mask))
+    before, after = (np.bincount(m.ravel(), minlength=256)[1 : 1 + len(example.kinds)] for m in (example.mask, mask))
     visible = example.visible * after / np.maximum(before, 1)
     box = donor.boxes[n] + np.array([right, down, right, down], np.float32)
     more = {name: np.append(getattr(example, name), getattr(donor, name)[n])
@@ -271,8 +269,7 @@ class Targets:
                     edges = np.array([c + 0.5 - box[0], r + 0.5 - box[1], box[2] - c - 0.5, box[3] - r - 0.5])
                     middle = (r, c) == (row, column)
                     if middle or edges.min() > 0.25:
-                        self.cells.append((b, r, c, np.maximum(edges, 0.05), colour, middle,
-                                           example.names[n], look))
+                        self.cells.append((b, r, c, np.maximum(edges, 0.05), colour, middle, example.names[n], look))
 
     def batch(self) -> dict[str, Tensor]:
         """All of it as tensors."""

@@ -17,8 +17,7 @@ RIGHT = 0.5  # overlap from which a box is the thing's
 _SLIGHT = 0.02  # confidence down to which detections count for the average precision
 
 
-def observer_scores(observer: Observer, clips: ClipSet, chosen: Sequence[int], *, every: int = 6
-                    ) -> dict[str, float]:
+def observer_scores(observer: Observer, clips: ClipSet, chosen: Sequence[int], *, every: int = 6) -> dict[str, float]:
     """Scores over every ``every``-th frame of the chosen drawn clips.
 
     "precision", "recall": at the observer's threshold and an overlap of 0.5, whatever the kind, of

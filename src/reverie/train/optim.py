@@ -59,8 +59,7 @@ class MuonAdamW(torch.optim.Optimizer):
             groups.append({"params": hidden, "kind": "muon", "peak": lr, "lr": lr, "decay": weight_decay})
         if rest:
             adam_lr = lr if adam_lr is None else adam_lr
-            groups.append({"params": rest, "kind": "adamw", "peak": adam_lr, "lr": adam_lr,
-                           "decay": weight_decay})
+            groups.append({"params": rest, "kind": "adamw", "peak": adam_lr, "lr": adam_lr, "decay": weight_decay})
         super().__init__(groups, {"momentum": momentum, "betas": betas})
 
     def set_scale(self, scale: float) -> None:
@@ -114,8 +113,7 @@ class MuonAdamW(torch.optim.Optimizer):
             p.addcdiv_(state["mean"], size, value=-group["lr"] / (1 - first**step))
 
 
-def schedule(progress: float, step: int, *, warm_up: int = 100, hold: float = 0.0,
-             shape: str = "cosine") -> float:
+def schedule(progress: float, step: int, *, warm_up: int = 100, hold: float = 0.0, shape: str = "cosine") -> float:
     """Multiplier of the learning rate: up in ``warm_up`` steps, held, then down to zero at progress 1.
 
     progress: 0..1 of the minutes or steps; hold: progress until which the peak is kept;

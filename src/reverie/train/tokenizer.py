@@ -82,16 +82,15 @@ class Windows:
         frames = np.array([members[:, 1].sum() for members in self._members], float)
         self._shares = frames / frames.sum()
         # Per size, each frame in which something in the picture moves, as (row of members, frame).
-        self._eventful = [np.concatenate([eventful_frames(clips, row, int(i)) for row, i in
-                                          enumerate(members[:, 0])]) for members in self._members]
+        self._eventful = [np.concatenate([eventful_frames(clips, row, int(i))
+                                          for row, i in enumerate(members[:, 0])]) for members in self._members]
 
     def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """frames uint8 (B, T, H, W, 3) and what their pixels show (see losses) uint8 (B, T, H, W)."""
         group = int(rng.choice(len(self._sizes), p=self._shares))
         (height, width), members, eventful = self._sizes[group], self._members[group], self._eventful[group]
         # All windows of a batch are of one length, which the shortest clips may not have.
-        length = min(int(rng.choice(LENGTHS)),
-                     int(members[:, 1].min()) // FRAMES_PER_LATENT * FRAMES_PER_LATENT)
+        length = min(int(rng.choice(LENGTHS)), int(members[:, 1].min()) // FRAMES_PER_LATENT * FRAMES_PER_LATENT)
         count = max(1, round(self.recipe.pixels / (length * height * width)))
         frames = np.empty((count, length, height, width, 3), np.uint8)
         shows = np.empty((count, length, height, width), np.uint8)

@@ -140,8 +140,7 @@ def _given_things(known: np.ndarray, plan: WindowPlan, rng: np.random.Generator)
         known[:, th.CAMERA_TOKEN] = True
 
 
-def _views(out: dict, row: int, item: Item, numbers: np.ndarray, plan: WindowPlan,
-           rng: np.random.Generator) -> None:
+def _views(out: dict, row: int, item: Item, numbers: np.ndarray, plan: WindowPlan, rng: np.random.Generator) -> None:
     """Fill in the views of one window: latents, which are given, the goal."""
     b, t = out["index"].shape
     if "views" not in out:

@@ -143,3 +143,14 @@ def test_what_walks_steps_as_far_as_it_gets_and_faces_where_it_goes() -> None:
     stood = before[:, :1].clone()
     stood[..., th.THING["velocity"]], stood[..., th.THING["phase"]] = 0.0, 0.0
     assert torch.equal(physics.walking(stood, stood, FRAME), stood)  # who has not gone anywhere
+
+
+def test_what_is_new_comes_no_faster_than_it_goes() -> None:
+    ball = thing("ball", (0, 0, 0.3), (0.3,) * 3, moving=1.0)
+    ball[th.THING["velocity"]] = torch.tensor([2.4, 0.0, 0.0]) / th.VELOCITY_SCALE
+    wild = th.at_positions(ball, torch.tensor([[-2.0, 1, 0.3], [-0.2, 0, 0.3], [-0.1, 0, 0.3], [0, 0, 0.3]]))
+    new = torch.tensor([[True, False]])
+    out = physics.coming(torch.stack([wild, wild])[None], new, FRAME)
+    path = th.positions_of(out)[0]
+    assert torch.equal(out[0, 1], wild) and torch.allclose(path[0, 1:], th.positions_of(wild)[1:], atol=1e-6)
+    assert float((path[0, 0] - path[0, 1]).norm()) == pytest.approx(1.3 * 2.4 / 24 + 0.03, abs=1e-4)

@@ -42,7 +42,7 @@ def measure(study: Study) -> list[dict]:
     if not chosen:
         raise BadData(f"in none of {len(clips)} held-out clips does anything happen in the last {LAST:g} s")
     last, made, true = round(LAST * fps), [], []
-    rows, texts = [], []
+    rows, texts, shown = [], [], []
     with study.track(len(chosen), "minutes") as bar:
         scripts = [script_of(clips.meta(i), i) for i in chosen]
         things, views = dream(world, scripts, round(SECONDS * fps) // FRAMES_PER_LATENT, seed=SEED, batch=BATCH)
@@ -52,10 +52,11 @@ def measure(study: Study) -> list[dict]:
             true.append(_statistics(study, _true_ending(clips.meta(i)["provenance"], fps)))
             if len(rows) < ON_SHEET:
                 rows.append(frames[np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)])
-                told = "  ".join(f"[{line.start:.0f} s] {line.text}" for line in script)
-                texts.append(f"{len(rows)}.  {told}")
+                texts.append(f"{len(rows)}.  {_told(script)}")
+                same = _told(script_of(clips.meta(i), 0))
+                shown.append(f"{len(rows)}.  {'' if i % 2 == 0 else '(it was told in Chinese) '}{same}")
             bar.advance()
-    _write_sheet(rows, texts, study.data / "minute.png")
+    _write_sheet(rows, shown, study.data / "minute.png")  # in English: not every machine has a Chinese font
     with writing(study.data / "minute.txt") as file:
         file.write("\n\n".join(texts) + "\n")
     figures = []
@@ -78,6 +79,10 @@ def script_of(meta: dict, i: int) -> list[Line]:
     language = ("en", "zh")[i % 2]
     caption = next(c for c in meta["captions"] if c["language"] == language and not c["held_out"])
     return [Line(line["start"], line["text"]) for line in caption["lines"]]
+
+
+def _told(script: Sequence[Line]) -> str:
+    return "  ".join(f"[{line.start:.0f} s] {line.text}" for line in script)
 
 
 def _true_ending(made: dict, fps: float) -> np.ndarray:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from reverie.core.vocabulary import FIXTURES
 from reverie.model.things import (
-    POSITION_SCALE,
     THING,
     F,
+    at_positions,
     extents_of,
     of_kind,
     positions_of,
@@ -98,9 +98,7 @@ def pushed_apart(things: Tensor, before: Tensor | None, rounds: int = 3) -> Tens
         # the longest push of each, and not their sum: what stands in three is not thrown out three times
         most = (deep * gives).argmax(-1)
         push = _taken(pushes, most)
-        out = out.clone()
-        moved = (push[:, :, None] * shares / POSITION_SCALE).flatten(-2)
-        out[..., THING["position"]] = out[..., THING["position"]] + moved
+        out = at_positions(out, positions_of(out) + push[:, :, None] * shares)
         against = torch.nn.functional.normalize(push, dim=-1, eps=1e-6)
         speed = out[..., THING["velocity"]]
         into = (speed * against).sum(-1, keepdim=True).clamp(max=0)

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reverie.model.pendulum import GRAVITY
 from reverie.model.physics import falling
 from reverie.model.things import (
     CAMERA,
     CAMERA_CENTRE,
     DECIDED,
+    GRAVITY,
     POSITION_CENTRE,
     POSITION_SCALE,
     THING,

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from reverie.core.vocabulary import KINDS
 from reverie.model import things as th
+from reverie.model.things import GRAVITY
 
 STAND = th.THING["kind"].stop - 1  # the channel of a kind that the vocabulary has no word for
 PENDULUM = th.THING["kind"].start + KINDS.index("pendulum")
 # as the simulated worlds have them: metres from its upper end down to its hinge, metres from the ground up to its
 # lowest point, and what slows it, N m s a radian and kg of its bob
 HINGE, ABOVE, DAMPING = 0.045, 0.12, 0.0287
-GRAVITY = 9.81  # m/s2
 WIDEST = 0.95  # radians that one swings aside, at most
 HANGS = (0.03, 0.05)  # radians and radians/s up to which a pendulum may be at rest
 _STEPS = 6  # of a frame, in which a swing is computed

@@ -51,6 +51,7 @@ POSITION_SCALE = 2.0  # metres
 POSITION_CENTRE = (0.0, 0.0, 0.7)
 CAMERA_CENTRE = (0.0, -6.0, 1.8)
 VELOCITY_SCALE = 3.0  # m/s
+GRAVITY = 9.81  # m/s2
 SINKING = 0.03  # metres that simulated things may press into the ground
 
 
@@ -167,6 +168,13 @@ def positions_of(vectors: Tensor) -> Tensor:
     """(..., WIDTH) thing vectors to positions (..., F, 3) in metres."""
     position = vectors[..., THING["position"]].unflatten(-1, (F, 3)) * POSITION_SCALE
     return position + position.new_tensor(POSITION_CENTRE)
+
+
+def at_positions(vectors: Tensor, path: Tensor) -> Tensor:
+    """Thing vectors (..., WIDTH) at other positions (..., F, 3), in metres."""
+    out = vectors.clone()
+    out[..., THING["position"]] = ((path - path.new_tensor(POSITION_CENTRE)) / POSITION_SCALE).flatten(-2)
+    return out
 
 
 def rotations_of(vectors: Tensor) -> Tensor:

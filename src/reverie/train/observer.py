@@ -26,7 +26,7 @@ from reverie.core.runtime import commit
 from reverie.data.shards import ClipSet
 from reverie.model.checkpoint import load_into, save_model
 from reverie.model.tokenizer import Tokenizer
-from reverie.train.loop import FitResult, fit, starting_weights
+from reverie.train.loop import AGAIN, FitResult, fit, starting_weights
 from reverie.train.observer_frames import Frames, Variation
 from reverie.train.observer_scores import observer_scores
 from reverie.train.observer_second import Boxes, SecondRecipe, gathered, second_loss, second_scores, softened
@@ -159,8 +159,8 @@ def train_observer(data: str | Path, out: str | Path, *, tokenizer: str | Path |
         frames = Frames(clips, train, recipe.variation, tokenizer=eyes, memory=memory)
         first = fit(
             model, frames, loss_fn(recipe), out=out, minutes=minutes and minutes * (1 - share), steps=steps,
-            lr=recipe.lr, adam=ADAM, ema=recipe.ema, warm_up=recipe.warm_up, hold=recipe.hold, seed=seed,
-            precision=precision, start_from=_of(begin, second=False), progress=progress,
+            lr=recipe.lr * (AGAIN if begin else 1), adam=ADAM, ema=recipe.ema, warm_up=recipe.warm_up,
+            hold=recipe.hold, seed=seed, precision=precision, start_from=_of(begin, second=False), progress=progress,
             evaluate=lambda m: observer_scores(Observer(m), looked_at, test[:40], every=24))
         if not first.finished:
             return None
@@ -197,8 +197,9 @@ def _fit_second(first: Observer, config: ObserverConfig, clips: ClipSet, train: 
     looked_at = Boxes(gathered(held, test, plain, None, None, memory=memory), plain)
     torch.manual_seed(seed + 1)
     look = SecondLook(config.second, config.kinds, config.colours).to(device)
-    return fit(look, some, second_loss_fn(second), lr=second.lr, adam=ADAM, ema=second.ema,
-               warm_up=second.warm_up, hold=second.hold, seed=seed, evaluate=lambda m: second_scores(m, looked_at),
+    return fit(look, some, second_loss_fn(second), lr=second.lr * (AGAIN if how["start_from"] else 1), adam=ADAM,
+               ema=second.ema, warm_up=second.warm_up, hold=second.hold, seed=seed,
+               evaluate=lambda m: second_scores(m, looked_at),
                prefetch=0 if device.type == "cpu" else 2, **how)  # on a CPU the batches' thread is another core
 
 

@@ -22,7 +22,7 @@ from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.shards import ClipSet
 from reverie.model.checkpoint import load_model
 from reverie.model.tokenizer import PRESETS, Tokenizer, TokenizerConfig
-from reverie.train.loop import FitResult, fit
+from reverie.train.loop import AGAIN, FitResult, fit
 from reverie.train.losses import MOVING, THING, WEIGHTS, PooledError, tokenizer_loss
 
 MOVING_SPEED = 0.05  # m/s, above which a thing counts as moving
@@ -276,8 +276,9 @@ def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None 
         model.fix_latents()
     windows = Windows(clips, train, recipe, memory)
     result = fit(
-        model, windows, loss_fn(recipe), out=out, minutes=minutes, steps=steps, lr=recipe.lr, adam=ADAM,
-        ema=recipe.ema, warm_up=recipe.warm_up, hold=recipe.hold, seed=seed, precision=precision,
+        model, windows, loss_fn(recipe), out=out, minutes=minutes, steps=steps, adam=ADAM,
+        lr=recipe.lr * (AGAIN if start_from else 1), ema=recipe.ema, warm_up=recipe.warm_up, hold=recipe.hold,
+        seed=seed, precision=precision,
         start_from=start_from, progress=progress,
         evaluate=lambda m: tokenizer_scores(m, looked_at, test[:8], frames=48),
         sheet=lambda m, path: write_sheet(m, looked_at, test[:4], path.with_suffix(".png")))

@@ -198,6 +198,7 @@ def test_the_opening_that_most_agree_on_is_taken() -> None:
         assert len(given) == 18 and len(conditions.line) == 18 and len(self.text.line) == 18
         x = torch.zeros(18, th.TOKENS, th.WIDTH)
         x[:, :MAX_THINGS, 0] = -1
+        x[:, :MAX_THINGS, th.THING["position"]] = torch.arange(MAX_THINGS)[:, None].float()  # metres apart
         for i in range(18):
             slots = [0, 1] if i % 9 in (2, 5, 6) else [0, *range(2, 4 + i % 9)]
             x[i, slots, 0] = 1.0

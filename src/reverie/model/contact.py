@@ -72,17 +72,18 @@ def overlaps(things: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.where(least > 0, torch.where(steep, least, level), 0.0) * _solid(things), way, steep
 
 
-def pushed_apart(things: Tensor, before: Tensor | None, rounds: int = 3) -> Tensor:
+def pushed_apart(things: Tensor, before: Tensor | None, known: Tensor | None = None, rounds: int = 3) -> Tensor:
     """Thing vectors (B, N, WIDTH) of which none is in another: what is new or moves gives way, level or upwards.
 
-    before: the same one latent earlier, None for the first. What was there gets out by the end of the latent, what is
-    new is elsewhere from its beginning; what goes on into the other does so no more. Of what stands about for ever
-    the lesser part gives way. rounds: in a heap one push leads to another.
+    before: the same one latent earlier, None for the first; known (B, N) bool: what is given, and stays. What was there
+    gets out by the end of the latent, what is new is elsewhere from its beginning; what goes on into the other does so
+    no more. Of what stands about for ever the lesser part gives way. rounds: in a heap one push leads to another.
     """
     new = things[..., 0] > 0
     if before is not None:
         new = new & (before[..., 0] <= 0)
     free = ((new | (things[..., THING["moving"]][..., 0] > 0)) & (things[..., 0] > 0)).to(things.dtype)
+    free = free if known is None else free * ~known
     free = free * torch.where(of_kind(things, FIXTURES), 0.05, 1.0)
     lasts = torch.arange(1, F + 1, device=things.device, dtype=things.dtype) / F
     shares = torch.where(new[..., None], 1.0, lasts)[..., None]  # B N F 1

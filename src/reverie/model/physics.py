@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.vocabulary import ALIVE
-from reverie.model.contact import ROUND, pushed_apart, support
+from reverie.model.contact import ROUND, support
 from reverie.model.pendulum import swung
 from reverie.model.things import (
     GRAVITY,
@@ -42,8 +42,8 @@ FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards fa
 
 
 def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor) -> Tensor:
-    """Thing vectors (B, N, WIDTH) as they can be: what nothing holds flies, pendulums swing, what rests stays
-    exactly as it is, or as it came to lie, and nothing is in another.
+    """Thing vectors (B, N, WIDTH) as they can be: what nothing holds flies, pendulums swing, and what rests stays
+    exactly as it is, or as it came to lie.
 
     before: the same one latent earlier, None for the first; moves (B, N, 1) bool: which shall move, if they have the
     choice; seconds (B,): the time between two frames.
@@ -60,7 +60,7 @@ def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor
     things, swings = swung(things, earlier, (slept & moves)[..., 0], seconds)
     moves = moves | (swings[..., None] & ~slept)
     still = at_rest(torch.where(was, earlier, things))
-    return pushed_apart(torch.where(moves, things, torch.where(slept, still, lying(still))), before)
+    return torch.where(moves, things, torch.where(slept, still, lying(still)))
 
 
 def coming(things: Tensor, new: Tensor, seconds: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.vocabulary import MAX_THINGS
-from reverie.model import flow, motion, physics
+from reverie.model import contact, flow, motion, physics
 from reverie.model import things as th
 from reverie.model.sampling import Sampling
 from reverie.model.transformer import Output, Past, Text, Transformer, Window
@@ -155,6 +155,8 @@ class Rollout:
         else:
             x = self._single(self._denoised(conditions, given, known, past))
         x = torch.where(known[..., None], given, x)
+        loose = contact.pushed_apart(x[:, :MAX_THINGS], self._before()[0], known[:, :MAX_THINGS])
+        x = torch.cat([loose, x[:, MAX_THINGS:]], 1)
         self._meet(x)
         output = self._pass(conditions, things=x, noise=self.sampling.calm, things_known=known, past=past)
         self.memory.remember(self.n, "things", output)
@@ -264,7 +266,8 @@ class Rollout:
         old, new = self.things[:, :MAX_THINGS], x[:, :MAX_THINGS]
         names = torch.cat([new[..., th.THING["kind"]], new[..., th.THING["colour"]]], -1)
         alike = torch.cdist(names, names) < 0.1
-        near = torch.cdist(th.positions_of(new)[:, :, 0], th.positions_of(new)[:, :, 0]) < TWIN
+        place = th.positions_of(new)[:, :, -1]
+        near = torch.cdist(place, place) < TWIN
         was = (old[..., 0] > 0) & (new[..., 0] > 0)
         double = (alike & near & was[:, None, :]).any(2) & (old[..., 0] <= 0) & (new[..., 0] > 0)
         empty = torch.zeros_like(new)

@@ -25,6 +25,7 @@ from reverie.core.errors import BadData
 from reverie.core.vocabulary import ACTION_SCALE, CAMERA_CHANNELS, FRAMES_PER_LATENT, KINDS, MAX_THINGS, SETTINGS
 from reverie.data.shards import ClipSet
 from reverie.model import things as th
+from reverie.train.mirror import other_side
 
 STILL_STRIDE = 8  # every eighth latent is also kept as the latent of a still image of its first frame
 FORMAT = 1
@@ -40,7 +41,8 @@ class Item:
     camera: np.ndarray  # (T, WIDTH) float16
     setting: np.ndarray  # (WIDTH,) float16
     actions: np.ndarray  # (T, 4 A) float16
-    captions: list[dict]  # {"start": [s], "tokens": [int array], "order": [slots], "language": str}
+    captions: list[dict]  # {"start": [s], "tokens": [int array], "order": [slots], "language": str}, and, where the
+    # text speaks of left and right, "other": the tokens of the text with both exchanged
     latents: np.ndarray | None = None  # (T, H, W, C) float16
     still: np.ndarray | None = None  # (ceil(T / STILL_STRIDE), H, W, C) float16
     seen: bool = True  # whether the truth is known; if not, things and camera are empty
@@ -97,13 +99,18 @@ def encode_clip(clip: Clip, key: str, captions: list[dict], tokens, tokenizer, d
     latents, truth = frames // FRAMES_PER_LATENT, clip.truth
     captions = captions or [{"language": "", "lines": [{"start": line.start, "text": line.text, "order": []}
                                                        for line in clip.script]}]
+    described = [{"start": [line["start"] for line in c["lines"]] or [0.0],
+                  "tokens": [tokens(line["text"]) for line in c["lines"]] or [np.zeros(0, np.int32)],
+                  "order": slot_order([line["order"] for line in c["lines"]], len(truth.kinds) if truth else 0),
+                  "language": c["language"]} for c in captions]
+    for caption, c in zip(described, captions, strict=True):
+        texts = [line["text"] for line in c["lines"]]
+        if any(other_side(text) != text for text in texts):
+            caption["other"] = [tokens(other_side(text)) for text in texts]
     item = Item(
         key, clip.fps, np.zeros((latents, 0, th.WIDTH), np.float16), np.zeros((latents, th.WIDTH), np.float16),
         np.zeros(th.WIDTH, np.float16), action_vectors(clip.actions, frames).astype(np.float16),
-        [{"start": [line["start"] for line in c["lines"]] or [0.0],
-          "tokens": [tokens(line["text"]) for line in c["lines"]] or [np.zeros(0, np.int32)],
-          "order": slot_order([line["order"] for line in c["lines"]], len(truth.kinds) if truth else 0),
-          "language": c["language"]} for c in captions], seen=truth is not None)
+        described, seen=truth is not None)
     if truth is not None:
         item.things = th.encode_things(truth).astype(np.float16)
         item.camera = th.encode_camera(next(iter(clip.cameras.values()))).astype(np.float16)
@@ -203,8 +210,8 @@ def save_bank(bank: Bank, path: str | Path) -> None:
             value = getattr(item, name)
             if value is not None:
                 arrays[f"{i}.{name}"] = value
-        captions = [{**c, "tokens": [t.tolist() for t in c["tokens"]], "order": c["order"].tolist()}
-                    for c in item.captions]
+        captions = [{**c, **{name: [t.tolist() for t in c[name]] for name in ("tokens", "other") if name in c},
+                     "order": c["order"].tolist()} for c in item.captions]
         index.append({"key": item.key, "fps": item.fps, "seen": item.seen, "captions": captions})
     head = {"format": FORMAT, "digest": bank.digest, "items": index}
     arrays["index"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
@@ -226,7 +233,8 @@ def load_bank(path: str | Path) -> Bank:
             names = set(file.files)
             items = []
             for i, entry in enumerate(head["items"]):
-                captions = [{**c, "tokens": [np.array(t, np.int32) for t in c["tokens"]],
+                captions = [{**c, **{name: [np.array(t, np.int32) for t in c[name]]
+                                     for name in ("tokens", "other") if name in c},
                              "order": np.array(c["order"], np.int64)} for c in entry["captions"]]
                 part = {n: file[f"{i}.{n}"] if f"{i}.{n}" in names else None
                         for n in ("things", "camera", "setting", "actions", "latents", "still")}

@@ -34,7 +34,7 @@ from reverie.train.optim import Ema, MuonAdamW, schedule
 from reverie.train.progress import Reporter
 
 CHECKPOINT = "checkpoint.pt"
-AGAIN = 0.4  # of a learning rate, for trained weights: at all of it 80 steps undo what 1,000 make good again
+AGAIN = 0.5  # of a learning rate, for trained weights: at all of it 80 steps undo what 1,000 make good again
 Batch = dict[str, Tensor]
 
 

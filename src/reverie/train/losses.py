@@ -17,19 +17,20 @@ def tokenizer_loss(decoded_BTHWC: Tensor, frames_BTHWC: Tensor, shows_BTHW: Tens
                    edge: float = 0.5) -> tuple[Tensor, dict[str, Tensor]]:
     """How far decoded frames are from the true ones (both float, [-1, 1]), and figures for the log.
 
-    A smooth absolute error (edges stay sharp) plus ``square`` times the squared one (what PSNR
-    measures) plus ``edge`` times the absolute error of the differences to the right and lower
-    neighbour. shows_BTHW: integers, BACKGROUND, THING or MOVING, with ``weights`` for each; None
-    weighs all pixels the same.
+    A smooth absolute error (edges stay sharp) plus ``square`` times the squared one (what PSNR measures) plus
+    ``edge`` times the absolute error of the differences to the right and lower neighbour and to the next frame
+    (where four frames are soon one, blurred). shows_BTHW: integers, BACKGROUND, THING or MOVING, with ``weights`` for
+    each; None weighs all pixels the same.
     """
     error = decoded_BTHWC.float() - frames_BTHWC
     squared = error.square()
     each = (squared + 1e-4).sqrt() + square * squared
     across = (error[:, :, :, 1:] - error[:, :, :, :-1]).abs()
     down = (error[:, :, 1:] - error[:, :, :-1]).abs()
+    later = (error[:, 1:] - error[:, :-1]).abs()
     figures = {"square": squared.detach().mean()}
     if shows_BTHW is None:
-        return each.mean() + edge * (across.mean() + down.mean()), figures
+        return each.mean() + edge * (across.mean() + down.mean() + later.mean()), figures
     weight = torch.tensor(weights, device=error.device)[shows_BTHW.int()][..., None]
     loss = (each * weight).sum() + edge * ((across * weight[:, :, :, 1:]).sum() + (down * weight[:, :, 1:]).sum())
     moving = shows_BTHW == MOVING

@@ -33,7 +33,7 @@ from reverie.model.checkpoint import load_model, save_model
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Transformer
 from reverie.train.encode import Bank, encode, load_bank, save_bank, varieties
-from reverie.train.loop import fit
+from reverie.train.loop import AGAIN, fit
 from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import Mixture, WindowPlan
 
@@ -245,8 +245,8 @@ class _Run:
         of_things = set(model.things_parameters())
         for parameter, tensor in model.named_parameters():
             tensor.requires_grad_((parameter in of_things) == (name == "things"))
-        result = fit(model, mixture(bank, config), transformer_loss, out=folder, lr=self.plan.lr, adam=ADAM,
-                     ema=self.plan.ema, precision=self.plan.precision, hold=0.4, start_from=tensors,
+        result = fit(model, mixture(bank, config), transformer_loss, out=folder, lr=AGAIN * self.plan.lr,
+                     adam=ADAM, ema=self.plan.ema, precision=self.plan.precision, hold=0.4, start_from=tensors,
                      progress=self.progress, **self._budget(minutes))
         if result.finished:
             card = self.card(config, bank, result)

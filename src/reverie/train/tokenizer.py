@@ -104,6 +104,8 @@ class Windows:
                 i, long = members[rng.choice(len(members), p=shares)]
                 start = int(rng.integers(long - length + 1))
             frames[b], shows[b] = self._window(int(i), start, start + length)
+            if rng.random() < 0.5:
+                frames[b], shows[b] = frames[b, :, :, ::-1].copy(), shows[b, :, :, ::-1].copy()
             if rng.random() < STILL:
                 frames[b], shows[b] = frames[b, :1], np.minimum(shows[b, :1], THING)
         return {"frames": torch.from_numpy(frames), "shows": torch.from_numpy(shows)}

@@ -20,6 +20,7 @@ from reverie.core.vocabulary import FRAMES_PER_LATENT, MAX_THINGS
 from reverie.model import motion
 from reverie.model import things as th
 from reverie.train.encode import STILL_STRIDE, Bank, Item
+from reverie.train.mirror import ACTIONS, mirrored
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class WindowPlan:
     views: bool = False
     from_start: float = 0.25  # share of windows that begin where the clip begins
     at_line: float = 0.5  # of the others: share of those that lie about the beginning of a line, where things happen
+    mirrored: float = 0.5  # share of windows without views that are seen in a mirror, and told so
+    sided: float = 0.3  # of the clips that some captions tell with left and right: share told by one of these
     no_text: float = 0.1  # share of windows without any text
     camera_known: float = 0.25
     things_known: float = 0.1  # all things given (a scene to be painted)
@@ -92,6 +95,8 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan, rng: 
         while plan.views and size is not None and item.latents.shape[1:3] != size:
             item = items[int(rng.integers(len(items)))]
         brief = [c for c in item.captions if max(map(len, c["tokens"])) <= plan.words] or item.captions
+        if rng.random() < plan.sided:
+            brief = [c for c in brief if "other" in c] or brief
         caption = brief[int(rng.integers(len(brief)))]
         order = caption["order"]
         starts = np.array(caption["start"])
@@ -102,6 +107,10 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan, rng: 
             target[row, :, : len(order)] = item.things[safe][:, order]
             target[row, :, th.CAMERA_TOKEN] = item.camera[safe]
             target[row, :, th.SETTING_TOKEN] = item.setting
+        turned = not plan.views and rng.random() < plan.mirrored
+        if turned:
+            for target in (things, previous):
+                target[row] = mirrored(target[row])
         out["index"][row], out["fps"][row] = numbers, item.fps
         out["follows"][row, 1:] = np.diff(numbers) == 1
         seconds = numbers * FRAMES_PER_LATENT / item.fps
@@ -110,12 +119,13 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan, rng: 
         used, local = np.unique(line, return_inverse=True)
         kept = used[-plan.lines :]  # older lines belong to the far past alone: words cost time
         local = np.where(line >= kept[0], local - (len(used) - len(kept)), -1)
+        told = caption.get("other", caption["tokens"]) if turned else caption["tokens"]
         if rng.random() < plan.no_text:
             texts.append([])
         else:
-            texts.append([caption["tokens"][i] for i in kept])
+            texts.append([told[i] for i in kept])
             out["line"][row] = local
-        out["actions"][row] = item.actions[numbers] if rng.random() < 0.8 else np.nan
+        out["actions"][row] = item.actions[numbers] * (ACTIONS if turned else 1) if rng.random() < 0.8 else np.nan
         _given_things(out["things_known"][row], plan, rng)
         if plan.views:
             size = item.latents.shape[1:3]

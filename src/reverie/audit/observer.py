@@ -105,11 +105,21 @@ class Observer:
         for start in range(0, len(frames), max(1, batch)):
             piece = torch.from_numpy(np.ascontiguousarray(frames[start : start + max(1, batch)])).to(device)
             shown = to_input(resized(piece, size))
-            found = _peaks(self.net(shown), least)
+            found = _peaks(_both_ways(self.net, shown), least)
             if again is not None:
                 found = _looked_at(again, shown, [_thinned(peaks, size) for peaks in found], least)
             seen += [_separate(peaks, scale, (width, height)) for peaks in found]
         return seen
+
+
+def _both_ways(net: ObserverNet, shown_BCHW: Tensor) -> Maps:
+    """What the network says of frames as they are and mirrored, averaged: it errs differently there."""
+    maps = net(torch.cat([shown_BCHW, shown_BCHW.flip(-1)]))
+    kinds, colours, edges, looks = ((a + b.flip(-1)) / 2 for a, b in (
+        part.chunk(2) for part in (maps.kinds, maps.colours, maps.edges, maps.looks)))
+    ahead, mirrored = maps.edges.chunk(2)
+    edges = (ahead + mirrored.flip(-1)[:, [2, 1, 0, 3]]) / 2
+    return Maps(kinds, colours, edges, F.normalize(looks, dim=1))
 
 
 def overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

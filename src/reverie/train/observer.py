@@ -74,10 +74,10 @@ def observer_loss(maps: Maps, batch: dict[str, Tensor], looks: float = 0.1) -> t
     found = -(torch.where(peak, right, wrong) * batch["weight"]).sum() / things
     edges, true = maps.edges[b, :, r, c], batch["edges"]
     box = (box_loss(edges.exp(), true) + 0.3 * F.smooth_l1_loss(edges, true.log(), reduction="none").mean(1))
-    colour = F.cross_entropy(maps.colours[b, :, r, c], batch["colour"], reduction="none")
+    colour = F.cross_entropy(maps.colours[b, :, r, c], batch["colour"], reduction="none", ignore_index=-1)
     look = appearance_loss(maps.looks[b, :, r, c][middle], batch["thing"][middle], batch["look"][middle])
     cells = max(len(b), 1)
-    box, colour = box.sum() / cells, colour.sum() / cells
+    box, colour = box.sum() / cells, colour.sum() / (batch["colour"] >= 0).sum().clamp(min=1)
     total = found + 2 * box + colour + looks * look
     return total, {"heat": found.detach(), "box": box.detach(), "colour": colour.detach(), "look": look.detach()}
 

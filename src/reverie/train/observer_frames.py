@@ -36,7 +36,8 @@ class Variation:
     pixels: per step, frames times height times width. zoom: greatest enlargement of a crop; canvas:
     least and greatest size of a batch, of its clips'. worn: share of frames degraded by JPEG. paste:
     how often, twice over, another clip's thing is put into a frame. trip: share taken through the
-    tokenizer, where there is one, its latents with noise of up to ``noise``.
+    tokenizer, where there is one, its latents with noise of up to ``noise``. recoloured: share of the pairs of
+    frames that are given other colours (theirs are not asked then): things are to be told in all of them.
     """
 
     pixels: int = 48 * 128 * 128
@@ -46,6 +47,7 @@ class Variation:
     paste: float = 0.3
     trip: float = 0.5
     noise: float = 0.2
+    recoloured: float = 0.5
 
 
 @dataclass
@@ -187,8 +189,12 @@ class Frames:
         plain = []
         for pair, row in enumerate(rng.choice(len(members), pairs, replace=pairs > len(members))):
             trip = self.tokenizer is not None and rng.random() < self.variation.trip
+            tint = int(rng.integers(2**31)) if rng.random() < self.variation.recoloured else None
             for example in self._window(*map(int, members[row]), trip):
                 example = replace(example, names=example.names + 256 * pair)
+                if tint is not None:  # the same for both frames
+                    example = replace(example, picture=recoloured(example.picture, np.random.default_rng(tint)),
+                                      colours=-1 - example.colours)
                 plain.append(varied(example, size, self.variation, rng))
         targets, pictures = Targets(len(plain), size), []
         for b, example in enumerate(plain):
@@ -232,7 +238,7 @@ class Targets:
     """What the network should say of each frame of a batch of B frames of a size (H, W).
 
     The batch: heat (B, K, h, w) 0..1; weight (B, K, h, w) 0 where nothing is asked; and P cells that
-    are things: where (P, 3) frame, row and column; edges (P, 4) as in Maps; colour (P,); middle (P,)
+    are things: where (P, 3) frame, row and column; edges (P, 4) as in Maps; colour (P,), -1 not asked; middle (P,)
     bool, the one cell of a thing whose appearance counts; thing and look (P,): equal for the same
     thing of a clip, and for what cannot be told apart.
     """
@@ -269,7 +275,8 @@ class Targets:
                     edges = np.array([c + 0.5 - box[0], r + 0.5 - box[1], box[2] - c - 0.5, box[3] - r - 0.5])
                     middle = (r, c) == (row, column)
                     if middle or edges.min() > 0.25:
-                        self.cells.append((b, r, c, np.maximum(edges, 0.05), colour, middle, example.names[n], look))
+                        self.cells.append((b, r, c, np.maximum(edges, 0.05), max(colour, -1), middle,
+                                           example.names[n], look))
 
     def batch(self) -> dict[str, Tensor]:
         """All of it as tensors."""
@@ -288,6 +295,12 @@ def jpeg(frame: np.ndarray, quality: int) -> np.ndarray:
     file = io.BytesIO()
     Image.fromarray(frame).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))
+
+
+def recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A picture uint8 (H, W, 3) whose channels are mixed at random: mostly exchanged or doubled, sometimes grey."""
+    mix = rng.dirichlet((0.4, 0.4, 0.4), 3)
+    return (picture.astype(np.float32) @ mix.T.astype(np.float32)).round().astype(np.uint8)
 
 
 def _resize(picture: np.ndarray, size: tuple[int, int], way: Image.Resampling,

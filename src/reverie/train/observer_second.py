@@ -24,7 +24,7 @@ from reverie.core.errors import BadData
 from reverie.core.vocabulary import FRAMES_PER_LATENT, KINDS, MAX_THINGS
 from reverie.data.shards import ClipSet
 from reverie.model.tokenizer import Tokenizer
-from reverie.train.observer_frames import LEAST_SIDE, jpeg
+from reverie.train.observer_frames import LEAST_SIDE, jpeg, recoloured
 
 NOTHING = len(KINDS)  # the kind of a box with nothing in it; -1: a box that is not asked about
 LEAST_SEEN = 0.15  # share of a thing's outline that must be seen for it to be asked about
@@ -250,12 +250,6 @@ def _moved(box: np.ndarray, far: float, rng: np.random.Generator) -> np.ndarray:
     moved = box + sides * rng.normal(0, far * rng.choice((0.4, 1.0, 1.6)), 4)
     low, high = np.minimum(moved[:2], moved[2:]), np.maximum(moved[:2], moved[2:])
     return np.concatenate([low, np.maximum(high, low + 2)])
-
-
-def recoloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A picture uint8 (H, W, 3) whose channels are mixed at random: mostly exchanged or doubled, sometimes grey."""
-    mix = rng.dirichlet((0.4, 0.4, 0.4), 3)
-    return (picture.astype(np.float32) @ mix.T.astype(np.float32)).round().astype(np.uint8)
 
 
 def softened(frames_BCHW: Tensor, share: float) -> Tensor:

@@ -21,6 +21,7 @@ from reverie.model.things import (
     VELOCITY_SCALE,
     F,
     at_positions,
+    at_rotations,
     extents_of,
     facing,
     of_kind,
@@ -38,6 +39,7 @@ PACES = {"person": 3.927, "dog": 3.106}  # radians of their gait a metre, for ea
 WINGS = 15.08  # radians/s of a bird's
 GOING = 0.2  # m/s from which what is alive goes somewhere
 HASTE, JERK = 1.3, 0.03  # of its speed, and metres a frame: how far what is new has come from one to the next
+SPINNING = 0.996  # cosine of a turn in two frames (5 degrees) from which what is new spins
 FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards falls freely
 
 
@@ -65,14 +67,20 @@ def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor
 
 def coming(things: Tensor, new: Tensor, seconds: Tensor) -> Tensor:
     """Thing vectors (B, N, WIDTH) of which those that are new (B, N) bool come to where they are in steps no longer
-    than their speed allows. In truth 2 of 3,726 take a longer one."""
+    than their speed allows, and spin with reason or not at all. In truth 2 of 3,726 take a longer step; of 1,046 in the
+    air a thirtieth spins, but slowly.
+    """
     path, speed = positions_of(things), (things[..., THING["velocity"]] * VELOCITY_SCALE).norm(dim=-1)
     longest = (HASTE * speed * seconds[:, None] + JERK)[..., None]
     places = [path[..., -1, :]]
     for f in range(F - 2, -1, -1):
         step = path[..., f, :] - places[0]
         places.insert(0, places[0] + step * (longest / step.norm(dim=-1, keepdim=True).clamp(min=1e-9)).clamp(max=1))
-    return torch.where(new[..., None], at_positions(things, torch.stack(places, -2)), things)
+    turns = rotations_of(things)
+    slow = (_spins(turns).diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2 > SPINNING
+    turns = torch.where(slow[..., None, None, None], turns[..., 1:, :, :], turns)
+    come = at_rotations(at_positions(things, torch.stack(places, -2)), turns)
+    return torch.where(new[..., None], come, things)
 
 
 def standing(things: Tensor) -> Tensor:
@@ -174,7 +182,8 @@ def _underside(things: Tensor, down: Tensor) -> Tensor:
 
 
 def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-    """Thing vectors (B, N, WIDTH) of which those in free flight fly as gravity has it, and which these are (B, N) bool.
+    """Thing vectors (B, N, WIDTH) of which those in free flight fly as gravity has it and spin as they did, and which
+    these are (B, N) bool. The spin is right to 0.07 degrees a latent (median of 4,204 of truth).
 
     before: the same one latent earlier; seconds (B,): the time between two frames. In free flight is what fell freely
     before, or did not sink (what sinks slowly may be lowered by a hand that is not seen), and touches neither the
@@ -196,11 +205,18 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tens
         for _ in range(6):  # so high a tower is held up
             held = held | (touches & held[:, None]).any(-1)
         free = free & ~held
-    out = at_positions(things, path)
+    turns = rotations_of(before)
+    first = _spins(turns) @ turns[..., 1, :, :]
+    out = at_rotations(at_positions(things, path), torch.stack([first, _spins(turns) @ first], -3))
     fallen = velocity.clone()
     fallen[..., 2] -= GRAVITY * ahead[:, -1:]
     out[..., THING["velocity"]] = fallen / VELOCITY_SCALE
     return torch.where(free[..., None], out, things), free
+
+
+def _spins(turns: Tensor) -> Tensor:
+    """(..., 3, 3): by how much things turn from one of HALVES to the next, by their rotations (..., 2, 3, 3)."""
+    return turns[..., 1, :, :] @ turns[..., 0, :, :].mT
 
 
 def falling(path: Tensor, velocity: Tensor, seconds: Tensor) -> Tensor:

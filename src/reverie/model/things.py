@@ -184,6 +184,13 @@ def rotations_of(vectors: Tensor) -> Tensor:
     return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
 
 
+def at_rotations(vectors: Tensor, turns: Tensor) -> Tensor:
+    """Thing vectors (..., WIDTH) turned by other rotation matrices (..., 2, 3, 3) at the sub-frames HALVES."""
+    out = vectors.clone()
+    out[..., THING["rotation"]] = turns[..., :2].mT.flatten(-3)
+    return out
+
+
 def turns_of(vectors: Tensor) -> Tensor:
     """(..., WIDTH) thing vectors to rotation matrices (..., F, 3, 3) of every frame: between those that are kept, and
     a little before the first of them."""

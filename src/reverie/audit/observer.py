@@ -150,10 +150,8 @@ class _Peaks:
 
 
 def _peaks(maps: Maps, least: float) -> list[_Peaks]:
-    """The greatest local maxima of the kinds' maps and what stands at their cells, for each frame. A candidate is as
-    sure as it is that anything is there: what might be a box or a ball is one of them."""
+    """The greatest local maxima of the kinds' maps and what stands at their cells, for each frame."""
     heat = maps.kinds.sigmoid()
-    anything = 1 - (1 - heat).prod(1, keepdim=True)
     batch, _, height, width = heat.shape
     top = heat * (F.max_pool2d(heat, 3, 1, 1) == heat)
     values, places = top.flatten(1).topk(min(CANDIDATES, top[0].numel()), 1)
@@ -166,13 +164,12 @@ def _peaks(maps: Maps, least: float) -> list[_Peaks]:
 
     edges, colours, looks = at(maps.edges.exp()), at(maps.colours.softmax(1)), at(maps.looks)
     shares = at(heat / heat.sum(1, keepdim=True))
-    found, kind, place = at(anything)[..., 0], kinds.cpu().numpy(), cells.cpu().numpy()
+    found, kind, place = values.cpu().numpy(), kinds.cpu().numpy(), cells.cpu().numpy()
     middle = np.stack([place % width, place // width], -1) + 0.5
     boxes = STRIDE * np.concatenate([middle - edges[..., :2], middle + edges[..., 2:]], -1)
     frames = []
     for b in range(batch):
-        keep = np.argsort(-found[b], kind="stable")
-        keep = keep[found[b, keep] >= max(least, 1e-6)]
+        keep = found[b] >= max(least, 1e-6)
         frames.append(_Peaks(found[b, keep], kind[b, keep], boxes[b, keep].astype(np.float32),
                              shares[b, keep], colours[b, keep], looks[b, keep]))
     return frames

@@ -34,6 +34,7 @@ from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Transformer
 from reverie.train.encode import Bank, encode, load_bank, save_bank, varieties
 from reverie.train.loop import AGAIN, fit
+from reverie.train.mirror import other_side
 from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import Mixture, WindowPlan
 
@@ -147,7 +148,8 @@ class _Run:
 
         clips = ClipSet(self.data)
         self.out.mkdir(parents=True, exist_ok=True)
-        texts = {line["text"] for i in range(len(clips)) for c in clips.meta(i)["captions"] for line in c["lines"]}
+        told = {line["text"] for i in range(len(clips)) for c in clips.meta(i)["captions"] for line in c["lines"]}
+        texts = told | {other_side(text) for text in told}
         path = self.out / "words.npz"
         TokenVectors.load().save(path, sorted(texts))
         return path

@@ -442,3 +442,17 @@ def test_what_stays_inside_a_larger_thing_of_its_colour_is_part_of_it() -> None:
     assert seen("blue", bob) == {("pendulum", "red"), ("ball", "blue")}  # something else in front of it
     assert seen("red", (35, 38, 57, 60)) == {("pendulum", "red"), ("ball", "red")}  # beside it
     assert seen("red", bob, frames=6) == {("pendulum", "red")}
+
+
+def test_what_is_now_the_whole_and_now_its_part_is_the_whole() -> None:
+    whole, bob = sight("pendulum", "red", (10, 10, 40, 60)), sight("ball", "red", (15, 38, 37, 60))
+
+    def seen(whole_in: set[int]) -> set[str]:
+        clip = [[whole, bob] if t in (4, 5) and t in whole_in else [whole] if t in whole_in else [bob] for t in range(20)]
+        return {thing.kind for thing in seen_over_clip(clip)}
+
+    assert seen({0, 1, 2, 3, 4, 5, 12, 13, 14}) == {"pendulum"}
+    assert "ball" in seen({4, 5, 6, 7})  # so seldom seen, the whole is the mistake
+    wall, ball = sight("wall", "red", (10, 10, 40, 40)), sight("ball", "red")
+    passing = [[wall, replace(ball, box=(x, 20.0, x + 14.0, 34.0))] for x in range(0, 120, 3)]
+    assert {thing.kind for thing in seen_over_clip(passing)} == {"wall", "ball"}  # it was in front of it for a while

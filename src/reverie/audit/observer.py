@@ -334,13 +334,19 @@ def _voted(seen: list[tuple[int, Detection]]) -> SeenThing:
 
 
 def _part_of(thing: SeenThing, other: SeenThing) -> bool:
-    """Whether a thing is mostly inside a larger one of its colour, in most of at least half of its frames."""
-    if thing is other or thing.colour != other.colour:
+    """Whether a thing is a part of a larger one of its colour: inside it whenever both are seen, or all but.
+
+    They are seen together within a frame of one another, for what is now taken for the whole and now for its part is
+    never both. What is seen beside the other for long, a ball that passes a wall of its colour, is no part of it.
+    """
+    if thing is other or thing.colour != other.colour or other.frames < 0.4 * thing.frames:
         return False
-    _, mine, its = np.intersect1d(thing.path[:, 0], other.path[:, 0], return_indices=True)
-    if 2 * len(mine) < thing.frames:
+    when, whole = thing.path[:, 0], other.path[:, 0]
+    nearest = np.abs(when[:, None] - whole).argmin(1)
+    together = np.abs(when - whole[nearest]) <= 1
+    if together.sum() < 2:
         return False
-    a, b = thing.path[mine, 1:], other.path[its, 1:]
+    a, b = thing.path[together, 1:], other.path[nearest[together], 1:]
     common = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(1)
     area, around = ((box[:, 2:] - box[:, :2]).prod(1) for box in (a, b))
     return bool(((common > 0.75 * area) & (around > 1.15 * area)).mean() >= 0.7)

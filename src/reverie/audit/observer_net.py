@@ -37,7 +37,7 @@ class ObserverConfig:
     appearance: int = 16
     kinds: int = len(KINDS)
     colours: int = len(COLOURS)
-    threshold: float = 0.35
+    threshold: float = 0.28
     second: SecondConfig | None = None
 
     def __post_init__(self) -> None:

@@ -37,8 +37,8 @@ def state_of(suite: str, root: Path = PACKAGE) -> str:
     return digest(root, [*weights, *about.sources, *own])[:16]
 
 
-def update(docs: Path, *, only: Sequence[str] = (), force: bool = False, n: int | None = None, data: Path | None =
-           None, model: str | Path = "base") -> list[str]:
+def update(docs: Path, *, only: Sequence[str] = (), force: bool = False, n: int | None = None,
+           data: Path | None = None, model: str | Path = "base") -> list[str]:
     """Bring docs up to date; returns the suites that were measured. Each is written as soon as it is done.
 
     only: these suites alone. force: whether or not anything has changed. Raises BadInput for an unknown
@@ -70,9 +70,8 @@ def update(docs: Path, *, only: Sequence[str] = (), force: bool = False, n: int 
                 (docs / f".{shown}").replace(docs / shown)
     write(docs, stored)
     if failed:
-        raise ReverieError(
-            f"could not measure {len(failed)} of {len(failed) + len(measured)} suites: " + "; ".join(failed)
-        )
+        tried = len(failed) + len(measured)
+        raise ReverieError(f"could not measure {len(failed)} of {tried} suites: " + "; ".join(failed))
     return measured
 
 
@@ -101,21 +100,17 @@ def page(reports: Sequence[dict]) -> str:
     parts = [HEAD]
     for report in reports:
         name = report["suite"]
-        parts.append(
-            f"\n## {name}: {SUITES[name].about}\n\n`reverie evaluate {name}`, commit "
-            f"`{report['commit'] or 'unknown'}`, model `{report['model']}`, {report['seconds']:.0f} s on "
-            f"{machine.line(report['machine'])}.\n"
-        )
+        parts.append(f"\n## {name}: {SUITES[name].about}\n\n`reverie evaluate {name}`, commit "
+                     f"`{report['commit'] or 'unknown'}`, model `{report['model']}`, {report['seconds']:.0f} s on "
+                     f"{machine.line(report['machine'])}.\n")
         parts.append("| figure | value | goal | met | n |\n|---|---|---|---|---|")
         for f in report["figures"]:
             value = "-" if f["value"] is None else f"{f['value']:.4g} {f['unit']}".strip()
             fulfilled = {None: "", True: "yes", False: "**no**"}[met(f["value"], f["goal"])]
             parts.append(f"| {f['name'].replace('_', ' ')} | {value} | {f['goal'] or ''} | {fulfilled} | {f['n']} |")
         if name == "minute":
-            parts.append(
-                "\nThe first twelve of these minutes, evenly spaced from first to last frame; their whole scripts "
-                "are in [minute.txt](minute.txt):\n\n![twelve imagined minutes](minute.png)"
-            )
+            parts.append("\nThe first twelve of these minutes, evenly spaced from first to last frame; their whole scripts "
+                         "are in [minute.txt](minute.txt):\n\n![twelve imagined minutes](minute.png)")
     return "\n".join(parts) + "\n"
 
 

@@ -251,9 +251,9 @@ class _Run:
                      adam=ADAM, ema=self.plan.ema, precision=self.plan.precision, hold=0.4, start_from=tensors,
                      progress=self.progress, **self._budget(minutes))
         if result.finished:
-            card = self.card(config, bank, result)
-            sampling = {**meta.get("sampling", {}), **(card["sampling"] if name == "things" else {})}
-            save_model(folder / "transformer.safetensors", result.weights, {**card, "sampling": sampling})
+            card, sampling = self.card(config, bank, result), meta.get("sampling", {})
+            card["sampling"] = {**sampling, **card["sampling"]} if name == "things" else sampling
+            save_model(folder / "transformer.safetensors", result.weights, card)
         return result.finished
 
     def observer(self, minutes: float) -> bool:

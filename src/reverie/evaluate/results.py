@@ -109,8 +109,8 @@ def page(reports: Sequence[dict]) -> str:
             fulfilled = {None: "", True: "yes", False: "**no**"}[met(f["value"], f["goal"])]
             parts.append(f"| {f['name'].replace('_', ' ')} | {value} | {f['goal'] or ''} | {fulfilled} | {f['n']} |")
         if name == "minute":
-            parts.append("\nThe first twelve of these minutes, evenly spaced from first to last frame; their whole scripts "
-                         "are in [minute.txt](minute.txt):\n\n![twelve imagined minutes](minute.png)")
+            parts.append("\nThe first twelve of these minutes, evenly spaced from first to last frame; their whole "
+                         "scripts are in [minute.txt](minute.txt):\n\n![twelve imagined minutes](minute.png)")
     return "\n".join(parts) + "\n"
 
 

@@ -10,33 +10,32 @@ import torch
 from torch import Tensor
 
 from reverie.core.vocabulary import FIXTURES
-from reverie.model.things import (
-    THING,
-    F,
-    at_positions,
-    extents_of,
-    of_kind,
-    positions_of,
-    rotations_of,
-)
+from reverie.model import things as th
 
 ROUND = ("ball", "basketball")
 HOLLOW = ("ramp", "hoop", "chair", "table", "pendulum")  # what can be within their boxes and not in them
 BULKY = ("wall", "screen", "person", "chair", "table")  # and what cannot
 TIGHT = 0.01  # metres that two may be in one another
 STEEP = 0.7  # of a way out that leads up
+CLOSE = 0.5  # metres that pushes may bring two nearer to one another
 
 
 def support(things: Tensor, directions: Tensor) -> Tensor:
     """How far thing vectors (..., WIDTH) reach from their middles in unit directions (..., A, 3) of the world: (..., A)
     metres, in the latent's last frame. Balls, cylinders and cones as they are, all else as its box."""
-    local, size = directions @ rotations_of(things)[..., -1, :, :], extents_of(things)[..., None, :]
+    local, size = directions @ th.rotations_of(things)[..., -1, :, :], th.extents_of(things)[..., None, :]
     flat, ends = size[..., 0] * local[..., :2].norm(dim=-1), size[..., 2] * local[..., 2]
     out = (size * local.abs()).sum(-1)
     for names, own in ((ROUND, size[..., 0].expand_as(out)), (("cylinder",), flat + ends.abs()),
                        (("cone",), torch.maximum(ends, flat - ends))):
-        out = torch.where(of_kind(things, names)[..., None], own, out)
+        out = torch.where(th.of_kind(things, names)[..., None], own, out)
     return out
+
+
+def reaches(things: Tensor) -> Tensor:
+    """How far thing vectors (..., WIDTH) reach from their middles along the world's axes (..., 3), in metres: the boxes
+    about their turned boxes, in the latent's last frame."""
+    return (th.rotations_of(things)[..., -1, :, :].abs() * th.extents_of(things)[..., None, :]).sum(-1)
 
 
 def overlaps(things: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -48,9 +47,9 @@ def overlaps(things: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     of their edges), the one between their middles and those of cones' slopes: exact for boxes, hardly too much for what
     is round.
     """
-    count, place = things.shape[1], positions_of(things)[:, :, -1]
+    count, place = things.shape[1], th.positions_of(things)[:, :, -1]
     apart = place[:, :, None] - place[:, None]
-    axes = rotations_of(things)[:, :, -1].mT  # rows: a thing's own axes in the world
+    axes = th.rotations_of(things)[:, :, -1].mT  # rows: a thing's own axes in the world
     mine, others = (x.expand(-1, count, count, -1, -1) for x in (axes[:, :, None], axes[:, None]))
     edges = torch.linalg.cross(mine[..., :, None, :].expand(*mine.shape[:-2], 3, 3, 3),
                                others[..., None, :, :].expand(*mine.shape[:-2], 3, 3, 3), dim=-1).flatten(-3, -2)
@@ -82,10 +81,14 @@ def pushed_apart(things: Tensor, before: Tensor | None, known: Tensor | None = N
     new = things[..., 0] > 0
     if before is not None:
         new = new & (before[..., 0] <= 0)
-    free = ((new | (things[..., THING["moving"]][..., 0] > 0)) & (things[..., 0] > 0)).to(things.dtype)
-    free = free if known is None else free * ~known
-    free = free * torch.where(of_kind(things, FIXTURES), 0.05, 1.0)
-    lasts = torch.arange(1, F + 1, device=things.device, dtype=things.dtype) / F
+    free = (new | (things[..., th.THING["moving"]][..., 0] > 0)) & (things[..., 0] > 0)
+    free = (free if known is None else free & ~known).to(things.dtype)
+    free = free * torch.where(th.of_kind(things, FIXTURES), 0.05, 1.0)
+    some = _close(things, free)
+    if not len(some):
+        return things
+    whole, things, new, free = things, things[:, some], new[:, some], free[:, some]
+    lasts = torch.arange(1, th.F + 1, device=things.device, dtype=things.dtype) / th.F
     shares = torch.where(new[..., None], 1.0, lasts)[..., None]  # B N F 1
     out = things
     for _ in range(rounds):
@@ -95,16 +98,24 @@ def pushed_apart(things: Tensor, before: Tensor | None, known: Tensor | None = N
             break
         gives = free[:, :, None] / (free[:, :, None] + free[:, None]).clamp(min=1e-6)
         gives = torch.where(steep, (way[..., 2] > 0).to(gives.dtype) * (free[:, :, None] > 0), gives)
-        pushes = way * (deep * gives)[..., None]
         # the longest push of each, and not their sum: what stands in three is not thrown out three times
-        most = (deep * gives).argmax(-1)
-        push = _taken(pushes, most)
-        out = at_positions(out, positions_of(out) + push[:, :, None] * shares)
+        push = _taken(way * (deep * gives)[..., None], (deep * gives).argmax(-1))
+        out = th.at_positions(out, th.positions_of(out) + push[:, :, None] * shares)
         against = torch.nn.functional.normalize(push, dim=-1, eps=1e-6)
-        speed = out[..., THING["velocity"]]
-        into = (speed * against).sum(-1, keepdim=True).clamp(max=0)
-        out[..., THING["velocity"]] = speed - into * against
-    return out
+        into = (out[..., th.THING["velocity"]] * against).sum(-1, keepdim=True).clamp(max=0)
+        out[..., th.THING["velocity"]] -= into * against
+    return whole.index_copy(1, some, out)
+
+
+def _close(things: Tensor, free: Tensor) -> Tensor:
+    """The numbers of slots whose things' upright boxes are within CLOSE of that of one that gives way (B, N) > 0, or
+    that give way so; none where no two meet at all."""
+    place, reach = th.positions_of(things)[:, :, -1], reaches(things)
+    gap = ((place[:, :, None] - place[:, None]).abs() - reach[:, :, None] - reach[:, None]).amax(-1)
+    asked = (_solid(things) > 0) & ((free[:, :, None] > 0) | (free[:, None] > 0))
+    if not bool((asked & (gap < 0)).any()):
+        return torch.empty(0, dtype=torch.long, device=things.device)
+    return (asked & (gap < CLOSE)).any(2).any(0).nonzero()[:, 0]
 
 
 def _taken(ways: Tensor, which: Tensor) -> Tensor:
@@ -114,7 +125,7 @@ def _taken(ways: Tensor, which: Tensor) -> Tensor:
 
 def _solid(things: Tensor) -> Tensor:
     """(B, N, N) 0 or 1: which two of the things cannot be in each other's boxes."""
-    hollow, bulky, here = of_kind(things, HOLLOW), of_kind(things, BULKY), things[..., 0] > 0
+    hollow, bulky, here = th.of_kind(things, HOLLOW), th.of_kind(things, BULKY), things[..., 0] > 0
     fits = (hollow[:, :, None] & ~bulky[:, None]) | (hollow[:, None] & ~bulky[:, :, None])
     other = ~torch.eye(things.shape[1], dtype=torch.bool, device=things.device)
     return (here[:, :, None] & here[:, None] & other & ~fits).to(things.dtype)
@@ -122,7 +133,7 @@ def _solid(things: Tensor) -> Tensor:
 
 def _slopes(things: Tensor, towards: Tensor) -> Tensor:
     """Unit directions (..., 3) at right angles to the slope of a cone on the side of ``towards`` (..., 3)."""
-    turn, size = rotations_of(things)[..., -1, :, :], extents_of(things)
+    turn, size = th.rotations_of(things)[..., -1, :, :], th.extents_of(things)
     local = (turn.mT @ towards[..., None])[..., 0]
     side = torch.nn.functional.normalize(local[..., :2], dim=-1, eps=1e-6)
     slope = torch.nn.functional.normalize(torch.stack([2 * size[..., 2], size[..., 0]], -1), dim=-1)

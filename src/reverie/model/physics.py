@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.vocabulary import ALIVE
-from reverie.model.contact import ROUND, support
+from reverie.model.contact import ROUND, reaches, support
 from reverie.model.pendulum import swung
 from reverie.model.things import (
     GRAVITY,
@@ -223,12 +223,6 @@ def falling(path: Tensor, velocity: Tensor, seconds: Tensor) -> Tensor:
     """(...,) bool: what was sped up downwards as in free fall, by its path (..., F, 3) and last velocity (..., 3)."""
     slowed = velocity[..., 2] - (path[..., -1, 2] - path[..., 0, 2]) / ((F - 1) * seconds)
     return (slowed / (0.5 * (F - 1) * seconds) + GRAVITY).abs() < FALLING
-
-
-def reaches(things: Tensor) -> Tensor:
-    """How far thing vectors (..., WIDTH) reach from their middles along the world's axes (..., 3), in metres: the boxes
-    about their turned boxes, in the latent's last frame."""
-    return (rotations_of(things)[..., -1, :, :].abs() * extents_of(things)[..., None, :]).sum(-1)
 
 
 def depth(things: Tensor) -> Tensor:

@@ -115,8 +115,8 @@ class Observer:
 def _both_ways(net: ObserverNet, shown_BCHW: Tensor) -> Maps:
     """What the network says of frames as they are and mirrored, averaged: it errs differently there."""
     maps = net(torch.cat([shown_BCHW, shown_BCHW.flip(-1)]))
-    kinds, colours, edges, looks = ((a + b.flip(-1)) / 2 for a, b in (
-        part.chunk(2) for part in (maps.kinds, maps.colours, maps.edges, maps.looks)))
+    kinds, colours, looks = ((a + b.flip(-1)) / 2 for a, b in (
+        part.chunk(2) for part in (maps.kinds, maps.colours, maps.looks)))
     ahead, mirrored = maps.edges.chunk(2)
     edges = (ahead + mirrored.flip(-1)[:, [2, 1, 0, 3]]) / 2
     return Maps(kinds, colours, edges, F.normalize(looks, dim=1))

@@ -38,6 +38,12 @@ def reaches(things: Tensor) -> Tensor:
     return (th.rotations_of(things)[..., -1, :, :].abs() * th.extents_of(things)[..., None, :]).sum(-1)
 
 
+def gaps(place: Tensor, others: Tensor, reach: Tensor) -> Tensor:
+    """(B, N, N): how far, in metres, the upright boxes of things at ``place`` (B, N, 3) are from those of all things at
+    ``others``, along the axis where they are farthest; below 0 where they meet. reach (B, N, 3): see reaches."""
+    return ((place[:, :, None] - others[:, None]).abs() - reach[:, :, None] - reach[:, None]).amax(-1)
+
+
 def overlaps(things: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """How deep (B, N, N) metres each two things (B, N, WIDTH) are in one another, 0 where they are not; the direction
     (B, N, N, 3) in which the first gets out, on the shortest way or on the shortest level one; and whether the shortest
@@ -110,8 +116,8 @@ def pushed_apart(things: Tensor, before: Tensor | None, known: Tensor | None = N
 def _close(things: Tensor, free: Tensor) -> Tensor:
     """The numbers of slots whose things' upright boxes are within CLOSE of that of one that gives way (B, N) > 0, or
     that give way so; none where no two meet at all."""
-    place, reach = th.positions_of(things)[:, :, -1], reaches(things)
-    gap = ((place[:, :, None] - place[:, None]).abs() - reach[:, :, None] - reach[:, None]).amax(-1)
+    place = th.positions_of(things)[:, :, -1]
+    gap = gaps(place, place, reaches(things))
     asked = (_solid(things) > 0) & ((free[:, :, None] > 0) | (free[:, None] > 0))
     if not bool((asked & (gap < 0)).any()):
         return torch.empty(0, dtype=torch.long, device=things.device)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.vocabulary import ALIVE
-from reverie.model.contact import ROUND, reaches, support
+from reverie.model.contact import ROUND, gaps, reaches, support
 from reverie.model.pendulum import swung
 from reverie.model.things import (
     GRAVITY,
@@ -206,8 +206,9 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tens
             held = held | (touches & held[:, None]).any(-1)
         free = free & ~held
     turns = rotations_of(before)
-    first = _spins(turns) @ turns[..., 1, :, :]
-    out = at_rotations(at_positions(things, path), torch.stack([first, _spins(turns) @ first], -3))
+    spin = _spins(turns)
+    first = spin @ turns[..., 1, :, :]
+    out = at_rotations(at_positions(things, path), torch.stack([first, spin @ first], -3))
     fallen = velocity.clone()
     fallen[..., 2] -= GRAVITY * ahead[:, -1:]
     out[..., THING["velocity"]] = fallen / VELOCITY_SCALE
@@ -233,8 +234,7 @@ def depth(things: Tensor) -> Tensor:
 def _touching(things: Tensor, reach: Tensor, place: Tensor, others: Tensor) -> Tensor:
     """(B, N, N) bool: which, at their places (B, N, 3), touch which of all things that exist, those at ``others``
     (B, N, 3)."""
-    gap = (place[:, :, None] - others[:, None]).abs() - reach[:, :, None] - reach[:, None]
-    return (gap < CLEAR).all(-1) & (things[..., 0] > 0)[:, None]
+    return (gaps(place, others, reach) < CLEAR) & (things[..., 0] > 0)[:, None]
 
 
 def at_rest(things: Tensor) -> Tensor:

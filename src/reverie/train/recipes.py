@@ -272,9 +272,7 @@ class _Run:
         folder = self.out / "model"
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("tokenizer", "transformer", "observer"):
-            made = self._file(name).parent
-            if name == "transformer":
-                made = (self._latest() or self._file(name)).parent
+            made = ((self._latest() if name == "transformer" else None) or self._file(name)).parent
             for file in made.glob(f"{name}*.safetensors"):
                 shutil.copyfile(file, folder / file.name)
         return folder

@@ -280,8 +280,7 @@ def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None 
     result = fit(
         model, windows, loss_fn(recipe), out=out, minutes=minutes, steps=steps, adam=ADAM,
         lr=recipe.lr * (AGAIN if start_from else 1), ema=recipe.ema, warm_up=recipe.warm_up, hold=recipe.hold,
-        seed=seed, precision=precision,
-        start_from=start_from, progress=progress,
+        seed=seed, precision=precision, start_from=start_from, progress=progress,
         evaluate=lambda m: tokenizer_scores(m, looked_at, test[:8], frames=48),
         sheet=lambda m, path: write_sheet(m, looked_at, test[:4], path.with_suffix(".png")))
     if not result.finished:

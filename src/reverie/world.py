@@ -190,11 +190,16 @@ class World:
         keep = int(min(len(past), CONTEXT_SECONDS * fps)) // F * F
         frames = past[len(past) - keep :] if keep else np.repeat(past[:1], F, 0)
         latents, _ = self.tokenizer.encode(_pixels(frames))
-        return list(latents.unbind(1))
+        near, state = self.transformer.config.views_window, None  # what the first new picture sees of them is refined
+        if len(frames) > near * F:
+            _, state = self.tokenizer.decode(latents[:, :-near])
+        fine = self.tokenizer.refined(latents[:, -near:], _pixels(frames)[:, -near * F :], state)
+        return [*latents[:, :-near].unbind(1), *fine.unbind(1)]
 
     def _encode_still(self, image: np.ndarray) -> Tensor:
         """An image (H, W, 3) to the latent (1, H, W, C) of four equal frames."""
-        return self.tokenizer.encode(_pixels(np.repeat(image[None], F, 0)))[0][:, 0]
+        frames = _pixels(np.repeat(image[None], F, 0))
+        return self.tokenizer.refined(self.tokenizer.encode(frames)[0], frames)[:, 0]
 
 
 def _pixels(frames: np.ndarray) -> Tensor:

@@ -32,6 +32,7 @@ from reverie.model.canvas import Canvas, Scene
 from reverie.model.checkpoint import load_into, load_model, save_model
 
 PATCH = 4  # pixels folded into channels before the first convolution
+REFINING = 8  # steps: 0.6 dB near moving things after 4, 0.85 after 8, 1.07 after 16, in as many times the time
 State = list[Tensor]  # one (B, C, h, w) feature map per block that looks back, highest resolution first
 
 
@@ -227,6 +228,24 @@ class Tokenizer(nn.Module):
             frames_BTHWC = 2 * things_BTHWC - cover_BTHWC + (1 - cover_BTHWC) * behind_BTHWC
         return (frames_BTHWC if self.training else frames_BTHWC.clamp(-1, 1)), kept
 
+    def refined(self, latents_BNHWC: Tensor, frames_BTHWC: Tensor, state: State | None = None,
+                steps: int = REFINING) -> Tensor:
+        """Latents that decode to the frames more nearly, by ``steps`` of descent on the squared error of what they
+        decode to: the encoder answers for every picture at once, here the decoder is asked about this one.
+
+        Shapes as in encode. state: the decoder's before these latents. A step takes the time of three decodings.
+        Source: Campos et al. 2019, arXiv 1906.01200.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            state = None if state is None else [kept.clone() for kept in state]
+            found, true = latents_BNHWC.detach().clone().requires_grad_(True), _signed(frames_BTHWC).clone()
+            optimiser = torch.optim.Adam([found], lr=0.05, betas=(0.9, 0.95))
+            for _ in range(steps):
+                error = (self._decoded(found, state)[0] - true).square().sum()
+                found.grad = torch.autograd.grad(error, found)[0]
+                optimiser.step()
+        return found.detach()
+
     def _decoded(self, latents_BNHWC: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Frames (B, 4 N, H, W, 3), not yet within their range, and the state after them."""
         x_XCHW = latents_BNHWC.flatten(0, 1).permute(0, 3, 1, 2)
@@ -281,9 +300,7 @@ class Tokenizer(nn.Module):
         if shape[1] % FRAMES_PER_LATENT or shape[2] % side or shape[3] % side:
             raise BadInput(f"{shape[1]} frames of {shape[3]}x{shape[2]} cannot be encoded: time must be a "
                            f"multiple of {FRAMES_PER_LATENT}, height and width of {side}")
-        if frames_BTHWC.dtype == torch.uint8:
-            frames_BTHWC = frames_BTHWC.float() / 127.5 - 1
-        return self.encoder(to_patches(frames_BTHWC), shape[0], list(state) if state else None)
+        return self.encoder(to_patches(_signed(frames_BTHWC)), shape[0], list(state) if state else None)
 
     def _normalised(self, raw_XCHW: Tensor) -> Tensor:
         # In float32, whatever the convolutions ran in. Training measures each batch (which is what
@@ -291,6 +308,11 @@ class Tokenizer(nn.Module):
         with torch.autocast(raw_XCHW.device.type, enabled=False):
             return F.batch_norm(raw_XCHW.float(), self.latent_mean, self.latent_variance,
                                 training=self.training and not self.latents_fixed, momentum=0.02, eps=1e-6)
+
+
+def _signed(frames_BTHWC: Tensor) -> Tensor:
+    """Frames as float in [-1, 1], where they are uint8 in 0..255."""
+    return frames_BTHWC.float() / 127.5 - 1 if frames_BTHWC.dtype == torch.uint8 else frames_BTHWC
 
 
 def to_patches(frames_BTHWC: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ def tokenizer_loss(decoded_BTHWC: Tensor, frames_BTHWC: Tensor, shows_BTHW: Tens
     if shows_BTHW is None:
         return each.mean() + edge * (across.mean() + down.mean() + later.mean()), figures
     weight = torch.tensor(weights, device=error.device)[shows_BTHW.int()][..., None]
-    loss = (each * weight).sum() + edge * ((across * weight[:, :, :, 1:]).sum() + (down * weight[:, :, 1:]).sum())
+    loss = (each * weight).sum() + edge * (
+        (across * weight[:, :, :, 1:]).sum() + (down * weight[:, :, 1:]).sum() + (later * weight[:, 1:]).sum())
     moving = shows_BTHW == MOVING
     if bool(moving.any()):
         figures["square_moving"] = squared.detach()[moving].mean()

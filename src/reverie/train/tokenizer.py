@@ -81,14 +81,17 @@ class Windows:
         self._members = [np.array(sizes[size]) for size in self._sizes]
         frames = np.array([members[:, 1].sum() for members in self._members], float)
         self._shares = frames / frames.sum()
-        # Per size, each frame in which something in the picture moves, as (row of members, frame).
-        self._eventful = [np.concatenate([eventful_frames(clips, row, int(i))
-                                          for row, i in enumerate(members[:, 0])]) for members in self._members]
+        # Per size, each frame in which something in the picture moves, as (row of members, frame), and how much does.
+        self._eventful = []
+        for members in self._members:
+            found = [eventful_frames(clips, row, int(i)) for row, i in enumerate(members[:, 0])]
+            moving = np.concatenate([pixels for _, pixels in found])
+            self._eventful.append((np.concatenate([frames for frames, _ in found]), moving.cumsum()))
 
     def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """frames uint8 (B, T, H, W, 3) and what their pixels show (see losses) uint8 (B, T, H, W)."""
         group = int(rng.choice(len(self._sizes), p=self._shares))
-        (height, width), members, eventful = self._sizes[group], self._members[group], self._eventful[group]
+        (height, width), members, (eventful, moving) = self._sizes[group], self._members[group], self._eventful[group]
         # All windows of a batch are of one length, which the shortest clips may not have.
         length = min(int(rng.choice(LENGTHS)), int(members[:, 1].min()) // FRAMES_PER_LATENT * FRAMES_PER_LATENT)
         count = max(1, round(self.recipe.pixels / (length * height * width)))
@@ -97,7 +100,7 @@ class Windows:
         shares = members[:, 1] / members[:, 1].sum()
         for b in range(count):
             if len(eventful) and rng.random() < EVENTFUL:
-                row, frame = eventful[rng.integers(len(eventful))]
+                row, frame = eventful[np.searchsorted(moving, rng.random() * moving[-1], side="right")]
                 i, long = members[row]
                 start = int(np.clip(frame - rng.integers(length), 0, long - length))
             else:
@@ -139,14 +142,17 @@ def shown(clip: Clip, name: str) -> np.ndarray:
     return shows
 
 
-def eventful_frames(clips: ClipSet, row: int, i: int) -> np.ndarray:
-    """(K, 2) int: ``row`` and the number of each frame of clip i in which a thing in the picture moves."""
+def eventful_frames(clips: ClipSet, row: int, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each frame of clip i in which a thing in the picture moves: ``row`` and its number (K, 2), and the pixels (K,)
+    that the boxes of what moves take there."""
     truth = clips.clip(i, views=False).truth
     if truth is None or not truth.boxes:
-        return np.zeros((0, 2), int)
-    seen = ~np.isnan(next(iter(truth.boxes.values()))[..., 0])
-    found = np.flatnonzero((moving_things(truth) & seen).any(1))
-    return np.stack([np.full(len(found), row), found], 1)
+        return np.zeros((0, 2), int), np.zeros(0)
+    box = next(iter(truth.boxes.values()))
+    area = np.nan_to_num((box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1]))
+    area = np.where(moving_things(truth), area, 0.0).sum(1)
+    found = np.flatnonzero(area > 0)
+    return np.stack([np.full(len(found), row), found], 1), area[found]
 
 
 def moving_things(truth: Truth) -> np.ndarray:
@@ -189,13 +195,13 @@ def loss_fn(recipe: TokenizerRecipe):
 
 @torch.no_grad()
 def tokenizer_scores(tokenizer: Tokenizer, clips: ClipSet, chosen: Sequence[int] | None = None, *,
-                     frames: int = 96, chunk: int = 16) -> dict[str, float]:
+                     frames: int = 96, chunk: int = 16, refining: int = 0) -> dict[str, float]:
     """PSNR (dB, of the pooled error) of the round trip through latents, as a viewer would see it.
 
-    Of each chosen clip (default: all drawn ones) the first ``frames`` frames are encoded and decoded as
-    a stream and rounded to uint8. Keys: "psnr" over all pixels, "psnr_moving" within 2 pixels of a
-    moving thing's mask, "psnr_moving_12_16", "_16_32", "_over_32" the same by the mask's width in that
-    frame. A figure over nothing is NaN. Raises BadData when no clip is drawn.
+    Of each chosen clip (default: all drawn ones) the first ``frames`` frames are encoded, refined by ``refining``
+    steps, decoded as a stream and rounded to uint8. Keys: "psnr" over all pixels, "psnr_moving" within 2 pixels of
+    a moving thing's mask, "psnr_moving_12_16", "_16_32", "_over_32" the same by the mask's width in that frame. A
+    figure over nothing is NaN. Raises BadData when no clip is drawn.
     """
     chosen = drawn(clips) if chosen is None else chosen
     device = next(tokenizer.parameters()).device
@@ -204,7 +210,7 @@ def tokenizer_scores(tokenizer: Tokenizer, clips: ClipSet, chosen: Sequence[int]
         stop = min(frames, clips.meta(i)["frames"]) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
         clip = clips.clip(i, 0, stop, views=True)
         name, true = next(iter(clip.views.items()))
-        made = torch.from_numpy(round_trip(tokenizer, true, chunk, device)).float() / 127.5 - 1
+        made = torch.from_numpy(round_trip(tokenizer, true, chunk, device, refining)).float() / 127.5 - 1
         seen = torch.from_numpy(true).float() / 127.5 - 1
         pools["psnr"].add(made, seen)
         if clip.truth is None or name not in clip.truth.masks:
@@ -219,12 +225,14 @@ def tokenizer_scores(tokenizer: Tokenizer, clips: ClipSet, chosen: Sequence[int]
 
 @torch.no_grad()
 def round_trip(tokenizer: Tokenizer, frames: np.ndarray, chunk: int = 16,
-               device: torch.device | str = "cpu") -> np.ndarray:
-    """uint8 (T, H, W, 3), T a multiple of 4, through the tokenizer and back, ``chunk`` frames at a time."""
+               device: torch.device | str = "cpu", refining: int = 0) -> np.ndarray:
+    """uint8 (T, H, W, 3), T a multiple of 4, through the tokenizer and back, ``chunk`` frames at a time, their latents
+    refined by ``refining`` steps."""
     made, coming, going = [], None, None
     for start in range(0, len(frames), chunk):
         piece = torch.from_numpy(frames[None, start:start + chunk]).to(device)
         latents, coming = tokenizer.encode(piece, coming)
+        latents = tokenizer.refined(latents, piece, going, refining) if refining else latents
         out, going = tokenizer.decode(latents, going)
         made.append(((out[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy())
     return np.concatenate(made)

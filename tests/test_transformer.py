@@ -326,6 +326,23 @@ def test_an_empty_slot_expects_what_an_opening_expects() -> None:
 
 
 @torch.no_grad()
+def test_what_paints_views_alone_changes_no_thing() -> None:
+    model = tiny()
+    conditions = Conditions(torch.tensor([0]), torch.zeros(1), torch.full((1, 20), 0.5))
+
+    def dreamt() -> torch.Tensor:
+        roll = Rollout(model, words(model), fps=torch.tensor([24.0]), grid=GRID, with_views=False, sampling=PLAIN,
+                       generator=torch.Generator().manual_seed(0))
+        return torch.stack([roll.step(conditions)[0] for _ in range(3)])
+
+    before, named = dreamt(), dict(model.named_parameters())
+    assert not set(model.views_parameters()) & set(model.things_parameters())
+    for name in model.views_parameters():
+        named[name].add_(1.0)
+    assert torch.equal(dreamt(), before)
+
+
+@torch.no_grad()
 def test_cameras_run_no_faster_than_truth_and_dreams_look_like_training() -> None:
     model = tiny()
     looks = tuple([[0.1 * k + 0.01 * i] * 11 for i in range(3)] for k in range(8))

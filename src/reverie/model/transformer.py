@@ -202,6 +202,11 @@ class Transformer(nn.Module):
                "gains.things.", "final.things.", "text_encoder.")
         return [name for name, _ in self.named_parameters() if name.startswith(own)]
 
+    def views_parameters(self) -> list[str]:
+        """The names of what paints views alone; what both groups read (text, actions, marks) is not among them."""
+        others = {*self.things_parameters(), "actions_in.weight", "actions_in.bias", "marks"}
+        return [name for name, _ in self.named_parameters() if name not in others]
+
     def draw(self, things: Tensor, grid: tuple[int, int]) -> Tensor:
         """Thing tokens (B, T, S, WIDTH) sketched onto a view's cells: (B, T, H, W, D)."""
         things = motion.plain(things)

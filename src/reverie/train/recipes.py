@@ -244,9 +244,9 @@ class _Run:
         tensors, meta = load_model(start)
         config = Config(**meta["config"])
         model = Transformer(config).to(self.device)
-        of_things = set(model.things_parameters())
+        chosen = set(model.things_parameters() if name == "things" else model.views_parameters())
         for parameter, tensor in model.named_parameters():
-            tensor.requires_grad_((parameter in of_things) == (name == "things"))
+            tensor.requires_grad_(parameter in chosen)
         result = fit(model, mixture(bank, config), transformer_loss, out=folder, lr=AGAIN * self.plan.lr,
                      adam=ADAM, ema=self.plan.ema, precision=self.plan.precision, hold=0.4, start_from=tensors,
                      progress=self.progress, **self._budget(minutes))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+FOVY = 40.0  # degrees: the vertical field of view that a camera is taken to have
+
 # law -> what it forbids, in the words of the report
 LAWS = {
     "permanence": "things do not vanish, appear from nothing, split or merge",

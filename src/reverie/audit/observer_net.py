@@ -2,7 +2,8 @@
 
 Like CenterNet (Zhou et al. 2019, arXiv 1904.07850): a feature map at a quarter of the frame's size on
 which every kind has a heat map with a peak in the middle of the visible part of each thing; at the peak
-are read the distances to the edges of its whole box, its colour, and a vector of its appearance.
+are read the distances to the edges of its whole box, its colour, a vector of its appearance, and its place: how
+much of it is in sight, how large a metre is there, and how far it is above the ground.
 
 Legend: B batch, H W pixels, h w cells of STRIDE pixels, C channels or colours, K kinds, E appearance.
 """
@@ -57,13 +58,15 @@ class Maps:
 
     kinds (B, K, h, w): logits of a thing's middle being here. colours (B, C, h, w): logits. edges
     (B, 4, h, w): logarithm of the distances from the cell's centre to the box's left, top, right and
-    bottom, in cells. looks (B, E, h, w): appearance, of length 1.
+    bottom, in cells. looks (B, E, h, w): appearance, of length 1. place (B, 3, h, w): logit of the share in
+    sight, logarithm of a metre's size in cells, metres from the ground to the thing's lowest point.
     """
 
     kinds: Tensor
     colours: Tensor
     edges: Tensor
     looks: Tensor
+    place: Tensor
 
 
 class _Block(nn.Module):
@@ -106,6 +109,8 @@ class ObserverNet(nn.Module):
         self.describe = nn.Conv2d(w4, w4, 3, padding=1)
         self.head_find = nn.Conv2d(w4, config.kinds, 1)
         self.head_describe = nn.Conv2d(w4, config.colours + 4 + config.appearance, 1)
+        self.locate = nn.Conv2d(w4, w4, 3, padding=1)
+        self.head_locate = nn.Conv2d(w4, 3, 1)
         second = config.second
         self.second = None if second is None else SecondLook(second, config.kinds, config.colours)
         # hardly any cell is a thing's middle
@@ -124,7 +129,8 @@ class ObserverNet(nn.Module):
         found = self.head_find(F.relu(self.find(x4))).float()
         described = self.head_describe(F.relu(self.describe(x4))).float()
         colours, edges, looks = described.split([self.config.colours, 4, self.config.appearance], 1)
-        return Maps(found, colours, edges.clamp(-6, 6), F.normalize(looks, dim=1))
+        place = self.head_locate(F.relu(self.locate(x4))).float()
+        return Maps(found, colours, edges.clamp(-6, 6), F.normalize(looks, dim=1), place)
 
 
 def working_size(height: int, width: int) -> tuple[int, int]:

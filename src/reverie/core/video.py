@@ -265,9 +265,11 @@ def stream_video(path: str | Path, *, fps: float | None = None, size: tuple[int,
             # Cut off in the middle: what came before the damage is a video all the same.
         if waiting is None:
             raise BadMedia(f"{path} holds no frame that can be decoded")
-        end = waiting[0] + 1.0 / _rate(stream)
+        # Times are rounded, in Matroska to milliseconds: that makes no further frame.
+        rounding = min(float(stream.time_base or 0), step / 4) + 1e-9
+        end = waiting[0] + 1.0 / _rate(stream) - rounding
         first = True
-        while first and origin == waiting[0] or index * step < end - 1e-9:
+        while first and origin == waiting[0] or index * step < end:
             yield _pixels(waiting[1], size)
             index += 1
             first = False
@@ -308,10 +310,12 @@ def _opened(path: str | Path):
     except (av.FFmpegError, OSError, ValueError) as error:
         raise BadMedia(f"{path} is no video that can be read, or it is damaged") from error
     with container:
-        if not container.streams.video or not CONTAINERS & set(container.format.name.split(",")):
+        covers = av.stream.Disposition.attached_pic  # of a song: a "video" of one picture
+        moving = [stream for stream in container.streams.video if not stream.disposition & covers]
+        if not moving or not CONTAINERS & set(container.format.name.split(",")):
             hint = "; it is a picture: use it with --image" if "pipe" in container.format.name else ""
             raise BadMedia(f"{path} is no video{hint}")
-        stream = container.streams.video[0]
+        stream = moving[0]
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > MAX_PIXELS:
             raise BadMedia(f"{path}: frames of {width}x{height} are more than 50 megapixels")

@@ -40,7 +40,8 @@ ADAM = ("stem", "head")  # what comes in and goes out
 class ObserverRecipe:
     """How an observer is trained. lr: see MuonAdamW. looks: weight of the appearance loss.
 
-    share: of the minutes, for the second look, whose recipe is ``second``; at 1 the first look stays as it is.
+    share: of the minutes, for the second look, whose recipe is ``second``; at 1 the first look stays as it is, at 0
+    the second.
     """
 
     variation: Variation = field(default_factory=Variation)
@@ -78,8 +79,21 @@ def observer_loss(maps: Maps, batch: dict[str, Tensor], looks: float = 0.1) -> t
     look = appearance_loss(maps.looks[b, :, r, c][middle], batch["thing"][middle], batch["look"][middle])
     cells = max(len(b), 1)
     box, colour = box.sum() / cells, colour.sum() / (batch["colour"] >= 0).sum().clamp(min=1)
-    total = found + 2 * box + colour + looks * look
-    return total, {"heat": found.detach(), "box": box.detach(), "colour": colour.detach(), "look": look.detach()}
+    place = place_loss(maps.place[b, :, r, c], batch["place"])
+    total = found + 2 * box + colour + looks * look + place
+    return total, {"heat": found.detach(), "box": box.detach(), "colour": colour.detach(), "look": look.detach(),
+                   "place": place.detach()}
+
+
+def place_loss(said: Tensor, true: Tensor) -> Tensor:
+    """Of shares in sight (logits), logarithms of a metre and lifts (P, 3), where the true ones are not NaN."""
+    known = ~true.isnan()
+    true = true.nan_to_num()
+    share = F.binary_cross_entropy_with_logits(said[:, 0], true[:, 0].clamp(0, 1), reduction="none")
+    metre = 3 * F.smooth_l1_loss(said[:, 1], true[:, 1], reduction="none", beta=0.1)
+    lift = F.smooth_l1_loss(said[:, 2], true[:, 2], reduction="none", beta=0.3)
+    losses = torch.stack([share, metre, lift], 1) * known
+    return losses.sum() / known.any(1).sum().clamp(min=1)
 
 
 def box_loss(edges: Tensor, true: Tensor) -> Tensor:
@@ -154,6 +168,8 @@ def train_observer(data: str | Path, out: str | Path, *, tokenizer: str | Path |
     begin = None if start_from is None else starting_weights(start_from)
     torch.manual_seed(seed)
     model = ObserverNet(replace(config, second=None)).to(device)
+    if begin is not None:  # a head that is new begins as it is built
+        begin = {**{name: t.detach().cpu().clone() for name, t in model.state_dict().items()}, **begin}
     taken = 0
     if share < 1:
         frames = Frames(clips, train, recipe.variation, tokenizer=eyes, memory=memory)
@@ -169,7 +185,11 @@ def train_observer(data: str | Path, out: str | Path, *, tokenizer: str | Path |
         weights = _of(begin, second=False)
         load_into(model, weights, str(start_from))
     seconds = 0
-    if config.second is not None:
+    if config.second is not None and share == 0:
+        if _of(begin, second=True) is None:
+            raise BadInput("to train the first look alone, say what the second is: start_from")
+        weights = {**weights, **{name: t for name, t in begin.items() if name.startswith(SECOND)}}
+    elif config.second is not None:
         result = _fit_second(
             Observer(model), config, clips, train, looked_at, test, eyes, recipe, memory, seed, out=out / "second",
             minutes=minutes and minutes * share, steps=steps, precision=precision,

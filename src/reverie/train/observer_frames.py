@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import io
 import math
+import tempfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,14 +20,16 @@ from torch import Tensor
 
 from reverie.audit.observer import COLOUR_NAMES
 from reverie.audit.observer_net import STRIDE, resized, working_size
-from reverie.core.clip import Clip
+from reverie.core.clip import Clip, Truth
 from reverie.core.errors import BadData
+from reverie.core.video import VideoWriter, read_video
 from reverie.core.vocabulary import KINDS, SIZES
 from reverie.data.shards import ClipSet
 from reverie.model.tokenizer import Tokenizer
 
 WINDOW = 8  # frames that are read together; those of SHOWN are trained on
 SHOWN = (4, 7)  # late ones: by then the tokenizer's memory holds what a long video's would
+ROUND = ("ball", "basketball")
 LEAST_VISIBLE, LEAST_SIDE = 0.25, 6.0  # below, a thing is neither asked for nor forbidden
 
 
@@ -36,7 +40,8 @@ class Variation:
     pixels: per step, frames times height times width. zoom: greatest enlargement of a crop; canvas:
     least and greatest size of a batch, of its clips'. worn: share of frames degraded by JPEG. paste:
     how often, twice over, another clip's thing is put into a frame. trip: share taken through the
-    tokenizer, where there is one, its latents with noise of up to ``noise``. recoloured: share of the pairs of
+    tokenizer, where there is one, its latents with noise of up to ``noise``; coded: share of the rest taken through
+    H.264, at a crf of ``crf``. recoloured: share of the pairs of
     frames that are given other colours (theirs are not asked then): things are to be told in all of them.
     """
 
@@ -45,8 +50,10 @@ class Variation:
     canvas: tuple[float, float] = (0.75, 1.25)
     worn: float = 0.25
     paste: float = 0.3
-    trip: float = 0.5
+    trip: float = 0.4
     noise: float = 0.2
+    coded: float = 0.25
+    crf: tuple[int, int] = (24, 38)
     recoloured: float = 0.5
 
 
@@ -56,7 +63,8 @@ class Example:
 
     picture uint8 (H, W, 3); mask uint8 (H, W), thing + 1; boxes (N, 4) of whole things, x0 y0 x1 y1
     pixels, NaN for the unseen; visible (N,) 0..1; kinds, colours, sizes (N,) numbers of core.vocabulary;
-    names (N,): the same number for the same thing, all over a batch.
+    names (N,): the same number for the same thing, all over a batch. metres (N,): pixels that a metre takes up
+    where it is; lifts (N,): metres from the ground to its lowest point; NaN where they are not known.
     """
 
     picture: np.ndarray
@@ -67,6 +75,8 @@ class Example:
     colours: np.ndarray
     sizes: np.ndarray
     names: np.ndarray
+    metres: np.ndarray
+    lifts: np.ndarray
     setting: str
 
     @property
@@ -95,10 +105,30 @@ def examples(clip: Clip, chosen: Sequence[int]) -> list[Example]:
     kinds = np.array([KINDS.index(kind) for kind in truth.kinds], int)
     colours = np.array([COLOUR_NAMES.index(colour) for colour in truth.colours], int)
     sizes = np.array([SIZES.index(s) for s in truth.sizes], int)
+    metres, lifts = pixels_per_metre(clip, name, size[0])[chosen], lifted(truth)[chosen]
     return [Example(picture, _resize(truth.masks[name][t], size, Image.Resampling.NEAREST),
                     truth.boxes[name][t] * scale, truth.visible[name][t], kinds, colours, sizes,
-                    np.arange(len(kinds)), truth.setting)
-            for picture, t in zip(pictures, chosen, strict=True)]
+                    np.arange(len(kinds)), metre, lift, truth.setting)
+            for picture, t, metre, lift in zip(pictures, chosen, metres, lifts, strict=True)]
+
+
+def pixels_per_metre(clip: Clip, camera: str, height: int) -> np.ndarray:
+    """Pixels (T, N) that a metre takes up where each thing is, in frames of a height; NaN behind the camera, or where it is unknown."""
+    if camera not in clip.cameras:
+        return np.full(clip.truth.exists.shape, np.nan, np.float32)
+    path = clip.cameras[camera]
+    gap = clip.truth.position - path.position[:, None]
+    depth = -np.einsum("ti,tni->tn", path.rotation[..., 2], gap)
+    focal = 0.5 * height / math.tan(math.radians(path.fovy) / 2)
+    return np.where(depth > 0.1, focal / np.maximum(depth, 0.1), np.nan).astype(np.float32)
+
+
+def lifted(truth: Truth) -> np.ndarray:
+    """Metres (T, N) from the ground to each thing's lowest point, as its box has it."""
+    down = (np.abs(truth.rotation[:, :, 2]) * truth.extent).sum(-1)
+    round_ = np.isin(truth.kinds, ROUND)
+    down[:, round_] = truth.extent[round_, 0]
+    return np.maximum(truth.position[..., 2] - down, 0).astype(np.float32)
 
 
 def varied(example: Example, size: tuple[int, int], variation: Variation, rng: np.random.Generator) -> Example:
@@ -121,7 +151,8 @@ def varied(example: Example, size: tuple[int, int], variation: Variation, rng: n
         picture, mask = picture[:, ::-1], mask[:, ::-1]
         boxes = np.stack([size[1] - boxes[:, 2], boxes[:, 1], size[1] - boxes[:, 0], boxes[:, 3]], 1)
     return replace(example, picture=np.ascontiguousarray(picture), mask=np.ascontiguousarray(mask),
-                   boxes=boxes.astype(np.float32), visible=example.visible * inside)
+                   boxes=boxes.astype(np.float32), visible=example.visible * inside,
+                   metres=example.metres * (size[0] / high))
 
 
 def pasted(example: Example, donor: Example, rng: np.random.Generator) -> Example:
@@ -148,9 +179,9 @@ def pasted(example: Example, donor: Example, rng: np.random.Generator) -> Exampl
     visible = example.visible * after / np.maximum(before, 1)
     box = donor.boxes[n] + np.array([right, down, right, down], np.float32)
     more = {name: np.append(getattr(example, name), getattr(donor, name)[n])
-            for name in ("kinds", "colours", "sizes", "names")}
+            for name in ("kinds", "colours", "sizes", "names", "metres")}
     return replace(example, picture=picture, mask=mask, boxes=np.concatenate([example.boxes, box[None]]),
-                   visible=np.append(visible, donor.visible[n]), **more)
+                   visible=np.append(visible, donor.visible[n]), lifts=np.append(example.lifts, np.nan), **more)
 
 
 class Frames:
@@ -188,9 +219,9 @@ class Frames:
         pairs = max(1, round(self.variation.pixels / (len(SHOWN) * size[0] * size[1])))
         plain = []
         for pair, row in enumerate(rng.choice(len(members), pairs, replace=pairs > len(members))):
-            trip = self.tokenizer is not None and rng.random() < self.variation.trip
+            way = self._way(rng.random())
             tint = int(rng.integers(2**31)) if rng.random() < self.variation.recoloured else None
-            for example in self._window(*map(int, members[row]), trip):
+            for example in self._window(*map(int, members[row]), way):
                 example = replace(example, names=example.names + 256 * pair)
                 if tint is not None:  # the same for both frames
                     example = replace(example, picture=recoloured(example.picture, np.random.default_rng(tint)),
@@ -207,16 +238,29 @@ class Frames:
             pictures.append(example.picture)
         return {"frames": torch.from_numpy(np.stack(pictures)), **targets.batch()}
 
-    def _window(self, i: int, start: int, trip: bool) -> list[Example]:
-        if (i, start, trip) in self._kept:
-            self._kept.move_to_end((i, start, trip))
-            return self._kept[i, start, trip]
+    def _way(self, draw: float) -> str:
+        """What a window goes through, of a draw of 0..1: "tokenizer", "h264" or nothing, ""."""
+        trip = self.variation.trip if self.tokenizer is not None else 0.0
+        if draw < trip:
+            return "tokenizer"
+        return "h264" if draw < trip + (1 - trip) * self.variation.coded else ""
+
+    def _window(self, i: int, start: int, way: str) -> list[Example]:
+        if (i, start, way) in self._kept:
+            self._kept.move_to_end((i, start, way))
+            return self._kept[i, start, way]
         clip = self.clips.clip(i, start, start + WINDOW, views=True)
         window = examples(clip, SHOWN)
-        if trip:
-            made = self._there_and_back(next(iter(clip.views.values())), i, start, window[0].mask.shape)
+        if way:
+            view = next(iter(clip.views.values()))
+            if way == "h264":
+                crf = int(np.random.default_rng([i, start]).integers(*self.variation.crf))
+                made = resized(torch.from_numpy(through_h264(view, clip.fps, crf)[list(SHOWN)]), window[0].mask.shape
+                               ).numpy()
+            else:
+                made = self._there_and_back(view, i, start, window[0].mask.shape)
             window = [replace(e, picture=picture) for e, picture in zip(window, made, strict=True)]
-        self._kept[i, start, trip] = window
+        self._kept[i, start, way] = window
         self._used += sum(example.nbytes for example in window)
         while self._used > self.memory and len(self._kept) > 1:
             self._used -= sum(example.nbytes for example in self._kept.popitem(last=False)[1])
@@ -239,7 +283,8 @@ class Targets:
 
     The batch: heat (B, K, h, w) 0..1; weight (B, K, h, w) 0 where nothing is asked; and P cells that
     are things: where (P, 3) frame, row and column; edges (P, 4) as in Maps; colour (P,), -1 not asked; middle (P,)
-    bool, the one cell of a thing whose appearance counts; thing and look (P,): equal for the same
+    bool, the one cell of a thing whose appearance counts; place (P, 3): share in sight, logarithm of a metre in cells,
+    metres above the ground, NaN where not asked; thing and look (P,): equal for the same
     thing of a clip, and for what cannot be told apart.
     """
 
@@ -270,24 +315,38 @@ class Targets:
             np.maximum(self.heat[b, kind], bump, out=self.heat[b, kind])
             self.weight[b, kind][bump > 0.1] = 1
             look = int((kind * len(COLOUR_NAMES) + colour) * len(SIZES) + example.sizes[n])
+            place = (visible[n], np.log(example.metres[n] / STRIDE), example.lifts[n])
             for r in range(max(row - 1, 0), min(row + 2, self.height)):
                 for c in range(max(column - 1, 0), min(column + 2, self.width)):
                     edges = np.array([c + 0.5 - box[0], r + 0.5 - box[1], box[2] - c - 0.5, box[3] - r - 0.5])
                     middle = (r, c) == (row, column)
                     if middle or edges.min() > 0.25:
-                        self.cells.append((b, r, c, np.maximum(edges, 0.05), max(colour, -1), middle,
+                        self.cells.append((b, r, c, np.maximum(edges, 0.05), place, max(colour, -1), middle,
                                            example.names[n], look))
 
     def batch(self) -> dict[str, Tensor]:
         """All of it as tensors."""
         where, edges = np.zeros((len(self.cells), 3), np.int64), np.zeros((len(self.cells), 4), np.float32)
-        rest = np.zeros((4, len(self.cells)), np.int64)
-        for p, (b, r, c, edge, *others) in enumerate(self.cells):
-            where[p], edges[p], rest[:, p] = (b, r, c), edge, others
+        places, rest = np.zeros((len(self.cells), 3), np.float32), np.zeros((4, len(self.cells)), np.int64)
+        for p, (b, r, c, edge, place, *others) in enumerate(self.cells):
+            where[p], edges[p], places[p], rest[:, p] = (b, r, c), edge, place, others
         colour, middle, thing, look = torch.from_numpy(rest)
         return {"heat": torch.from_numpy(self.heat), "weight": torch.from_numpy(self.weight),
-                "where": torch.from_numpy(where), "edges": torch.from_numpy(edges), "colour": colour,
+                "where": torch.from_numpy(where), "edges": torch.from_numpy(edges),
+                "place": torch.from_numpy(places), "colour": colour,
                 "middle": middle.bool(), "thing": thing, "look": look}
+
+
+def through_h264(frames: np.ndarray, fps: float, crf: int) -> np.ndarray:
+    """Frames uint8 (T, H, W, 3) after an H.264 file of a quality of 0..51, worst last; as they are without PyAV."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "coded.mp4"
+            with VideoWriter(path, fps=fps, size=frames.shape[1:3], crf=crf) as video:
+                video.write(frames)
+            return read_video(path)[0]
+    except ImportError:
+        return frames
 
 
 def jpeg(frame: np.ndarray, quality: int) -> np.ndarray:

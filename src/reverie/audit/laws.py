@@ -1,0 +1,38 @@
+"""The laws that a video is held to, by name, and the one function that holds it to them.
+
+A law is a pure function of what was seen: it takes a Scene and gives the violations that it finds. Its limits are
+constants at the head of its file, with their units, set where truth's own 60-second clips stay below (LOG.md says how
+far). What a law can't judge it leaves alone: a thing that is half hidden, or cut by the border, or seen for too
+short a time is no evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from reverie.audit.findings import LAWS, Violation
+from reverie.audit.laws_forces import causality, collision, gravity, support
+from reverie.audit.laws_things import continuity, identity, permanence, rigidity
+from reverie.audit.scene import Scene
+
+RULES: dict[str, Callable[[Scene], list[Violation]]] = {
+    "permanence": permanence, "identity": identity, "rigidity": rigidity, "continuity": continuity,
+    "support": support, "gravity": gravity, "collision": collision, "causality": causality,
+}
+assert tuple(RULES) == tuple(LAWS)
+SAME_MOMENT = 0.3  # seconds within which two violations of one thing are one
+
+
+def violations(scene: Scene, laws: Sequence[str] = tuple(RULES)) -> list[Violation]:
+    """What the laws find, by time; of one thing at one moment only what the first of them says."""
+    found: list[Violation] = []
+    for law in laws:
+        for new in RULES[law](scene):
+            if not any(_same(new, old) for old in found):
+                found.append(new)
+    return sorted(found, key=lambda v: (v.start, v.track))
+
+
+def _same(new: Violation, old: Violation) -> bool:
+    things = {new.track, new.other} & {old.track, old.other} - {None}
+    return bool(things) and new.start <= old.end + SAME_MOMENT and old.start <= new.end + SAME_MOMENT

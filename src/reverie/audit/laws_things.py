@@ -1,0 +1,272 @@
+"""Laws about what things are: they stay, keep their looks and their size, and go from place to place by the way between.
+
+Their crimes happen at one moment. So a thing must have been seen well before it or after it, and what a tired eye
+might have missed is asked of all detections, however faint.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reverie.audit.findings import Track, Violation
+from reverie.audit.observer import COLOUR_NAMES, overlap
+from reverie.audit.scene import Path, Scene, grown
+from reverie.audit.tracks import ahead, alike, at_border, seen_again
+from reverie.core.vocabulary import COLOURS, KINDS
+
+WITNESS = 0.35  # seconds for which a thing must be seen before it vanishes, or after it appears
+WELL_SEEN = 0.7  # share of these frames in which it is seen
+CLEAR = 0.35  # mean confidence in them
+GONE = 0.4  # seconds for which there must be nothing, however faint, where it should be
+FAINTLY = 0.25  # share of these frames in which there may be
+TOGETHER = 0.2  # seconds between an end and a beginning that are one crime
+JUMP = 1.0  # widths: a thing that goes further from one frame to the next jumps
+GROWTH = 1.3  # ratio of sizes from one moment to the next
+SLOW_GROWTH = 1.9  # ratio of a lifeless thing's size in metres over its life
+TURN = 0.55  # of a kind's or colour's score: before one and after the other
+STEADY = 0.3  # seconds for which a thing must look the same before and after it changes
+FAR = 0.35  # least distance in sRGB of two colours that are told apart for certain
+
+
+def permanence(scene: Scene) -> list[Violation]:
+    """Things that vanish, appear, split in two or merge. amount: share of the frames in which it is not there."""
+    ends, begins = _breaks(scene)
+    found = []
+    for track in ends:
+        if not any(_paired(track, other, scene) for other in begins if other is not track):
+            twin = _twin(track, scene, track.last)
+            what = "merged" if twin else "vanished"
+            text = (f"the {track.name} merged with another like it" if twin else f"the {track.name} vanished while in "
+                    "sight")
+            found.append(_broken(scene, track, what, text, twin, forward=True))
+    for track in begins:
+        if not any(_paired(other, track, scene) for other in ends if other is not track):
+            twin = _twin(track, scene, track.first)
+            what = "split" if twin else "appeared"
+            text = f"the {track.name} is there twice all at once" if twin else f"a {track.name} appeared from nothing"
+            found.append(_broken(scene, track, what, text, twin, forward=False))
+    return found
+
+
+def _broken(scene: Scene, track: Track, what: str, text: str, twin: Track | None, *, forward: bool) -> Violation:
+    edge = track.last + 1 if forward else track.first
+    gone = 1 - _faintly(scene, track, forward=forward)
+    return Violation("permanence", what, track.number, edge / scene.fps, edge / scene.fps, gone, 1 - FAINTLY, "share",
+                     text, _box(track.boxes[-1 if forward else 0]), None if twin is None else twin.number)
+
+
+def _breaks(scene: Scene) -> tuple[list[Track], list[Track]]:
+    """Tracks that end, and that begin, in sight, and for which there is good evidence."""
+    ends = [t for t in scene.tracks if t.ended == "sight" and _evident(scene, t, forward=True)]
+    begins = [t for t in scene.tracks if t.began == "sight" and _evident(scene, t, forward=False)]
+    return ends, begins
+
+
+def _evident(scene: Scene, track: Track, *, forward: bool) -> bool:
+    """Whether a thing was seen well up to its end (from its beginning on), and then (before) not at all."""
+    span = max(3, round(WITNESS * scene.fps))
+    edge = track.last if forward else track.first
+    rows = (track.frames > edge - span) if forward else (track.frames < edge + span)
+    room = scene.frames - 1 - edge if forward else edge
+    if rows.sum() < WELL_SEEN * span or track.confidence[rows].mean() < CLEAR or room < 0.25 * scene.fps:
+        return False
+    if any(at_border(box, scene.size) for box in track.boxes[rows]):
+        return False
+    return _faintly(scene, track, forward=forward) <= FAINTLY
+
+
+def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
+    """Share of the frames after a track's end (before its beginning) in which something is about where it would be."""
+    edge, span = (track.last if forward else track.first), max(3, round(GONE * scene.fps))
+    hits = []
+    for step in range(1, span + 1):
+        t = edge + step if forward else edge - step
+        if 0 <= t < scene.frames:
+            moved = ahead(track, step, forward=forward)
+            stays = track.boxes[-1 if forward else 0]
+            hits.append(max(seen_again(scene.seen, moved, [t]), seen_again(scene.seen, stays, [t])))
+    return float(np.mean(hits)) if hits else 1.0
+
+
+def _paired(old: Track, new: Track, scene: Scene) -> bool:
+    """Whether one track's end and another's beginning are the same thing, changed at one moment."""
+    gap = (new.first - old.last) / scene.fps
+    if not -TOGETHER <= gap <= TOGETHER + 0.1:
+        return False
+    same_place = overlap(grown(ahead(old, 1), 0.2)[None], grown(new.boxes[0], 0.2)[None])[0, 0] > 0.15
+    return alike(old, new) or (same_place and (old.kind == new.kind or old.colour == new.colour))
+
+
+def _twin(track: Track, scene: Scene, frame: int) -> Track | None:
+    """Another thing that looks the same, is as large, was there before and after, and stands near."""
+    for other in scene.tracks:
+        if other is track or not alike(other, track) or other.kind != track.kind:
+            continue
+        if not other.first < frame - 2 or not other.last > frame + 2:
+            continue
+        mine = track.boxes[int(np.abs(track.frames - frame).argmin())]
+        its = other.boxes[int(np.abs(other.frames - frame).argmin())]
+        sides, others = mine[2:] - mine[:2], its[2:] - its[:2]
+        apart = np.hypot(*((mine[:2] + mine[2:] - its[:2] - its[2:]) / 2))
+        if apart < 2.5 * max(*sides, *others) and np.abs(np.log(sides / np.maximum(others, 1))).max() < 0.5:
+            return other
+    return None
+
+
+def continuity(scene: Scene) -> list[Violation]:
+    """Things that jump. amount: how far, in their own widths."""
+    found = []
+    ends, begins = _breaks(scene)
+    for old in ends:
+        for new in begins:
+            if old is new or not alike(old, new) or not _paired(old, new, scene):
+                continue
+            far = _leap(ahead(old, new.first - old.last), new.boxes[0])
+            if far > JUMP and abs(_grown_by(old.sides[-5:], new.sides[:5])) < np.log(GROWTH):
+                found.append(_leapt(scene, old, new.first, far, new))
+    for track in scene.tracks:
+        path = scene.paths[track.number]
+        step = np.hypot(*np.diff(track.centres, axis=0).T) / np.maximum(np.sqrt(track.sides.prod(1))[:-1], 4)
+        for k in np.flatnonzero((step > JUMP) & (np.diff(track.frames) <= 3)):
+            before, after = track.frames[k], track.frames[k + 1]
+            usual = np.median(step[max(0, k - 5) : k + 6]) if len(step) > 1 else 0.0
+            clear = track.confidence[k] > SURE_JUMP and track.confidence[k + 1] > SURE_JUMP
+            if clear and step[k] > JUMP + 2 * usual and _whole(path, before, after, scene):
+                found.append(_leapt(scene, track, int(after), float(step[k]), None, k))
+    return found
+
+
+SURE_JUMP = 0.3  # confidence before and after a jump within a track
+
+
+def _leapt(scene: Scene, track: Track, frame: int, far: float, new: Track | None, row: int = -1) -> Violation:
+    return Violation("continuity", "jumped", track.number, frame / scene.fps, frame / scene.fps, far, JUMP, "widths",
+                     f"the {track.name} jumped {far:.1f} of its widths at once", _box(track.boxes[row]),
+                     None if new is None else new.number)
+
+
+def _leap(box: np.ndarray, other: np.ndarray) -> float:
+    wide = np.sqrt(max(float(np.prod(other[2:] - other[:2])), 16.0))
+    return float(np.hypot(*((box[:2] + box[2:] - other[:2] - other[2:]) / 2)) / wide)
+
+
+def _whole(path: Path, before: int, after: int, scene: Scene) -> bool:
+    """Whether a thing is whole for STEADY seconds before and after."""
+    span = max(2, round(0.15 * scene.fps))
+    a, b = before - path.first, after - path.first
+    rows = path.whole[max(0, a - span + 1) : a + 1], path.whole[b : b + span]
+    return min(len(r) for r in rows) >= 2 and all(r.mean() > 0.6 for r in rows)
+
+
+def rigidity(scene: Scene) -> list[Violation]:
+    """Things that grow or shrink at once, or over time without coming nearer. amount: ratio of sizes."""
+    found = []
+    ends, begins = _breaks(scene)
+    for old in ends:
+        for new in begins:
+            if old is not new and alike(old, new) and _paired(old, new, scene):
+                by = _grown_by(old.sides[-5:], new.sides[:5])
+                if abs(by) >= np.log(GROWTH) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
+                    found.append(_grew(scene, old, new.first, by, new))
+    for track in scene.tracks:
+        found += _grows_at_once(scene, track)
+    return found
+
+
+def _grows_at_once(scene: Scene, track: Track) -> list[Violation]:
+    """The moment at which a track's size changes most, if that is no motion."""
+    path = scene.paths[track.number]
+    span = max(3, round(STEADY * scene.fps))
+    if len(track.frames) < 2 * span:
+        return []
+    size = np.log(np.maximum(track.sides, 1)).mean(1)
+    shape = np.log(np.maximum(track.sides, 1))
+    best, at = 0.0, -1
+    for k in range(span, len(track.frames) - span + 1):
+        if track.frames[k] - track.frames[k - 1] > 4 or track.frames[k + span - 1] - track.frames[k - span] > 3 * span:
+            continue
+        by = np.median(size[k : k + span]) - np.median(size[k - span : k])
+        at_once = np.median(size[k : k + 3]) - np.median(size[k - 3 : k])
+        both = shape[k : k + 3].mean(0) - shape[k - 3 : k].mean(0)
+        steady = max(size[k : k + span].std(), size[k - span : k].std())
+        if (abs(by) > best and abs(at_once) > 0.7 * abs(by) and both.prod() > 0 and abs(both).min() > 0.35 * abs(
+                both).max() and steady < 0.35 * abs(by)):
+            best, at = abs(by), k
+    if best < np.log(GROWTH) or not _whole(path, int(track.frames[at - 1]), int(track.frames[at]), scene):
+        return []
+    by = float(np.median(size[at : at + span]) - np.median(size[at - span : at]))
+    return [_grew(scene, track, int(track.frames[at]), by, None, at)]
+
+
+def _grown_by(before: np.ndarray, after: np.ndarray) -> float:
+    """Logarithm of the ratio of sizes, of sides (n, 2) before and after."""
+    return float(np.log(np.maximum(np.median(after, 0), 1) / np.maximum(np.median(before, 0), 1)).mean())
+
+
+def _grew(scene: Scene, track: Track, frame: int, by: float, new: Track | None, row: int = -1) -> Violation:
+    what = "grew" if by > 0 else "shrank"
+    return Violation("rigidity", what, track.number, frame / scene.fps, frame / scene.fps, float(np.exp(abs(by))), GROWTH,
+                     "times", f"the {track.name} {what} to {np.exp(by):.1f} times its size at once",
+                     _box(track.boxes[row]), None if new is None else new.number)
+
+
+def identity(scene: Scene) -> list[Violation]:
+    """Things that change their colour or kind. amount: by how much its score changes, 0..1."""
+    found = []
+    ends, begins = _breaks(scene)
+    for old in ends:
+        for new in begins:
+            if old is new or alike(old, new) or not _paired(old, new, scene):
+                continue
+            changed = "colour" if old.colour != new.colour else "kind"
+            found.append(_changed(scene, old, new.first, changed, old.name, new.name, 1.0, new))
+    for track in scene.tracks:
+        for names, scores, which in ((COLOUR_NAMES, track.colour_scores, "colour"), (KINDS, track.kind_scores, "kind")):
+            turn = _turn(scene, track, scores)
+            if turn is None:
+                continue
+            k, before, after, amount = turn
+            if which == "colour":
+                apart = np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]]))
+                if apart < FAR:
+                    continue
+                was, now = f"{names[before]} {track.kind}", f"{names[after]} {track.kind}"
+            else:
+                was, now = f"{track.colour} {names[before]}", f"{track.colour} {names[after]}"
+            found.append(_changed(scene, track, int(track.frames[k]), which, was, now, amount, None, k))
+    return found
+
+
+def _turn(scene: Scene, track: Track, scores: np.ndarray) -> tuple[int, int, int, float] | None:
+    """Where scores (n, ...) turn for good from one name to another: row, names before and after, how much."""
+    span = max(3, round(STEADY * scene.fps))
+    n = len(scores)
+    if n < 2 * span:
+        return None
+    total = np.concatenate([np.zeros((1, scores.shape[1])), scores.cumsum(0)])
+    best = None
+    for k in range(span, n - span + 1):
+        near = (total[k] - total[k - span]) / span, (total[k + span] - total[k]) / span
+        before, after = int(near[0].argmax()), int(near[1].argmax())
+        if before == after:
+            continue
+        amount = min(near[0][before] - near[1][before], near[1][after] - near[0][after])
+        if amount > TURN and (best is None or amount > best[3]):
+            best = (k, before, after, float(amount))
+    if best is None:
+        return None
+    k, before, after, _ = best
+    path = scene.paths[track.number]
+    whole, rest = (total[k] / k, (total[n] - total[k]) / (n - k))
+    lasting = whole[before] > whole[after] and rest[after] > rest[before]
+    return best if lasting and _whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
+
+
+def _changed(scene: Scene, track: Track, frame: int, which: str, was: str, now: str, amount: float, new: Track | None,
+             row: int = -1) -> Violation:
+    return Violation("identity", which, track.number, frame / scene.fps, frame / scene.fps, amount, TURN, "of its score",
+                     f"the {was} became a {now}", _box(track.boxes[row]), None if new is None else new.number)
+
+
+def _box(box: np.ndarray) -> tuple[float, float, float, float]:
+    return float(box[0]), float(box[1]), float(box[2]), float(box[3])

@@ -1,0 +1,143 @@
+"""What the laws are asked about: the tracks of a clip, freed of the camera's motion, in seconds and metres.
+
+Legend: T frames of a clip, n frames of a track.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from reverie.audit.findings import FOVY, Motion, Track
+from reverie.audit.observer import Detection
+from reverie.audit.tracks import at_border
+
+
+@dataclass
+class Scene:
+    """A clip as it was seen.
+
+    tracks: see tracks.follow; seen: all detections of each of the T frames, faint ones too; fps; size: H, W in pixels;
+    motion: the camera's, or None for a camera that stands still.
+    """
+
+    tracks: list[Track]
+    seen: Sequence[Sequence[Detection]]
+    fps: float
+    size: tuple[int, int]
+    motion: Motion | None = None
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return len(self.seen)
+
+    @cached_property
+    def paths(self) -> dict[int, Path]:
+        """The path of each track, by its number."""
+        return {track.number: Path.of(track, self) for track in self.tracks}
+
+    def steady(self, points: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Points (n, 2) of frames (n,) where the background's first frame (of the shot) had them."""
+        if self.motion is None:
+            return points
+        warp = self.motion.warp[np.clip(frames, 0, len(self.motion.warp) - 1)]
+        return np.einsum("nij,nj->ni", np.linalg.inv(warp[:, :, :2]), points - warp[:, :, 2])
+
+    def near(self, track: Track, frame: int, reach: float = 0.3, ago: int = 0) -> list[Track]:
+        """Other tracks whose boxes meet a track's, grown by a share of its sides, between ``frame - ago`` and frame."""
+        k = int(np.abs(track.frames - frame).argmin())
+        box = grown(track.boxes[k], reach)
+        out = []
+        for other in self.tracks:
+            if other is track:
+                continue
+            rows = np.flatnonzero((other.frames >= frame - ago - 1) & (other.frames <= frame + 1))
+            if any(meet(box, other.boxes[row]) for row in rows):
+                out.append(other)
+        return out
+
+
+@dataclass
+class Path:
+    """A track on every frame from its first to its last, gaps filled in straight.
+
+    first: its first frame. centre (m, 2), box (m, 4): pixels, smoothed over five frames; at (m, 2): the centre freed
+    of the camera's motion; metre (m,): pixels of a metre there; lift (m,) metres; seen (m,) bool: really seen;
+    whole (m,) bool: seen, in sight and not cut by the border.
+    """
+
+    first: int
+    centre: np.ndarray
+    box: np.ndarray
+    at: np.ndarray
+    metre: np.ndarray
+    lift: np.ndarray
+    visible: np.ndarray
+    seen: np.ndarray
+    whole: np.ndarray
+
+    @classmethod
+    def of(cls, track: Track, scene: Scene) -> Path:
+        """Of a track."""
+        frames = np.arange(track.first, track.last + 1)
+
+        def filled(values: np.ndarray) -> np.ndarray:
+            values = values.reshape(len(values), -1)
+            return np.stack([np.interp(frames, track.frames, column) for column in values.T], -1)
+
+        raw = filled(track.boxes)
+        box = smoothed(raw, 3)
+        focal = 0.5 * scene.size[0] / np.tan(np.radians(FOVY) / 2)
+        depth = smoothed(_median(filled(track.depth)[:, 0], round(0.25 * scene.fps) * 2 + 1)[:, None], 9)[:, 0]
+        visible = _median(filled(np.nan_to_num(track.visible, nan=1.0))[:, 0], 3)
+        lift = _median(filled(np.nan_to_num(track.lift))[:, 0], 5)
+        seen = np.isin(frames, track.frames)
+        whole = seen & (visible > 0.75) & ~np.array([at_border(b, scene.size) for b in raw])
+        centre = (box[:, :2] + box[:, 2:]) / 2
+        return cls(track.first, centre, box, scene.steady(centre, frames), focal / np.maximum(depth, 0.1), lift, visible,
+                   seen, whole)
+
+    def __len__(self) -> int:
+        return len(self.box)
+
+    def velocity(self, fps: float, over: int = 2) -> np.ndarray:
+        """Velocity (m, 2) in metres a second, x to the right and y down, between ``over`` frames before and after."""
+        n = len(self.at)
+        low, high = np.maximum(np.arange(n) - over, 0), np.minimum(np.arange(n) + over, n - 1)
+        span = np.maximum(high - low, 1)[:, None] / fps
+        return (self.at[high] - self.at[low]) / span / self.metre[:, None]
+
+
+def smoothed(values: np.ndarray, width: int) -> np.ndarray:
+    """Values (m, d) averaged over ``width`` rows (odd), fewer at the ends."""
+    if len(values) < 2 or width < 2:
+        return values.astype(float)
+    total = np.cumsum(np.concatenate([np.zeros((1, values.shape[1])), values]), 0)
+    n, half = len(values), width // 2
+    reach = np.minimum(np.minimum(np.arange(n), np.arange(n)[::-1]), half)
+    low, high = np.arange(n) - reach, np.arange(n) + reach + 1
+    return (total[high] - total[low]) / (high - low)[:, None]
+
+
+def _median(values: np.ndarray, width: int) -> np.ndarray:
+    """Running median (m,) over ``width`` values (odd)."""
+    if width < 3 or len(values) < 3:
+        return values
+    half = width // 2
+    padded = np.pad(values, half, mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, width), -1)
+
+
+def grown(box: np.ndarray, share: float) -> np.ndarray:
+    """A box larger by a share of its sides, on every side."""
+    sides = np.tile(box[2:] - box[:2], 2) * np.array([-share, -share, share, share])
+    return box + sides
+
+
+def meet(box: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two boxes have a point in common."""
+    return bool((np.minimum(box[2:], other[2:]) > np.maximum(box[:2], other[:2])).all())

@@ -60,7 +60,8 @@ def upright(frames, shape) -> bool:
     ("deep.mkv", "libx264", "yuv420p10le", {}), ("deep422.mov", "prores_ks", "yuv422p10le", {}),
     ("full.mkv", "libx264", "yuv444p", {}), ("rgb.mkv", "libx264rgb", "rgb24", {"crf": "4"}),
     ("b-frames.mp4", "libx264", "yuv420p", {"bf": "3"}), ("phone.mp4", "libx265", "yuv420p10le", {}),
-    ("moving.gif", "gif", "rgb8", {}), ("clear.mov", "qtrle", "argb", {}), ("clear.webm", "libvpx-vp9", "yuva420p", {})])
+    ("moving.gif", "gif", "rgb8", {}), ("clear.mov", "qtrle", "argb", {}),
+    ("clear.webm", "libvpx-vp9", "yuva420p", {})])
 def test_pixel_formats(tmp_path, name, codec, pixels, options):
     if codec not in av.codecs_available:
         pytest.skip(f"this build of FFmpeg has no {codec}")
@@ -128,7 +129,8 @@ def test_a_gif_that_can_be_seen_through(tmp_path):
         picture = Image.new("RGBA", (60, 40), (0, 0, 0, 0))
         picture.paste((200, 0, 0, 255), (number * 5, 10, number * 5 + 12, 22))
         pictures.append(picture)
-    pictures[0].save(tmp_path / "clear.gif", save_all=True, append_images=pictures[1:], duration=100, disposal=2, loop=0)
+    first, *rest = pictures
+    first.save(tmp_path / "clear.gif", save_all=True, append_images=rest, duration=100, disposal=2, loop=0)
     frames, fps = read_video(tmp_path / "clear.gif")
     assert frames.shape == (6, 40, 60, 3) and fps == pytest.approx(10)
     assert frames[0, 16, 6].tolist() == pytest.approx([200, 0, 0], abs=8)

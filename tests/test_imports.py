@@ -19,9 +19,10 @@ MAY = {
     "core": (), "data": ("core",), "model": ("core",), "audit": ("core",),
     "world": ("core", "data", "model", "audit"),
     "generation": ("core", "world"),
+    "auditing": ("core", "audit"),
     "train": ("core", "data", "model", "audit", "world"),
     "evaluate": ("core", "data", "model", "audit", "world", "generation", "train"),
-    "cli": ("core", "data", "world", "generation", "train", "evaluate"),
+    "cli": ("core", "data", "world", "generation", "auditing", "train", "evaluate"),
     "__main__": ("cli",),
     "__init__": (),
 }

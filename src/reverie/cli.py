@@ -26,6 +26,7 @@ examples:
   reverie generate "a dog walks behind a wall and comes out" --seconds 10 --camera "orbit left 30" -o dog.mp4
   reverie generate "一个红球落下" --seed 7 --json
   reverie generate --video dog.mp4 "the dog walks away" --seconds 5 -o longer.mp4
+  reverie audit dog.mp4 -o report.html
   reverie models
 
 exit status: 0 done; 1 it failed; 2 a bad argument; 130 stopped by Ctrl-C. Why is said on stderr.
@@ -178,6 +179,17 @@ def _generate(args) -> None:
             print(f"{made.things}: the things in it")
 
 
+def _audit(args) -> None:
+    from reverie.auditing import audit_video
+
+    made = audit_video(args.video, prompt=args.prompt, camera=args.camera, report=args.output, overlay=args.overlay,
+                       quiet=False)
+    if args.json:
+        _print_json(made.as_dict())
+    else:
+        print(made.as_text())
+
+
 def _data_make(args) -> None:
     from reverie.data.make import make
 
@@ -266,6 +278,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"reverie {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     _add_generate(verbs)
+    _add_audit(verbs)
     data = verbs.add_parser("data", help="make training data, and look at it").add_subparsers(
         title="verbs", metavar="VERB", required=True)
     _add_data(data)
@@ -305,6 +318,17 @@ def _add_generate(verbs) -> None:
     add("--no-things", action="store_true", help="paint without imagining the things first, for comparison")
     add("-o", "--output", default="out.mp4", metavar="FILE.mp4", help="where to write (default out.mp4)")
     add("--things", metavar="FILE.jsonl", help="also write what was imagined: one line per thing and frame")
+    _add_json(add)
+
+
+def _add_audit(verbs) -> None:
+    add = _verb(verbs, "audit", _audit, "find what is wrong with the physics of a video, from any model or camera",
+                epilog="Without -o the verdict is printed. The exit status is 0 whether or not something was found.")
+    add("video", metavar="VIDEO", help="up to 10 minutes, 1 GB")
+    add("--prompt", metavar="TEXT", help="what it should show: this is scored too")
+    add("--camera", metavar="MOVES", help="what the camera should do, as in \"orbit left 30, dolly in 0.5\"")
+    add("-o", "--output", metavar="FILE.html", help="write a page: the video with what was found in it")
+    add("--overlay", metavar="FILE.mp4", help="write the video with what was found drawn into it")
     _add_json(add)
 
 

@@ -108,7 +108,7 @@ def _sunk(scene: Scene) -> list[Violation]:
     """A thing that ends in sight and had lost its lower part. amount: of its height."""
     found = []
     for track, path in _lifeless(scene):
-        if track.ended not in ("sight", "hidden") or not _evident(scene, track, forward=True):
+        if track.ended != "sight" or not _evident(scene, track, forward=True):
             continue
         lost, start = _lowered(scene, track, path)
         if lost >= SINKS:

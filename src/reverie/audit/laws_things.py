@@ -17,14 +17,16 @@ from reverie.core.vocabulary import COLOURS, KINDS
 WITNESS = 0.35  # seconds for which a thing must be seen before it vanishes, or after it appears
 WELL_SEEN = 0.7  # share of these frames in which it is seen
 CLEAR = 0.35  # mean confidence in them
+LIFE = 0.7  # seconds that a thing is seen at all: a shadow that is taken for a thing lasts for less
 GONE = 0.4  # seconds for which there must be nothing, however faint, where it should be
 FAINTLY = 0.25  # share of these frames in which there may be
 TOGETHER = 0.2  # seconds between an end and a beginning that are one crime
 JUMP = 1.0  # widths: a thing that goes further from one frame to the next jumps
-GROWTH = 1.3  # ratio of sizes from one moment to the next
+GROWTH = 1.35  # ratio of sizes from one moment to the next
 SLOW_GROWTH = 1.9  # ratio of a lifeless thing's size in metres over its life
 TURN = 0.55  # of a kind's or colour's score: before one and after the other
 STEADY = 0.3  # seconds for which a thing must look the same before and after it changes
+BETWEEN = 0.3  # share of a thing that another covers: then what changes may be which of the two is seen
 FAR = 0.35  # least distance in sRGB of two colours that are told apart for certain
 
 
@@ -70,7 +72,7 @@ def _evident(scene: Scene, track: Track, *, forward: bool) -> bool:
     room = scene.frames - 1 - edge if forward else edge
     if rows.sum() < WELL_SEEN * span or track.confidence[rows].mean() < CLEAR or room < 0.25 * scene.fps:
         return False
-    if any(at_border(box, scene.size) for box in track.boxes[rows]):
+    if any(at_border(box, scene.size) for box in track.boxes[rows]) or len(track.frames) < LIFE * scene.fps:
         return False
     return _faintly(scene, track, forward=forward) <= FAINTLY
 
@@ -150,6 +152,22 @@ def _leap(box: np.ndarray, other: np.ndarray) -> float:
     return float(np.hypot(*((box[:2] + box[2:] - other[:2] - other[2:]) / 2)) / wide)
 
 
+def _plain(scene: Scene, track: Track, k: int) -> bool:
+    """Whether a track's rows k - 1 and k are one thing for certain: near one another, and nothing else comes between."""
+    old, new = track.boxes[max(k - 3, 0) : k].mean(0), track.boxes[k : k + 3].mean(0)
+    if _leap(old, new) > 0.8 or abs(_grown_by(track.sides[k - 3 : k], track.sides[k : k + 3])) > np.log(3):
+        return False
+    frame, area = int(track.frames[k]), max(float(np.prod(old[2:] - old[:2])), 1.0)
+    for other in scene.tracks:
+        if other is track:
+            continue
+        for row in np.flatnonzero(np.abs(other.frames - frame) <= 5):
+            common = (np.minimum(old[2:], other.boxes[row][2:]) - np.maximum(old[:2], other.boxes[row][:2])).clip(0)
+            if common.prod() > BETWEEN * area:
+                return False
+    return True
+
+
 def _whole(path: Path, before: int, after: int, scene: Scene) -> bool:
     """Whether a thing is whole for STEADY seconds before and after."""
     span = max(2, round(0.15 * scene.fps))
@@ -192,7 +210,8 @@ def _grows_at_once(scene: Scene, track: Track) -> list[Violation]:
         if (abs(by) > best and abs(at_once) > 0.7 * abs(by) and both.prod() > 0 and abs(both).min() > 0.35 * abs(
                 both).max() and steady < 0.35 * abs(by)):
             best, at = abs(by), k
-    if best < np.log(GROWTH) or not _whole(path, int(track.frames[at - 1]), int(track.frames[at]), scene):
+    if best < np.log(GROWTH) or not _plain(scene, track, at) or not _whole(
+            path, int(track.frames[at - 1]), int(track.frames[at]), scene):
         return []
     by = float(np.median(size[at : at + span]) - np.median(size[at - span : at]))
     return [_grew(scene, track, int(track.frames[at]), by, None, at)]
@@ -259,13 +278,13 @@ def _turn(scene: Scene, track: Track, scores: np.ndarray) -> tuple[int, int, int
     path = scene.paths[track.number]
     whole, rest = (total[k] / k, (total[n] - total[k]) / (n - k))
     lasting = whole[before] > whole[after] and rest[after] > rest[before]
-    return best if lasting and _whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
+    return best if lasting and _plain(scene, track, k) and _whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
 
 
 def _changed(scene: Scene, track: Track, frame: int, which: str, was: str, now: str, amount: float, new: Track | None,
              row: int = -1) -> Violation:
-    return Violation("identity", which, track.number, frame / scene.fps, frame / scene.fps, amount, TURN, "of its score",
-                     f"the {was} became a {now}", _box(track.boxes[row]), None if new is None else new.number)
+    return Violation("identity", which, track.number, frame / scene.fps, frame / scene.fps, amount, TURN,
+                     "of its score", f"the {was} became a {now}", _box(track.boxes[row]), None if new is None else new.number)
 
 
 def _box(box: np.ndarray) -> tuple[float, float, float, float]:

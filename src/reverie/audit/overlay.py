@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -17,14 +17,15 @@ from reverie.core.progress import track as progress_of
 from reverie.core.video import VideoWriter, stream_video
 
 if TYPE_CHECKING:
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
 
 LEAST, MOST = 360, 1080  # pixels of the short side: smaller pictures are enlarged by a whole number
 STRIP = 40  # pixels below the picture, at its least, in which the timeline is drawn
-RED, WHITE, GROUND, RAIL = (229, 25, 45), (255, 255, 255), (18, 21, 24), (70, 78, 88)
+RED, PALE_RED, WHITE, GROUND, RAIL = (229, 25, 45), (255, 120, 128), (255, 255, 255), (18, 21, 24), (70, 78, 88)
 # As in page/report.js: told apart by people who see few colours too, and none the red of violations.
 TINTS = ((59, 130, 246), (245, 158, 11), (16, 185, 129), (168, 85, 247), (6, 182, 212), (217, 140, 95), (132, 184, 25),
          (99, 102, 241), (232, 111, 181), (13, 148, 136))
+_Name: TypeAlias = "tuple[str, np.ndarray, tuple[int, int, int], Any]"  # words, box, ground, font
 
 
 def write_overlay(verdict: Verdict, video: str | Path, out: str | Path, *, quiet: bool = True) -> Path:
@@ -42,8 +43,8 @@ def write_overlay(verdict: Verdict, video: str | Path, out: str | Path, *, quiet
     times = max(1, -(-LEAST // min(height, width)))
     size = (height * times, width * times)
     pen = _Pen(verdict, size)
-    metadata = {"made_by": f"reverie {__version__}", "audit_of": Path(verdict.source.encode("utf-8", "replace").decode()
-                                                                     ).name, "verdict": sentence(verdict)}
+    source = Path(verdict.source).name.encode("utf-8", "replace").decode()
+    metadata = {"made_by": f"reverie {__version__}", "audit_of": source, "verdict": sentence(verdict)}
     writer = VideoWriter(out, fps=verdict.fps, size=(size[0] + pen.strip, size[1]), metadata=metadata)
     try:
         with writer, progress_of(verdict.frames, "frames drawn", quiet=quiet) as progress:
@@ -67,8 +68,7 @@ class _Pen:
         unit = min(size) / LEAST  # how much larger than the least everything is drawn
         self.line = max(2, round(2 * unit))
         self.strip = 2 * round(STRIP * unit / 2)
-        self.font: ImageFont.FreeTypeFont | ImageFont.ImageFont = ImageFont.load_default(round(13 * unit))
-        self.large: ImageFont.FreeTypeFont | ImageFont.ImageFont = ImageFont.load_default(round(16 * unit))
+        self.font, self.large = (ImageFont.load_default(round(points * unit)) for points in (13, 16))
         self.tracks = {track.number: track for track in verdict.tracks}
         self.ends = [max(v.end, v.start + HELD) for v in verdict.violations]
 
@@ -84,21 +84,22 @@ class _Pen:
         now = [v for v, end in zip(self.verdict.violations, self.ends, strict=True)
                if v.start - 0.5 / self.verdict.fps <= when <= end]
         guilty = {v.track for v in now} | {v.other for v in now}
-        placed: list[tuple[float, float, float, float]] = []
+        names: list[_Name] = []
         for v in now:
-            self._crime(brush, v, number, placed)
+            names += self._crime(brush, v, number)
         for track in self.verdict.tracks:
             box = _box_at(track, number)
             if box is not None and track.number not in guilty:
                 tint = TINTS[(track.number - 1) % len(TINTS)]
                 self._outline(brush, box * self.scale, tint, self.line)
-                self._label(brush, f"{track.number} {track.name}", box * self.scale, tint, self.font, placed)
+                names.append((f"{track.number} {track.name}", box * self.scale, tint, self.font))
+        self._write(brush, names)
         if now:
             brush.rectangle((0, 0, self.size[1] - 1, self.size[0] - 1), outline=RED, width=2 * self.line)
         self._timeline(brush, when, bool(now))
         return np.asarray(picture)
 
-    def _crime(self, brush: ImageDraw.ImageDraw, v: Violation, number: int, placed: list) -> None:
+    def _crime(self, brush: ImageDraw.ImageDraw, v: Violation, number: int) -> list[_Name]:
         track, other = self.tracks.get(v.track), self.tracks.get(-1 if v.other is None else v.other)
         box = _box_at(track, number) if track is not None else None
         second = _box_at(other, number) if other is not None else None
@@ -106,10 +107,11 @@ class _Pen:
             self._outline(brush, second * self.scale, RED, self.line)
         if box is None:  # it is not there: where it was
             box = np.array(v.box, float)
-        if np.isfinite(box).all():
-            self._outline(brush, box * self.scale, RED, 2 * self.line)
-            name = f"{v.track} {track.name}: {v.what}" if track is not None else v.what
-            self._label(brush, name.upper(), box * self.scale, RED, self.large, placed)
+        if not np.isfinite(box).all():
+            return []
+        self._outline(brush, box * self.scale, RED, 2 * self.line)
+        name = f"{v.track} {track.name}: {v.what}" if track is not None else v.what
+        return [(name.upper(), box * self.scale, RED, self.large)]
 
     def _outline(self, brush: ImageDraw.ImageDraw, box: np.ndarray, colour: tuple, width: int) -> None:
         high, wide = self.size
@@ -117,20 +119,24 @@ class _Pen:
         y0, y1 = np.clip(np.sort(box[[1, 3]]), 0, high - 1)
         brush.rectangle((float(x0), float(y0), float(x1), float(y1)), outline=colour, width=width)
 
-    def _label(self, brush: ImageDraw.ImageDraw, words: str, box: np.ndarray, ground: tuple, font, placed: list) -> None:
-        """A name above its box, or wherever near it no other name stands."""
+    def _write(self, brush: ImageDraw.ImageDraw, names: list[_Name]) -> None:
+        """Each name above its box, or wherever near it no other name stands."""
         high, wide = self.size
-        words = _cut(words, font, wide - 10)
-        _, above, long, low = font.getbbox(words)
-        tall, long = low + above, long + 8
-        x = float(np.clip(box[0], 0, max(0, wide - long)))
-        spots = (box[1] - tall, box[3], box[1], box[3] - tall, box[1] - 2 * tall, box[3] + tall)
-        free = (y for y in spots if 0 <= y <= high - tall and not any(
-            x < right and x + long > left and y < bottom and y + tall > top for left, top, right, bottom in placed))
-        y = float(next(free, np.clip(box[1] - tall, 0, high - tall)))
-        placed.append((x, y, x + long, y + tall))
-        brush.rectangle((x, y, x + long, y + tall), fill=ground)
-        brush.text((x + 4, y), words, fill=WHITE, font=font)
+        placed: list[tuple[float, float, float, float]] = []
+        for words, box, ground, font in names:
+            words = _cut(words, font, wide - 10)
+            _, above, long, low = font.getbbox(words)
+            tall, long = low + above, long + 8
+            x = float(np.clip(box[0], 0, max(0, wide - long)))
+            for y in (box[1] - tall, box[3], box[1], box[3] - tall, box[1] - 2 * tall, box[3] + tall):
+                if 0 <= y <= high - tall and not any(x < right and x + long > left and y < bottom and y + tall > top
+                                                     for left, top, right, bottom in placed):
+                    break
+            else:
+                y = np.clip(box[1] - tall, 0, high - tall)
+            placed.append((x, float(y), x + long, float(y) + tall))
+            brush.rectangle(placed[-1], fill=ground)
+            brush.text((x + 4, float(y)), words, fill=WHITE, font=font)
 
     def _timeline(self, brush: ImageDraw.ImageDraw, when: float, alarm: bool) -> None:
         """A rail along the whole video, its violations on it, where we are, and the time."""
@@ -150,7 +156,7 @@ class _Pen:
         begun = sum(v.start <= when + 0.5 / self.verdict.fps for v in self.verdict.violations)
         count = f"{begun} of {len(self.verdict.violations)} violations" if self.verdict.violations else "no violation"
         brush.text((left, high + line), f"{when:.2f} s", fill=WHITE, font=self.font)
-        brush.text((right, high + line), count, fill=RED if alarm else WHITE, font=self.font, anchor="ra")
+        brush.text((right, high + line), count, fill=PALE_RED if alarm else WHITE, font=self.font, anchor="ra")
 
 
 def _box_at(track: Track, number: int) -> np.ndarray | None:

@@ -23,7 +23,8 @@ import numpy as np
 
 from reverie import __version__
 from reverie.audit.findings import LAWS, Track, Verdict, Violation
-from reverie.core.files import check_output, require_space, writing
+from reverie.core.errors import CannotWrite
+from reverie.core.files import check_output, reason, require_space, writing
 from reverie.core.progress import track as progress_of
 from reverie.core.runtime import commit
 from reverie.core.video import VideoWriter, probe, stream_video
@@ -154,7 +155,10 @@ def write_report(verdict: Verdict, video: str | Path, out: str | Path, *, quiet:
     """
     out = check_output(out, ".html")
     require_space(out.parent, 4 * MAX_VIDEO)
-    pictures, seconds = _small_video(verdict, video, out.parent, quiet)
+    try:
+        pictures, seconds = _small_video(verdict, video, out.parent, quiet)
+    except (CannotWrite, OSError) as error:  # which speak of a file that nobody knows
+        raise CannotWrite(f"cannot write {out}: {reason(error.__cause__ or error)}") from error
     about = probe(video)
     found = verdict_json(verdict)
     found["source"] = Path(found["source"]).name  # a report is sent to others, whom the folders do not concern
@@ -233,13 +237,11 @@ def _share(when: float, seconds: float) -> float:
 
 
 def _laws(found: dict[str, Any]) -> str:
-    cells = []
+    cells, tried = [], found["verdict"] != "cannot judge"
     for law, count in found["counts"].items():
-        rate = f"{_per_minute(count, found['seconds'] or 0.0)} a minute" if count else "none"
-        if found["verdict"] == "cannot judge":
-            count, rate = "–", "not tried"
-        cells.append(f'<li class="{"kept" if count in (0, "–") else "broken"}" title="{html.escape(LAWS.get(law, ""))}">'
-                     f"<b>{count}</b> <span>{html.escape(law)}</span> <small>{rate}</small></li>")
+        rate = f"{_per_minute(count, found['seconds'] or 0.0)} a minute" if count else "none" if tried else "not tried"
+        cells.append(f'<li class="{"broken" if count else "kept"}" title="{html.escape(LAWS.get(law, ""))}">'
+                     f"<b>{count if tried else '–'}</b> <span>{html.escape(law)}</span> <small>{rate}</small></li>")
     return "".join(cells)
 
 

@@ -217,21 +217,27 @@ def _why(track: Track, tracks: Sequence[Track], bounds: Sequence[int], size: tup
     return "sight"
 
 
-def covers(other: Track, track: Track, edge: int, boxes: Sequence[np.ndarray]) -> bool:
-    """Whether another track's thing stands where a track ends or begins, and not plainly behind it."""
-    k = int(np.abs(other.frames - edge).argmin())
-    if abs(int(other.frames[k]) - edge) > 6:
+def covers(other: Track, track: Track, edge: int, boxes: Sequence[np.ndarray], soon: int = 6) -> bool:
+    """Whether another thing comes to stand where a track ends or begins, within so many frames.
+
+    One that stood there as well while this one was wholly in sight stands behind it, or beside it.
+    """
+    forward = edge == track.last
+    after, before = (edge, edge + soon) if forward else (edge - soon, edge), edge - 5 if forward else edge + 5
+    rows = np.flatnonzero((other.frames >= after[0]) & (other.frames <= after[1]))
+    cover = max((_share(box, other.boxes[row]) for row in rows for box in boxes), default=0.0)
+    if cover < 0.2:
         return False
-    row = -1 if edge == track.last else 0
-    rows = slice(-3, None) if row else slice(None, 3)
-    cover = 0.0
-    for box in boxes:
-        inner = np.prod((np.minimum(box[2:], other.boxes[k][2:]) - np.maximum(box[:2], other.boxes[k][:2])).clip(0))
-        cover = max(cover, float(inner / max(np.prod(box[2:] - box[:2]), 1e-6)))
-    if cover < 0.25:
-        return False
-    seen = np.nan_to_num(track.visible[rows], nan=0.0)
-    return not (seen.min() > 0.8 and other.depth[k] > track.depth[row])
+    seen = np.nan_to_num(track.visible[slice(-3, None) if forward else slice(None, 3)], nan=0.0)
+    then, mine = int(np.abs(other.frames - before).argmin()), int(np.abs(track.frames - before).argmin())
+    already = _share(track.boxes[mine], other.boxes[then]) if abs(int(other.frames[then]) - before) <= 2 else 0.0
+    return cover - already > 0.15 or seen.min() < 0.7
+
+
+def _share(box: np.ndarray, other: np.ndarray) -> float:
+    """The share of a box that another covers."""
+    common = (np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])).clip(0).prod()
+    return float(common / max(float(np.prod(box[2:] - box[:2])), 1e-6))
 
 
 def seen_again(seen: Sequence[Sequence[Detection]], box: np.ndarray, frames: Sequence[int], least: float = 0.3

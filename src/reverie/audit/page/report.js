@@ -70,8 +70,8 @@
     pen.font = "600 12px system-ui, 'DejaVu Sans', sans-serif";
     pen.textBaseline = "middle"; pen.lineJoin = "round";
     // Above the box, or wherever near it no other name stands.
-    const placed = [];
-    const label = (words, box, ground, ink) => {
+    const placed = [], names = [];
+    const label = ([words, box, ground]) => {
       const long = pen.measureText(words).width + 8, x = clamp(box[0] * sx - 1, 0, Math.max(0, wide - long));
       const [top, bottom] = [box[1] * sy, box[3] * sy];
       const free = [top - 18, bottom + 1, top + 1, bottom - 18, top - 36, bottom + 19].find((y) => y >= 0 && y <= high - 17
@@ -79,7 +79,7 @@
       const y = free ?? clamp(top - 18, 0, high - 17);
       placed.push([x, y, long]);
       pen.fillStyle = ground; pen.fillRect(x, y, long, 17);
-      pen.fillStyle = ink; pen.fillText(words, x + 4, y + 9);
+      pen.fillStyle = "#fff"; pen.fillText(words, x + 4, y + 9);
     };
     const outline = (box, colour, thick, dashes) => {
       pen.setLineDash(dashes); pen.strokeStyle = colour; pen.lineWidth = thick;
@@ -95,7 +95,7 @@
       if (!box.every((x) => x !== null)) continue;
       outline(box, "rgba(255,255,255,.85)", 5, here?.[1] ? [] : [6, 4]);
       outline(box, RED, 3, here?.[1] ? [] : [6, 4]);
-      label(((layers.names && mine ? `${v.track} ${mine.name}: ` : "") + v.what).toUpperCase(), box, RED, "#fff");
+      names.push([((layers.names && mine ? `${v.track} ${mine.name}: ` : "") + v.what).toUpperCase(), box, RED]);
     }
     for (const track of data.tracks) {
       const colour = tint(track.number), here = boxAt(track, frame);
@@ -114,8 +114,9 @@
       if (layers.boxes) outline(box, colour, seen ? 2 : 1.2, seen ? [] : [4, 4]);
       const words = [layers.names ? `${track.number} ${track.name}` : "",
         layers.confidence && sure !== null ? sure.toFixed(2) : ""].filter(Boolean).join("  ");
-      if (words) label(words, box, colour, "#fff");
+      if (words) names.push([words, box, colour]);
     }
+    names.forEach(label); // over all boxes
     if (now.length) { pen.strokeStyle = RED; pen.lineWidth = 4; pen.strokeRect(2, 2, wide - 4, high - 4); }
   };
 

@@ -192,10 +192,12 @@ def _audit(args) -> None:
 
 def _data_make(args) -> None:
     from reverie.data.make import make
+    from reverie.data.scenes.crimes import CRIMES
 
+    planted = tuple(CRIMES) if args.planted == "all" else tuple(filter(None, args.planted.split(",")))
     made = make(args.world, args.output, clips=args.clips, things_only=args.things_only, seconds=args.seconds,
                 size=args.size, fps=args.fps, seed=args.seed, split=args.split, workers=args.workers,
-                shard_size=args.shard_size, progress=True)
+                shard_size=args.shard_size, planted=planted, progress=True)
     if args.json:
         _print_json(made)
     else:
@@ -345,6 +347,7 @@ def _add_data(verbs) -> None:
     add("--seed", type=_whole, default=0, metavar="N", help="another seed, other clips (default 0)")
     add("--split", choices=("train", "test"), default="train",
         help="test holds what training never sees (default train)")
+    add("--planted", default="", metavar="CRIMES", help="violations that things commit in turn: all, or deleted,moved")
     add("--workers", type=_whole, metavar="N", help="processes (default: one per core)")
     add("--shard-size", type=_whole, default=32, metavar="N", help="clips in a shard (default 32)")
     _add_json(add)

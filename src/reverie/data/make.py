@@ -53,6 +53,7 @@ class Job:
     fps: float
     shard_size: int
     format: int = FORMAT
+    planted: tuple[str, ...] = ()  # crimes of scenes.crimes, committed in turn
 
     @property
     def shards(self) -> int:
@@ -123,8 +124,14 @@ def make_sample(job: Job, index: int) -> Sample:
     seed = clip_seed(job, index)
     rng = np.random.default_rng([seed, 1])
     seconds = _clip_seconds(job, rng)
-    scene = SCENES[job.world]
-    plan = scene.plan(seed, seconds, fps=job.fps, split=job.split, size=job.size)
+    scene, crime = SCENES[job.world], None
+    if job.planted:
+        from reverie.data.scenes.crimes import plant
+
+        plan, crime = plant(seed, job.planted[index % len(job.planted)], seconds, fps=job.fps, split=job.split,
+                            size=job.size)
+    else:
+        plan = scene.plan(seed, seconds, fps=job.fps, split=job.split, size=job.size)
     clip = scene.simulate(plan) if job.things_only else scene.draw(plan, job.size)
     captions = []
     for language, held_out, long in _CAPTIONS + (_HELD_OUT_CAPTIONS if job.split != "train" else []):
@@ -135,6 +142,8 @@ def make_sample(job: Job, index: int) -> Sample:
         captions.append({"language": language, "long": long, "held_out": held_out, "lines": stored})
     provenance = {"world": job.world, "seed": seed, "index": index, "plan_seconds": seconds,
                   "split": job.split, "things_only": job.things_only, "size": list(job.size)}
+    if crime is not None:
+        provenance["crime"] = asdict(crime)
     return Sample(job.key(index), clip, provenance, captions)
 
 
@@ -186,13 +195,15 @@ def choose_renderer() -> str:
 def make(world: str, out: Path | str, *, clips: int, things_only: bool = False,
          seconds: float | str | Sequence = 8.0, size: tuple[int, int] = (128, 128), fps: float = 24.0,
          seed: int = 0, split: str = "train", workers: int | None = None, shard_size: int = 32,
-         progress: bool = True) -> dict:
+         planted: Sequence[str] = (), progress: bool = True) -> dict:
     """Make ``clips`` clips of a world into shards in folder ``out``; the same call goes on after a stop.
 
     seconds: a length, a (low, high) range, a list of (low, high, weight), or text as
     ``parse_seconds`` takes it; lengths are rounded to whole latents. size: (H, W), multiples of 32.
     split: "train" or "test" (where held-out combinations and phrasings may appear). workers:
-    processes, default one per CPU core; 0 makes everything in this process. progress: a bar on a
+    processes, default one per CPU core; 0 makes everything in this process. planted: crimes (names of
+    scenes.crimes.CRIMES) that the clips' things commit in turn; which, when and by whom is in a clip's
+    provenance. progress: a bar on a
     terminal, else a line now and then, on stderr.
 
     Returns {"folder", "clips", "made", "frames", "failed", "seconds", "fps"}: clips in the folder,
@@ -201,7 +212,7 @@ def make(world: str, out: Path | str, *, clips: int, things_only: bool = False,
     Raises BadInput (arguments, or a folder made with others), CannotWrite, BadData, KeyboardInterrupt.
     """
     job = _checked(Job(world, split, seed, clips, things_only, _ranges(seconds), tuple(size), float(fps),
-                       shard_size))
+                       shard_size, planted=tuple(planted)))
     out = Path(out)
     _claim(out, job)
     began, made, frames, failed = time.monotonic(), 0, 0, []
@@ -234,6 +245,13 @@ def _checked(job: Job) -> Job:
 
     if job.world not in SCENES:
         raise BadInput(f"no world {job.world!r}: there is {', '.join(sorted(SCENES))}")
+    if job.planted:
+        from reverie.data.scenes.crimes import CRIMES
+
+        unknown = [name for name in job.planted if name not in CRIMES]
+        if unknown or job.world != "lab":
+            raise BadInput(f"no crime {', '.join(unknown) or 'is known'} in the world {job.world}: "
+                           f"there is {', '.join(CRIMES)}")
     if job.split not in ("train", "test"):
         raise BadInput(f"split {job.split!r}: give train or test")
     if job.clips < 1 or job.shard_size < 1:
@@ -248,6 +266,8 @@ def _checked(job: Job) -> Job:
 def _claim(out: Path, job: Job) -> None:
     """Write the folder's parameters, or check that they are the ones it was begun with."""
     wanted = json.loads(json.dumps(asdict(job)))
+    if not job.planted:
+        del wanted["planted"]
     try:
         (out / _PARTS).mkdir(parents=True, exist_ok=True)
         if (out / PARAMETERS).exists():

@@ -7,7 +7,7 @@ living kinds have one coarse solid and many shown geoms, whose places follow the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -334,6 +334,32 @@ _MAKERS = {
 def make(kind: str, size: str) -> Body:
     """The body of a kind (one of vocabulary.KINDS) at a size (one of vocabulary.SIZES)."""
     return _MAKERS[kind](size)
+
+
+def enlarged(body: Body, by: float) -> Body:
+    """A body so many times as large."""
+
+    def larger(values: tuple) -> tuple:
+        return tuple(value * by for value in values)
+
+    geoms = tuple(replace(g, size=larger(g.size), pos=larger(g.pos), points=tuple(map(larger, g.points)))
+                  for g in body.geoms)
+    return replace(body, geoms=geoms, extent=larger(body.extent), pivot=body.pivot * by)
+
+
+@cache
+def scaled(kind: str, size: str, scale: float) -> Body:
+    """The body of a kind at a size, ``scale`` times as large in every direction."""
+    body = make(kind, size)
+
+    def times(values: tuple) -> tuple:
+        return tuple(float(scale * value) for value in values)
+
+    geoms = tuple(
+        replace(g, size=times(g.size), pos=times(g.pos), points=tuple(times(point) for point in g.points))
+        for g in body.geoms
+    )
+    return Body(kind, size, geoms, times(body.extent), scale * body.pivot)
 
 
 def alive(kind: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from reverie.core.camera import CameraPath, project
 from reverie.core.errors import ReverieError
 from reverie.core.vocabulary import COLOURS
-from reverie.data.scenes.bodies import TINTS, Geom, make
+from reverie.data.scenes.bodies import TINTS, Geom
 from reverie.data.scenes.gaits import pose
 from reverie.data.scenes.record import Record, Thing, matrices
 from reverie.data.scenes.settings import TEXTURE, Look
@@ -60,7 +60,7 @@ def mesh_xml(geom: Geom, name: str) -> str:
 
 def _props(thing: Thing) -> tuple[Geom, ...]:
     """What holds a thing up, drawn but no thing: a pendulum's stand, a hanging screen's cords."""
-    body = make(thing.kind, thing.size)
+    body = thing.body
     if thing.kind == "pendulum" and thing.mode == "hinge":
         back, top = body.extent[1] + 0.16, 2 * body.extent[2] + 0.18
         return (
@@ -82,7 +82,7 @@ def _model_xml(things: list[Thing], look: Look, height: int, width: int, fovy: f
         specular, shininess = shine.split()
         assets.append(f'<material name="m{i}" specular="{specular}" shininess="{shininess}"/>')
         geoms = []
-        for k, geom in enumerate(make(thing.kind, thing.size).shown):
+        for k, geom in enumerate(thing.body.shown):
             if geom.shape == "mesh":
                 assets.append(mesh_xml(geom, f"t{i}g{k}"))
             geoms.append(geom_xml(geom, f"t{i}g{k}", tint(geom, thing.colour), f' material="m{i}"'))
@@ -104,6 +104,12 @@ def _model_xml(things: list[Thing], look: Look, height: int, width: int, fovy: f
     </mujoco>"""
 
 
+def _gait(thing: Thing, record: Record, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places (T, G, 3) and quaternions (T, G, 4) of a living thing's shown geoms, in its frame."""
+    places, quats = pose(thing.kind, thing.size, record.phase[:, index], record.stride[:, index])
+    return (places if thing.scale == 1 else thing.scale * places), quats
+
+
 def extents_in_view(
     thing: Thing, record: Record, index: int, path: CameraPath, height: int, width: int
 ) -> np.ndarray:
@@ -113,10 +119,10 @@ def extents_in_view(
     """
     place, turn = record.position[:, index], matrices(record.quat[:, index])
     corners, radii = [], []  # (T, P, 3) and (P,)
-    body = make(thing.kind, thing.size)
+    body = thing.body
     frames = len(place)
     if thing.mode == "alive":
-        spots, quats = pose(thing.kind, thing.size, record.phase[:, index], record.stride[:, index])
+        spots, quats = _gait(thing, record, index)
     for k, geom in enumerate(body.shown):
         local, radius = _outline(geom)
         if thing.mode == "alive":
@@ -209,11 +215,7 @@ def see(record: Record, look: Look, path: CameraPath, height: int, width: int) -
     owner = np.zeros(model.ngeom + 1, np.uint8)  # geom -> mask value; the last entry is the background (-1)
     for i, mine in enumerate(geoms):
         owner[mine] = i + 1
-    gaits = {
-        i: pose(t.kind, t.size, record.phase[:, i], record.stride[:, i])
-        for i, t in enumerate(things)
-        if t.mode == "alive"
-    }
+    gaits = {i: _gait(t, record, i) for i, t in enumerate(things) if t.mode == "alive"}
     frames = len(record.exists)
     pictures = np.empty((frames, height, width, 3), np.uint8)
     masks = np.zeros((frames, height, width), np.uint8)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reverie.data.scenes.bodies import Body, make
+from reverie.data.scenes.bodies import Body, enlarged, make
 
 
 @dataclass
@@ -14,7 +14,8 @@ class Thing:
     """One thing of the cast.
 
     mode: "free" (moved by physics), "fixed" (stands where it was put), "hung" (a screen on cords),
-    "hinge" (a pendulum on its stand) or "alive" (walks or flies by its gait).
+    "hinge" (a pendulum on its stand) or "alive" (walks or flies by its gait). scale: how many times as large as its
+    kind and size say; not 1 only where a crime is planted (crimes.py).
     """
 
     kind: str
@@ -22,11 +23,13 @@ class Thing:
     size: str
     material: str
     mode: str = "free"
+    scale: float = 1.0  # of its body; other than 1 only where a violation is planted
 
     @property
     def body(self) -> Body:
         """Its geoms and extent."""
-        return make(self.kind, self.size)
+        body = make(self.kind, self.size)
+        return body if self.scale == 1 else enlarged(body, self.scale)
 
 
 @dataclass
@@ -67,7 +70,7 @@ class Record:
         """This record and then ``later``, whose cast begins with this one's."""
         wide = Record.empty(later.things, self.fps, len(self.exists))
         n = len(self.things)
-        for name in _ARRAYS:
+        for name in ARRAYS:
             getattr(wide, name)[:, :n] = getattr(self, name)
             setattr(wide, name, np.concatenate([getattr(wide, name), getattr(later, name)]))
         wide.contacts = self.contacts + later.contacts
@@ -75,7 +78,7 @@ class Record:
 
     def since(self, frame: int) -> Record:
         """This record from a frame on."""
-        rows = (getattr(self, name)[frame:] for name in _ARRAYS)
+        rows = (getattr(self, name)[frame:] for name in ARRAYS)
         return Record(self.things, self.fps, *rows, self.contacts[frame:])
 
     def up(self, index: int) -> np.ndarray:
@@ -93,7 +96,7 @@ class Record:
         return hinge, np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)])
 
 
-_ARRAYS = ("exists", "position", "quat", "velocity", "spin", "phase", "stride")
+ARRAYS = ("exists", "position", "quat", "velocity", "spin", "phase", "stride")
 
 
 def matrices(quat: np.ndarray) -> np.ndarray:

@@ -155,6 +155,16 @@ class Span:
             slot = self._slot[i]
             self.data.mocap_pos[slot], self.data.mocap_quat[slot] = place, quat
 
+    def lift(self, i: int) -> None:
+        """Turns gravity off for a free thing."""
+        body = self._bodies[i]
+        self.data.xfrc_applied[body, :3] = -self.model.body_mass[body] * self.model.opt.gravity
+
+    def release(self, i: int) -> None:
+        """Turns a thing's contacts off."""
+        mine = self.model.geom_bodyid == self._bodies[i]
+        self.model.geom_contype[mine] = self.model.geom_conaffinity[mine] = 0
+
     def _drive(self, now: float) -> None:
         """Moves the driven to where they are to be at ``now``, lets go whose time has come."""
         for drive in self.drives:

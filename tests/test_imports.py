@@ -20,9 +20,10 @@ MAY = {
     "world": ("core", "data", "model", "audit"),
     "generation": ("core", "world"),
     "auditing": ("core", "audit"),
+    "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world"),
     "evaluate": ("core", "data", "model", "audit", "world", "generation", "train"),
-    "cli": ("core", "data", "world", "generation", "auditing", "train", "evaluate"),
+    "cli": ("core", "data", "world", "generation", "auditing", "ingesting", "train", "evaluate"),
     "__main__": ("cli",),
     "__init__": (),
 }

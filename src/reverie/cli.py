@@ -192,17 +192,25 @@ def _audit(args) -> None:
 
 def _data_make(args) -> None:
     from reverie.data.make import make
-    from reverie.data.scenes.crimes import CRIMES
 
-    planted = tuple(CRIMES) if args.planted == "all" else tuple(filter(None, args.planted.split(",")))
     made = make(args.world, args.output, clips=args.clips, things_only=args.things_only, seconds=args.seconds,
                 size=args.size, fps=args.fps, seed=args.seed, split=args.split, workers=args.workers,
-                shard_size=args.shard_size, planted=planted, progress=True)
+                shard_size=args.shard_size, planted=args.planted, progress=True)
     if args.json:
         _print_json(made)
     else:
         print(f"{made['folder']}: {made['clips']} clips ({made['made']} made now, {made['frames']} frames, "
               f"{made['fps']:g} frames/s)")
+
+
+def _data_ingest(args) -> None:
+    from reverie.ingesting import ingest
+
+    made = ingest(args.paths, args.output, see=args.see, seconds=args.seconds, size=args.size, quiet=False)
+    if args.json:
+        _print_json(made.as_dict())
+    else:
+        print(made.as_text())
 
 
 def _data_info(args) -> None:
@@ -350,6 +358,14 @@ def _add_data(verbs) -> None:
     add("--planted", default="", metavar="CRIMES", help="violations that things commit in turn: all, or deleted,moved")
     add("--workers", type=_whole, metavar="N", help="processes (default: one per core)")
     add("--shard-size", type=_whole, default=32, metavar="N", help="clips in a shard (default 32)")
+    _add_json(add)
+    add = _verb(verbs, "ingest", _data_ingest, "turn recorded videos (NAME.mp4, perhaps NAME.txt) into tar shards",
+                epilog="The same command goes on where it was stopped, and adds videos that are new.")
+    add("paths", nargs="+", metavar="PATH", help="videos, or folders of them")
+    add("-o", "--output", required=True, metavar="DIR", help="the folder of shards")
+    add("--see", action="store_true", help="look for things in them: kept as seen, not as truth")
+    add("--seconds", type=_number, default=10.0, metavar="S", help="of each clip at most (default 10)")
+    add("--size", type=_size, metavar="WxH", help="multiples of 32 (default: their own, a short side of 160 at most)")
     _add_json(add)
     add = _verb(verbs, "info", _data_info, "counts of a data set, or the truth of one clip")
     add("folder", metavar="FOLDER")

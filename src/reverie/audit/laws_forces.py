@@ -11,33 +11,54 @@ import numpy as np
 
 from reverie.audit.findings import Track, Violation
 from reverie.audit.laws_things import _box, _evident
-from reverie.audit.scene import Path, Scene, grown, meet
+from reverie.audit.scene import Path, Scene, grown, meet, smoothed
 from reverie.core.vocabulary import ALIVE
 
 HELD = ("hoop", "screen", "pendulum", *ALIVE)  # kinds that are held up, or hold themselves up
-ALOFT = 0.3  # metres over the ground from which a thing is in the air
+ALOFT = 0.07  # metres over the ground, as guessed, from which a thing that moves is in the air: what lies has 0.02
+HIGH = 0.35  # the same for one that was never seen to get there
+STOPS = 1.0  # metres a second that a thing had which stops in the air
 FREE = 9.81  # metres a second squared
+FLIES = 0.15  # metres over the ground from which a thing flies
+BOUNCES = -4.0  # metres a second squared: what is thrown up harder has met something
 LEAST_FALL = 3.5  # the same: the downward acceleration that a thing in the air has at least
 MOVES, RESTS = 0.45, 0.15  # metres a second: a thing that is faster moves; that is slower rests
+UNSTEADY = 0.4  # the same under a moving camera, for things nearer than the background
 WINDOW = 0.29  # seconds over which an acceleration is told
 HANGS = 0.5  # seconds for which a thing must hang
-STARTS = 0.9  # metres a second that a thing at rest has within a third of a second, if it is pushed
+STARTS, STARTS_UNSTEADY = 0.9, 1.3  # metres a second that a thing at rest has within a third of a second, if pushed
+HOLDS_NOTHING = ("hoop", "screen", "bird")  # kinds on which nothing lies
 REST = 0.35  # seconds for which it must have rested
 REACH = 0.35  # of its sides: what is nearer may have touched it
-SINKS = 0.3  # of its height that a thing loses from below as it sinks into the ground
+SINKS = 0.2  # of its height that a thing's top comes down as it sinks into the ground, and how far its foot may
+SLIPS = 0.45
+DRIFTS = 0.4  # of its width that it may move sideways meanwhile
 GAIN = 1.5  # ratio of speeds after and before, when nothing touched it
 FOOT = 0.07  # of their widths: things whose feet are so level are at one depth
 
 
 def support(scene: Scene) -> list[Violation]:
-    """Things that came to hang in the air. amount: for how long, in seconds."""
+    """Things that hang in the air, or came to. amount: for how long, in seconds."""
     found = []
     for track, path in _lifeless(scene):
-        for low, high in _runs(_airborne(scene, track, path) & (_speed(path, scene) < RESTS)):
-            if (high - low) / scene.fps >= HANGS:
+        speed, still = _speed(path, scene), round(0.25 * scene.fps)
+        limit = UNSTEADY if scene.moving(path.first, path.first + len(path)) else RESTS
+        calm = path.whole & (smoothed(speed[:, None], 2 * (still // 2) + 1)[:, 0] < limit)
+        for low, high in _runs(calm):
+            if (high - low) / scene.fps < HANGS:
+                continue
+            lift = float(np.median(path.lift[low:high]))
+            stopped = low > still and speed[low - still : low].max() > STOPS and _upright(path, low, still, scene)
+            if lift > (ALOFT if stopped else HIGH) and _airborne(scene, track, path, low, high, 0.0).mean() > 0.8:
                 found.append(_violation(scene, track, path, "support", "hangs", low, high, (high - low) / scene.fps,
                                         HANGS, "s", f"the {track.name} hangs in the air with nothing under it"))
     return found
+
+
+def _upright(path: Path, low: int, span: int, scene: Scene) -> bool:
+    """Whether a thing moved up or down more than sideways, in the frames before ``low``."""
+    way = np.abs(path.velocity(scene.fps, 1)[max(low - span, 0) : low])
+    return bool(way[:, 1].max() > 0.6)
 
 
 def gravity(scene: Scene) -> list[Violation]:
@@ -45,7 +66,7 @@ def gravity(scene: Scene) -> list[Violation]:
     found = []
     for track, path in _lifeless(scene):
         pull, error = _pull(path, scene)
-        odd = _airborne(scene, track, path) & (pull < LEAST_FALL) & (error < 0.035) & (_speed(path, scene) > MOVES)
+        odd = _airborne(scene, track, path, 0, len(path), FLIES) & (pull < LEAST_FALL) & (pull > BOUNCES) & (error < 0.035) & (_speed(path, scene) > MOVES)
         for low, high in _runs(odd):
             if high - low >= max(3, round(0.16 * scene.fps)):
                 amount = float(np.median(pull[low:high]))
@@ -60,14 +81,15 @@ def _lifeless(scene: Scene) -> list[tuple[Track, Path]]:
     return [(t, scene.paths[t.number]) for t in scene.tracks if t.kind not in HELD and len(t.frames) >= least]
 
 
-def _airborne(scene: Scene, track: Track, path: Path) -> np.ndarray:
-    """Frames (m,) bool in which a thing is in sight and in the air, with nothing beside or under it."""
-    aloft = path.whole & (path.lift > ALOFT)
+def _airborne(scene: Scene, track: Track, path: Path, low: int, high: int, least: float) -> np.ndarray:
+    """Frames low..high (one past the last) in which a thing is in sight and so many metres up, with nothing beside or
+    under it: bool."""
+    aloft = path.whole[low:high] & (path.lift[low:high] > least)
     for k in np.flatnonzero(aloft):
-        box, t = path.box[k], path.first + k
+        box, t = path.box[low + k], path.first + low + k
         reach = box + np.array([-2, -2, 2, 0.25 * (box[3] - box[1]) + 2])
         for other in scene.tracks:
-            if other is track:
+            if other is track or other.kind in HOLDS_NOTHING:
                 continue
             row = int(np.searchsorted(other.frames, t))
             rows = [r for r in (row - 1, row) if 0 <= r < len(other.frames) and abs(int(other.frames[r]) - t) <= 6]
@@ -118,17 +140,25 @@ def _sunk(scene: Scene) -> list[Violation]:
 
 
 def _lowered(scene: Scene, track: Track, path: Path) -> tuple[float, int]:
-    """By how much of its height a thing went down at its end with its foot near the ground, and from which frame on."""
+    """By how much of its height a thing's top came down at its end while its foot stayed, and from which frame on."""
     span = round(0.8 * scene.fps)
     low = max(0, len(path) - span)
-    height = float(np.median(path.box[max(0, low - 6) : low + 6, 3] - path.box[max(0, low - 6) : low + 6, 1]))
-    top = path.box[low:, 1]
-    sunk = (top[-1] - top) / max(height, 1.0)
-    near_ground = path.lift[low:] < ALOFT
-    if not near_ground[-3:].all():
+    raw = track.boxes[track.frames >= path.first + low]
+    rest = np.median(raw[: max(3, len(raw) // 4)], 0)
+    height = max(float(rest[3] - rest[1]), 1.0)
+    sunk, foot = (raw[:, 1] - rest[1]) / height, (raw[:, 3] - rest[3]) / height
+    if foot[-3:].max() > SLIPS or np.diff(raw[-4:, 1]).min() < -0.05 * height:
         return 0.0, low
-    rows = np.flatnonzero(near_ground & (sunk > 0.03))
-    return (0.0, low) if not len(rows) else (float(sunk[rows].max()), low + int(rows[0]))
+    begun = np.flatnonzero(sunk > 0.04)
+    frames = track.frames[track.frames >= path.first + low]
+    # the last row that had not begun: what comes after it is the sinking
+    rows = begun[begun > (np.flatnonzero(sunk <= 0.04)[-1] if (sunk <= 0.04).any() else -1)]
+    if not len(rows):
+        return 0.0, low
+    middle = (raw[:, 0] + raw[:, 2]) / 2
+    if np.ptp(middle[rows[0] :]) > DRIFTS * max(float(rest[2] - rest[0]), 1.0):
+        return 0.0, low
+    return float(sunk[-1]), max(int(frames[rows[0]]) - path.first - round(0.06 * scene.fps), 0)
 
 
 def _passed(scene: Scene) -> list[Violation]:
@@ -180,29 +210,47 @@ def _sped(scene: Scene) -> list[Violation]:
 def causality(scene: Scene) -> list[Violation]:
     """Things that rest and then move sideways with nothing near. amount: speed in m/s after a third of a second."""
     found = []
-    third = max(2, round(0.33 * scene.fps))
-    rest = max(3, round(REST * scene.fps))
+    third, rest = max(2, round(0.33 * scene.fps)), max(3, round(REST * scene.fps))
     for track, path in _lifeless(scene):
-        velocity = path.velocity(scene.fps, max(1, round(0.08 * scene.fps)))
-        speed = np.hypot(*velocity.T)
         k = rest
         while k < len(path) - third:
-            calm = path.whole[k - rest : k + third + 1].mean() > 0.9 and speed[k - rest : k].max() < RESTS
-            side = np.abs(path.at[k + third, 0] - path.at[k, 0]) / path.metre[k] / (third / scene.fps)
-            down = np.abs(path.at[k + third, 1] - path.at[k, 1]) / path.metre[k] / (third / scene.fps)
-            if not (calm and speed[k] >= RESTS and side > STARTS and side > down):
+            start = _start(scene, path, k, rest, third)
+            if start is None:
                 k += 1
                 continue
+            k, speed = start
             around = scene.near(track, path.first + k, REACH, third)
             later = [o for o in scene.near(track, path.first + k + third, REACH, 0) if o not in around]
             if not around:
                 what = "moved too early" if later else "moved by itself"
                 text = (f"the {track.name} moved before the {later[0].name} reached it" if later else
                         f"the {track.name} began to move with nothing touching it")
-                found.append(_violation(scene, track, path, "causality", what, k, k + third, float(side), STARTS, "m/s",
+                found.append(_violation(scene, track, path, "causality", what, k, k + third, speed, STARTS, "m/s",
                                         text, other=later[0] if later else None))
             k += third + rest
     return found
+
+
+def _start(scene: Scene, path: Path, k: int, rest: int, third: int) -> tuple[int, float] | None:
+    """If a thing that rests begins to move sideways about row k: the row at which it does, and its speed in m/s."""
+
+    def speeds(row: int) -> tuple[float, float, float]:
+        before = np.hypot(*(path.at[row] - path.at[row - rest])) / path.metre[row] / rest * scene.fps
+        way = np.abs(path.at[row + third] - path.at[row]) / path.metre[row] / third * scene.fps
+        return float(before), float(way[0]), float(way[1])
+
+    rows = range(k, min(k + third, len(path) - third))
+    unsteady = scene.moving(path.first + k - rest, path.first + k + 2 * third)
+    limit, starts = (UNSTEADY, STARTS_UNSTEADY) if unsteady else (RESTS, STARTS)
+    before, side, down = speeds(k)
+    if not (before < limit and side > 0.5 * starts and path.whole[k - rest : k + third + 1].mean() > 0.9):
+        return None
+    row = max(rows, key=lambda r: speeds(r)[1] - 2 * speeds(r)[0])
+    before, side, down = speeds(row)
+    spread = np.abs(path.at[row - rest : row + 1] - path.at[row - rest : row + 1].mean(0)).max() / path.metre[row]
+    if before < limit and side > starts and side > down and side > 4 * before and spread < 0.5 * limit:
+        return row, side
+    return None
 
 
 def _runs(flags: np.ndarray) -> list[tuple[int, int]]:

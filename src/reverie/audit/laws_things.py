@@ -22,9 +22,11 @@ GONE = 0.4  # seconds for which there must be nothing, however faint, where it s
 FAINTLY = 0.25  # share of these frames in which there may be
 TOGETHER = 0.2  # seconds between an end and a beginning that are one crime
 JUMP = 1.0  # widths: a thing that goes further from one frame to the next jumps
-GROWTH = 1.35  # ratio of sizes from one moment to the next
+GROWTH = 1.42  # ratio of sizes from one moment to the next
 SLOW_GROWTH = 1.9  # ratio of a lifeless thing's size in metres over its life
 TURN = 0.55  # of a kind's or colour's score: before one and after the other
+LEAST_TURN = 0.2  # of either
+SHARP = 0.8  # share of this that happens within half of STEADY seconds
 STEADY = 0.3  # seconds for which a thing must look the same before and after it changes
 BETWEEN = 0.3  # share of a thing that another covers: then what changes may be which of the two is seen
 FAR = 0.35  # least distance in sRGB of two colours that are told apart for certain
@@ -269,7 +271,8 @@ def _turn(scene: Scene, track: Track, scores: np.ndarray) -> tuple[int, int, int
         before, after = int(near[0].argmax()), int(near[1].argmax())
         if before == after:
             continue
-        amount = min(near[0][before] - near[1][before], near[1][after] - near[0][after])
+        less, more = near[0][before] - near[1][before], near[1][after] - near[0][after]
+        amount = (less + more) / 2 if min(less, more) > LEAST_TURN else 0.0
         if amount > TURN and (best is None or amount > best[3]):
             best = (k, before, after, float(amount))
     if best is None:
@@ -278,7 +281,10 @@ def _turn(scene: Scene, track: Track, scores: np.ndarray) -> tuple[int, int, int
     path = scene.paths[track.number]
     whole, rest = (total[k] / k, (total[n] - total[k]) / (n - k))
     lasting = whole[before] > whole[after] and rest[after] > rest[before]
-    return best if lasting and _plain(scene, track, k) and _whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
+    close = max(2, span // 2)  # it turns at once: what tumbles looks like something else by and by
+    sharp = ((total[k] - total[k - close])[before] - (total[k + close] - total[k])[before]
+             + (total[k + close] - total[k])[after] - (total[k] - total[k - close])[after]) / close / 2
+    return best if lasting and sharp > SHARP * best[3] and _plain(scene, track, k) and _whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
 
 
 def _changed(scene: Scene, track: Track, frame: int, which: str, was: str, now: str, amount: float, new: Track | None,

@@ -17,18 +17,17 @@ from typing import Any
 import numpy as np
 
 from reverie.audit.findings import FOVY, Motion
-from reverie.audit.motion_moves import Shot, path_score, words
+from reverie.audit.motion_key import FEWEST, STILL, Key
+from reverie.audit.motion_moves import Shot, path_score, stage_warp, words
 from reverie.core.errors import BadInput, ReverieError
 
-__all__ = ["MotionMeter", "camera_motion", "path_score"]
+__all__ = ["MotionMeter", "camera_motion", "path_score", "stage_warp"]
 
 SHORT_SIDE = 160  # pixels; larger frames are looked at in this size
-CORNERS = 160  # corners followed at most
-FEWEST = 10  # corners below which nothing is said
-AGREE = 0.5  # share of the corners that must move as one map says
+AGREE = 0.5  # share of the points that must move as one map says
+UNSURE = 0.6  # pixels looked at by which a map may be unsure
 GROWN = 0.08  # by how much of its sides a thing's box is grown, besides two pixels
-STILL = 0.2  # pixels looked at: less than this is no motion from a key frame
-FARTHEST = 0.07  # of the short side: a key frame serves until the background has moved so far
+FARTHEST = 0.05  # of the short side: a key frame serves until the background has moved so far
 REST = 0.25  # seconds without motion after which a camera that moved is said to have come to rest
 CELLS = 16  # a picture is compared for cuts in so many cells each way
 CHANGED = 14.0  # levels of 255 by which a cell that belongs to another shot differs, at least
@@ -73,7 +72,7 @@ class MotionMeter:
         self._known: list[bool] = []
         self._cuts: list[int] = []
         self._shots = [Shot(self._looked, fovy)]
-        self._key: _Key | None = None
+        self._key: Key | None = None
         self._last: np.ndarray | None = None
         self._thumb: np.ndarray | None = None
         self._covered = np.zeros((CELLS, CELLS), bool)
@@ -120,8 +119,8 @@ class MotionMeter:
 
     def _begin(self, grey: np.ndarray, free: np.ndarray, warp: np.ndarray, known: bool) -> None:
         """A first frame of a shot: it is its own key frame."""
-        self._key = _Key(self._cv, grey, free, warp)
-        self._shots[-1].open(self._key.corners)
+        self._key = Key(self._cv, grey, free, warp)
+        self._shots[-1].open(self._key.points, self._key.roots)
         self._shots[-1].stay()
         self._note(warp, known)
         self._places.clear()
@@ -129,8 +128,8 @@ class MotionMeter:
 
     def _renew(self, grey: np.ndarray, free: np.ndarray) -> None:
         """This frame becomes the key frame, standing where the last map says."""
-        self._key = _Key(self._cv, grey, free, self._warps[-1])
-        self._shots[-1].open(self._key.corners)
+        self._key = Key(self._cv, grey, free, self._warps[-1])
+        self._shots[-1].open(self._key.points, self._key.roots)
         self._places.clear()
         self._lost = 0
 
@@ -153,7 +152,7 @@ class MotionMeter:
             self._places.append(self._grid)
             return
         found = key.match(grey, free)
-        enough = found is not None and found.agree >= AGREE
+        enough = found is not None and found.agree >= AGREE and found.spread < UNSURE
         if not enough and unlike > UNLIKE and amount > 3 * usual + 4:
             self._cuts.append(len(self._warps))
             self._shots.append(Shot(self._looked, self._fovy))
@@ -176,12 +175,12 @@ class MotionMeter:
             moved = self._grid
         else:
             self._note(_after(found.map, key.warp), True)
-            shot.move(found.rows, found.shift, found.weight)
+            shot.move(found.rows, found.shift)
         self._places.append(moved)
         far = float(np.hypot(*(moved - self._grid).T).mean()) > FARTHEST * min(self._looked)
         rests = (len(self._places) == self._places.maxlen and moved is not self._grid
                  and np.abs(self._places[0] - moved).max() < STILL)
-        if far or rests or len(found.rows) < max(FEWEST, 0.5 * len(key.corners)):
+        if far or rests or len(found.rows) < max(FEWEST, 0.5 * len(key.points)):
             self._renew(grey, free)
 
     def _unlike(self, thumb: np.ndarray, covered: np.ndarray) -> tuple[float, float]:
@@ -198,87 +197,6 @@ class MotionMeter:
         low, high = near.min(0), near.max(0)  # between neighbours lies what a part of a cell's shift makes
         apart = np.maximum(np.maximum(low - thumb, thumb - high), 0).max(-1)[keep]
         return float((apart > CHANGED).mean()), float(apart.mean())
-
-
-_WINDOW = (13, 13)
-_LEVELS = 3
-
-
-class _Found:
-    """How a key frame's corners are found again. map (2, 3): from the key frame; rows: which corners; shift (P, 2):
-    how they moved; weight (P,): how far they move as the map says, 0..1; agree: share; still: most of them rest."""
-
-    def __init__(self, found: np.ndarray, rows: np.ndarray, shift: np.ndarray, weight: np.ndarray, agree: float,
-                 still: bool) -> None:
-        self.map, self.rows, self.shift, self.weight = found, rows, shift, weight
-        self.agree, self.still = agree, still
-
-
-class _Key:
-    """A key frame: its corners (P, 2) off the things, in pixels from the upper left corner, and its warp (2, 3)."""
-
-    def __init__(self, cv: Any, grey: np.ndarray, free: np.ndarray, warp: np.ndarray) -> None:
-        self._cv, self._grey, self._free, self.warp = cv, grey, free, warp
-        self._blurred = cv.blur(grey, (3, 3)).astype(np.float32)
-        slope = cv.magnitude(cv.Sobel(grey, cv.CV_32F, 1, 0, scale=1 / 8), cv.Sobel(grey, cv.CV_32F, 0, 1, scale=1 / 8))
-        self._slope = cv.blur(slope, (3, 3))
-        mask = (free > 0).astype(np.uint8)
-        edge = 3
-        mask[:edge] = mask[-edge:] = 0
-        mask[:, :edge] = mask[:, -edge:] = 0
-        found = cv.goodFeaturesToTrack(grey, CORNERS, 0.005, 4, mask=mask, blockSize=5)
-        self._points = np.zeros((0, 1, 2), np.float32) if found is None else found.reshape(-1, 1, 2)
-        self.corners = self._points[:, 0] + 0.5
-        self._guess = self._points.copy()
-
-    def unchanged(self, grey: np.ndarray, free: np.ndarray) -> bool:
-        """Whether the background is, pixel by pixel, the key frame's."""
-        keep = (free > 0) & (self._free > 0)
-        if keep.sum() < 0.1 * keep.size:
-            return False
-        apart = np.abs(self._cv.blur(grey, (3, 3)).astype(np.float32) - self._blurred)[keep]
-        slope = self._slope[keep]
-        shares = apart / (slope + 8.0)
-        textured = slope > 4.0
-        if textured.sum() >= 40 and np.quantile(shares[textured], 0.8) > 0.1:
-            return False
-        return bool(np.quantile(shares, 0.9) < 0.15)
-
-    def match(self, grey: np.ndarray, free: np.ndarray) -> _Found | None:
-        """How the key frame's background lies in another frame; None with too few corners to tell."""
-        cv = self._cv
-        if len(self._points) < FEWEST:
-            return None
-        flags, stop = cv.OPTFLOW_USE_INITIAL_FLOW, (3, 12, 0.02)
-        there, ok, _ = cv.calcOpticalFlowPyrLK(self._grey, grey, self._points, self._guess.copy(),
-                                               winSize=_WINDOW, maxLevel=_LEVELS, criteria=stop, flags=flags,
-                                               minEigThreshold=1e-4)
-        back, ok2, _ = cv.calcOpticalFlowPyrLK(grey, self._grey, there, self._points.copy(),
-                                               winSize=_WINDOW, maxLevel=_LEVELS, criteria=stop, flags=flags,
-                                               minEigThreshold=1e-4)
-        here, there2 = self._points[:, 0], there[:, 0]
-        h, w = free.shape
-        good = (ok.ravel() > 0) & (ok2.ravel() > 0) & (np.abs(back[:, 0] - here).max(1) < 0.5)
-        good &= (there2 >= 0).all(1) & (there2[:, 0] <= w - 1) & (there2[:, 1] <= h - 1)
-        cells = np.clip(np.round(there2), 0, (w - 1, h - 1)).astype(int)
-        good &= free[cells[:, 1], cells[:, 0]] > 0
-        rows = np.flatnonzero(good)
-        if len(rows) < FEWEST:
-            return None
-        here, there2 = here[rows] + 0.5, there2[rows] + 0.5
-        shift = there2 - here
-        size = np.hypot(*shift.T)
-        reach = 0.6 + 0.12 * float(np.median(size))
-        found, inside = cv.estimateAffine2D(here, there2, method=cv.RANSAC, ransacReprojThreshold=reach,
-                                            maxIters=500, confidence=0.99, refineIters=5)
-        if found is None:
-            return None
-        apart = np.hypot(*(_apply(found, here) - there2).T)
-        weight = 1 / (1 + (apart / reach) ** 2)
-        agree = float((inside > 0).mean()) * min(1.0, len(rows) / (0.4 * len(self._points)))
-        still = bool((size < STILL).mean() >= 0.5)
-        self._guess = _apply(found, self.corners)[:, None].astype(np.float32) - 0.5
-        return _Found(found, rows, shift, weight, 1.0 if still else agree, still)
 
 
 def _apply(warp: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -47,6 +47,15 @@ class Scene:
         warp = self.motion.warp[np.clip(frames, 0, len(self.motion.warp) - 1)]
         return np.einsum("nij,nj->ni", np.linalg.inv(warp[:, :, :2]), points - warp[:, :, 2])
 
+    def moving(self, low: int, high: int) -> bool:
+        """Whether the camera moves between two frames, by more than a pixel; then rest is known less well."""
+        if self.motion is None or not len(self.motion.warp):
+            return False
+        warp = self.motion.warp[max(low, 0) : high + 1].reshape(-1, 6)
+        middle = np.array([self.size[1] / 2, self.size[0] / 2, 1.0])
+        spots = np.stack([warp[:, :3] @ middle, warp[:, 3:] @ middle], -1)
+        return bool(len(spots) and np.ptp(spots, axis=0).max() > 1.0)
+
     def near(self, track: Track, frame: int, reach: float = 0.3, ago: int = 0) -> list[Track]:
         """Other tracks whose boxes meet a track's, grown by a share of its sides, between ``frame - ago`` and frame."""
         k = int(np.abs(track.frames - frame).argmin())

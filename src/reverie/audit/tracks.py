@@ -212,7 +212,8 @@ def _why(track: Track, tracks: Sequence[Track], bounds: Sequence[int], size: tup
              ahead(track, near, forward=forward)]
     if any(at_border(box, size) for box in boxes):
         return "border"
-    if any(covers(other, track, edge, boxes) for other in tracks if other is not track):
+    if any(covers(other, track, edge, boxes[:2]) for other in tracks if other is not track and not (
+            other.name == track.name and other.first < edge - 2 and other.last > edge + 2)):
         return "hidden"
     return "sight"
 
@@ -220,7 +221,8 @@ def _why(track: Track, tracks: Sequence[Track], bounds: Sequence[int], size: tup
 def covers(other: Track, track: Track, edge: int, boxes: Sequence[np.ndarray], soon: int = 6) -> bool:
     """Whether another thing comes to stand where a track ends or begins, within so many frames.
 
-    One that stood there as well while this one was wholly in sight stands behind it, or beside it.
+    One that stood there as well while this one was wholly in sight stands behind it, or beside it. What looks just
+    the same is not asked: a thing that splits in two is not hidden behind itself.
     """
     forward = edge == track.last
     after, before = (edge, edge + soon) if forward else (edge - soon, edge), edge - 5 if forward else edge + 5

@@ -37,7 +37,7 @@ class Event:
 
 @dataclass
 class Truth:
-    """What is exactly known of a simulated clip: N things over T frames.
+    """What is exactly known of a simulated clip, or was seen in a recorded one: N things over T frames.
 
     kinds, colours, sizes, materials: N names from core.vocabulary. A thing's position is the centre
     of its bounding box in its own frame, so that ``extent`` (its half sizes along its own axes,
@@ -45,6 +45,9 @@ class Truth:
 
     Two things may never share an index; a thing that is not (yet, or any more) in the world has
     exists False and zeros elsewhere. A thing that exists may be out of the picture.
+
+    source: "simulated", or "seen" where an observer guessed all of it from the pixels (see ``Clip.exact``); then
+    setting and materials are "", for nobody knows them.
     """
 
     setting: str
@@ -65,6 +68,7 @@ class Truth:
     visible: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, N) float32 0..1
     masks: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, H, W) uint8: thing + 1, 0 background
     look: np.ndarray = field(default_factory=lambda: np.zeros(len(LOOK), np.float32))  # of the setting, see LOOK
+    source: str = "simulated"
 
 
 @dataclass
@@ -74,7 +78,8 @@ class Clip:
     views: camera name -> uint8 frames (T, H, W, 3); empty for a things-only clip.
     actions: (T, A) float32 in the units of core.vocabulary.CAMERA_UNITS, or None when unknown.
     cameras: camera name -> CameraPath of T poses; empty when unknown.
-    truth: None for recorded video. sound: (samples, channels) float32 at sound_rate, or None.
+    truth: None for recorded video in which nobody looked for things.
+    sound: (samples, channels) float32 at sound_rate, or None.
     """
 
     fps: float
@@ -86,6 +91,11 @@ class Clip:
     truth: Truth | None = None
     sound: np.ndarray | None = None
     sound_rate: int = 0
+
+    @property
+    def exact(self) -> Truth | None:
+        """The truth, for whoever measures or learns: None also where the things were only seen."""
+        return self.truth if self.truth is not None and self.truth.source == "simulated" else None
 
     @property
     def frames(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from reverie.core.errors import BadInput, CannotWrite
 from reverie.data.heldout import combination_held_out, template_held_out
-from reverie.data.shards import ClipSet
+from reverie.data.shards import ClipSet, has_truth
 from reverie.data.sheet import contact_sheet, frame_boxes, spaced
 
 _ROWS, _COLUMNS = 12, 8
@@ -22,17 +22,17 @@ _COUNTED = ("splits", "sizes", "fps", "settings", "kinds", "colours", "materials
 def info(folder: Path | str, key: str | None = None, sheet: Path | str | None = None) -> dict:
     """What is in a folder of shards (or in one shard), as plain values.
 
-    Counts: clips, drawn, things_only, frames, hours, hours_drawn, things, and by name: splits,
-    sizes, fps, settings, kinds, colours, materials, events, captions (languages). digest: the data's
-    hash. damaged: a line for each shard left out. held_out: a line for each breach of the held-out
-    rule (``check_held_out``). With ``key``, "clip": that clip's metadata, and "text": the same in
-    words. With ``sheet``, a PNG is written there: 12 drawn clips spread over the folder, or the
-    clip ``key`` with its truth's boxes.
+    Counts: clips, drawn, things_only, frames, hours, hours_drawn, things, things_seen (those of
+    them that are seen, not truth), and by name: splits, sizes, fps, settings, kinds, colours,
+    materials, events, captions (languages). digest: the data's hash. damaged: a line for each shard
+    left out. held_out: a line for each breach of the held-out rule (``check_held_out``). With
+    ``key``, "clip": that clip's metadata, and "text": the same in words. With ``sheet``, a PNG is
+    written there: 12 drawn clips spread over the folder, or the clip ``key`` with its things' boxes.
     Raises BadData (no or only damaged shards), BadInput (no such key, nothing drawn), CannotWrite.
     """
     clips = ClipSet(folder, skip_damaged=True)
     counts: dict[str, Counter] = {name: Counter() for name in _COUNTED}
-    drawn, frames, hours, hours_drawn, breaches = [], 0, 0.0, 0.0, []
+    drawn, frames, hours, hours_drawn, seen, breaches = [], 0, 0.0, 0.0, 0, []
     for i in range(len(clips)):
         meta = clips.meta(i)
         length = meta["frames"] / meta["fps"] / 3600
@@ -45,16 +45,17 @@ def info(folder: Path | str, key: str | None = None, sheet: Path | str | None = 
         counts["fps"][f"{meta['fps']:g}"] += 1
         counts["captions"].update(variant["language"] for variant in meta["captions"])
         if known := meta["truth"]:
-            counts["settings"][known["setting"]] += 1
+            counts["settings"].update(filter(None, [known["setting"]]))  # "" where nobody knows
             counts["events"].update(event["kind"] for event in known["events"])
             for name in ("kinds", "colours", "materials"):
-                counts[name].update(known[name])
+                counts[name].update(filter(None, known[name]))
+            seen += 0 if has_truth(meta) else len(known["kinds"])
         breaches += _breaches(meta)
     result = {
         "folder": str(folder),
         "clips": len(clips), "drawn": len(drawn), "things_only": len(clips) - len(drawn),
         "frames": frames, "hours": round(hours, 4), "hours_drawn": round(hours_drawn, 4),
-        "things": counts["kinds"].total(),
+        "things": counts["kinds"].total(), "things_seen": seen,
         **{name: dict(count.most_common()) for name, count in counts.items()},
         "digest": clips.digest(), "damaged": clips.damaged, "held_out": breaches,
     }
@@ -76,7 +77,8 @@ def readable(result: dict) -> str:
     """What ``info`` found, as lines for a person."""
     lines = [f"{result['folder']}: {result['clips']} clips ({result['drawn']} drawn, {result['things_only']} "
              f"things only), {result['frames']} frames, {result['hours']:.2f} h "
-             f"({result['hours_drawn']:.2f} h drawn), {result['things']} things"]
+             f"({result['hours_drawn']:.2f} h drawn), {result['things']} things"
+             + (f" ({result['things_seen']} seen, not truth)" if result["things_seen"] else "")]
     for name in _COUNTED:
         if result[name]:
             counted = ", ".join(f"{value} {count}" for value, count in result[name].items())
@@ -103,10 +105,10 @@ def check_held_out(clips: ClipSet) -> list[str]:
 
 
 def combinations(meta: dict) -> Iterator[tuple[str, str, str]]:
-    """All (colour, kind, event) that a clip's metadata shows."""
-    if not (known := meta["truth"]):
+    """All (colour, kind, event) that a clip's metadata shows; none where things were only seen."""
+    if not has_truth(meta):
         return
-    acted = set()
+    known, acted = meta["truth"], set()
     for event in known["events"]:
         if event["actor"] >= 0:
             acted.add(event["actor"])
@@ -133,25 +135,31 @@ def _thing_names(meta: dict) -> list[str]:
 
 
 def _in_words(meta: dict, clips: ClipSet, i: int) -> str:
-    """One clip's truth and texts in words."""
+    """One clip's truth (or what was seen in it) and texts in words."""
     fps, seconds = meta["fps"], meta["frames"] / meta["fps"]
     size = "x".join(map(str, reversed(meta["size"]))) if meta["drawn"] else "things only"
-    provenance = ", ".join(f"{name} {value}" for name, value in meta["provenance"].items())
+    crime = meta["provenance"].get("crime")
+    provenance = ", ".join(f"{name} {value}" for name, value in meta["provenance"].items() if name != "crime")
     lines = [f"{meta['key']}: {seconds:.2f} s, {meta['frames']} frames at {fps:g} fps, {size} ({provenance})"]
     if known := meta["truth"]:
         truth = clips.clip(i, views=False).truth
         names = _thing_names(meta)
-        lines.append(f"setting: {known['setting']}; script lines begin at "
-                     + ", ".join(f"{beat:.2f}" for beat in known["beats"]) + " s")
-        lines.append("things:")
+        if has_truth(meta):
+            lines.append(f"setting: {known['setting']}; script lines begin at "
+                         + ", ".join(f"{beat:.2f}" for beat in known["beats"]) + " s")
+        if crime:
+            other = f" (then {names[crime['other']]}, thing {crime['other']})" if crime["other"] >= 0 else ""
+            lines.append(f"planted: {crime['kind']} (against {crime['law']}): {names[crime['thing']]}, thing "
+                         f"{crime['thing']}{other}, from {crime['time']:.2f} s (frame {crime['frame']}) on")
+        lines.append("things:" if has_truth(meta) else "things: seen, not truth" + ("" if names else " (none)"))
         for n, name in enumerate(names):
             there = np.flatnonzero(truth.exists[:, n]) / fps
             span = f"there {there[0]:.2f}..{there[-1]:.2f} s" if len(there) else "never there"
             half = " x ".join(f"{2 * side:.2f}" for side in truth.extent[n])
             fastest = np.linalg.norm(truth.velocity[:, n], axis=-1).max(initial=0)
-            lines.append(f"  {n:2} {name} ({known['sizes'][n]}, {known['materials'][n]}, {half} m), {span}, "
-                         f"up to {fastest:.1f} m/s")
-        lines.append("events:")
+            about = ", ".join(filter(None, (known["sizes"][n], known["materials"][n], f"{half} m")))
+            lines.append(f"  {n:2} {name} ({about}), {span}, up to {fastest:.1f} m/s")
+        lines += ["events:"] if has_truth(meta) else []
         for event in known["events"]:
             who = names[event["actor"]] if event["actor"] >= 0 else "-"
             other = f" with {names[event['other']]}" if event["other"] >= 0 else ""

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +53,7 @@ class Job:
     fps: float
     shard_size: int
     format: int = FORMAT
-    planted: tuple[str, ...] = ()  # crimes of scenes.crimes, committed in turn
+    planted: tuple[str, ...] = ()  # crimes (data.scenes.crimes) of which each clip has one, in turn
 
     @property
     def shards(self) -> int:
@@ -102,6 +102,21 @@ def _ranges(seconds: float | str | Sequence) -> tuple[tuple[float, float, float]
     return ranges
 
 
+def parse_planted(crimes: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of crimes (data.scenes.crimes) from a list of them, or as written on a command line: "all",
+    "deleted,ghost". Raises BadInput."""
+    if not crimes:
+        return ()
+    from reverie.data.scenes.crimes import CRIMES
+
+    names = tuple(crimes.replace(" ", "").split(",")) if isinstance(crimes, str) else tuple(crimes)
+    names = tuple(CRIMES) if names == ("all",) else names
+    unknown = [name for name in names if name not in CRIMES]
+    if unknown:
+        raise BadInput(f"no crime {unknown[0]!r}: give all, or some of {', '.join(CRIMES)}")
+    return names
+
+
 def clip_seed(job: Job, index: int) -> int:
     """The scene's seed for clip ``index``: the same whether it is drawn or not, another in each split."""
     text = f"{job.world} {job.split} {job.seed} {index}"
@@ -125,17 +140,20 @@ def make_sample(job: Job, index: int) -> Sample:
     rng = np.random.default_rng([seed, 1])
     seconds = _clip_seconds(job, rng)
     scene, crime = SCENES[job.world], None
+    options = {"fps": job.fps, "split": job.split, "size": job.size}
     if job.planted:
         from reverie.data.scenes.crimes import plant
 
-        plan, crime = plant(seed, job.planted[index % len(job.planted)], seconds, fps=job.fps, split=job.split,
-                            size=job.size)
+        plan, crime = plant(seed, job.planted[index % len(job.planted)], seconds, **options)
     else:
-        plan = scene.plan(seed, seconds, fps=job.fps, split=job.split, size=job.size)
+        plan = scene.plan(seed, seconds, **options)
     clip = scene.simulate(plan) if job.things_only else scene.draw(plan, job.size)
+    told = clip.truth
+    if crime is not None and crime.other >= 0:  # the text asks for what should be: of a double it knows nothing
+        told = replace(told, exists=told.exists & (np.arange(len(told.kinds)) != crime.other))
     captions = []
     for language, held_out, long in _CAPTIONS + (_HELD_OUT_CAPTIONS if job.split != "train" else []):
-        lines = caption(clip.truth, rng, language=language, long=long, held_out=held_out,
+        lines = caption(told, rng, language=language, long=long, held_out=held_out,
                         cameras=clip.cameras, fps=clip.fps)
         stored = [{"start": float(line.start), "text": line.text, "template": list(line.template),
                    "order": [int(thing) for thing in line.order]} for line in lines]
@@ -195,16 +213,15 @@ def choose_renderer() -> str:
 def make(world: str, out: Path | str, *, clips: int, things_only: bool = False,
          seconds: float | str | Sequence = 8.0, size: tuple[int, int] = (128, 128), fps: float = 24.0,
          seed: int = 0, split: str = "train", workers: int | None = None, shard_size: int = 32,
-         planted: Sequence[str] = (), progress: bool = True) -> dict:
+         planted: str | Sequence[str] = (), progress: bool = True) -> dict:
     """Make ``clips`` clips of a world into shards in folder ``out``; the same call goes on after a stop.
 
     seconds: a length, a (low, high) range, a list of (low, high, weight), or text as
     ``parse_seconds`` takes it; lengths are rounded to whole latents. size: (H, W), multiples of 32.
     split: "train" or "test" (where held-out combinations and phrasings may appear). workers:
-    processes, default one per CPU core; 0 makes everything in this process. planted: crimes (names of
-    scenes.crimes.CRIMES) that the clips' things commit in turn; which, when and by whom is in a clip's
-    provenance. progress: a bar on a
-    terminal, else a line now and then, on stderr.
+    processes, default one per CPU core; 0 makes everything in this process. planted: names of crimes
+    (data.scenes.crimes), or text as ``parse_planted`` takes it: clip i has crime i in turn in it, and
+    says so in its provenance. progress: a bar on a terminal, else a line now and then, on stderr.
 
     Returns {"folder", "clips", "made", "frames", "failed", "seconds", "fps"}: clips in the folder,
     clips and frames made by this call, messages of scenes that could not be made (left out; more
@@ -212,7 +229,7 @@ def make(world: str, out: Path | str, *, clips: int, things_only: bool = False,
     Raises BadInput (arguments, or a folder made with others), CannotWrite, BadData, KeyboardInterrupt.
     """
     job = _checked(Job(world, split, seed, clips, things_only, _ranges(seconds), tuple(size), float(fps),
-                       shard_size, planted=tuple(planted)))
+                       shard_size, planted=parse_planted(planted)))
     out = Path(out)
     _claim(out, job)
     began, made, frames, failed = time.monotonic(), 0, 0, []
@@ -245,13 +262,10 @@ def _checked(job: Job) -> Job:
 
     if job.world not in SCENES:
         raise BadInput(f"no world {job.world!r}: there is {', '.join(sorted(SCENES))}")
-    if job.planted:
-        from reverie.data.scenes.crimes import CRIMES
-
-        unknown = [name for name in job.planted if name not in CRIMES]
-        if unknown or job.world != "lab":
-            raise BadInput(f"no crime {', '.join(unknown) or 'is known'} in the world {job.world}: "
-                           f"there is {', '.join(CRIMES)}")
+    if job.planted and job.world != "lab":
+        raise BadInput(f"crimes can be planted in the lab, not in {job.world}")
+    if job.planted and min(low for low, _, _ in job.seconds) < 3:
+        raise BadInput("a clip with a crime in it lasts at least 3 seconds")
     if job.split not in ("train", "test"):
         raise BadInput(f"split {job.split!r}: give train or test")
     if job.clips < 1 or job.shard_size < 1:
@@ -266,14 +280,14 @@ def _checked(job: Job) -> Job:
 def _claim(out: Path, job: Job) -> None:
     """Write the folder's parameters, or check that they are the ones it was begun with."""
     wanted = json.loads(json.dumps(asdict(job)))
-    if not job.planted:
+    if not job.planted:  # as in folders made before there were crimes
         del wanted["planted"]
     try:
         (out / _PARTS).mkdir(parents=True, exist_ok=True)
         if (out / PARAMETERS).exists():
             found = json.loads((out / PARAMETERS).read_text())
-            other = [f"{name} {found.get(name)} (now {value})" for name, value in wanted.items()
-                     if found.get(name) != value]
+            other = [f"{name} {found.get(name)} (now {wanted.get(name)})"
+                     for name in dict.fromkeys([*wanted, "planted"]) if found.get(name) != wanted.get(name)]
             if other:
                 raise BadInput(f"{out} was made with {', '.join(other)}: choose another folder")
             return

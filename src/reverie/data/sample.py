@@ -63,6 +63,7 @@ def _jpeg(frame: np.ndarray) -> bytes:
 
 def _things_meta(truth: Truth) -> dict:
     return {
+        **({"source": truth.source} if truth.source != "simulated" else {}),  # absent: simulated
         "setting": truth.setting, "kinds": list(truth.kinds), "colours": list(truth.colours),
         "sizes": list(truth.sizes), "materials": list(truth.materials),
         "events": [asdict(event) for event in truth.events], "beats": [float(beat) for beat in truth.beats],
@@ -246,7 +247,7 @@ def _undrawn(meta: dict, arrays: dict[str, np.ndarray], start: int, stop: int) -
         [0.0] + [beat - shift for beat in known["beats"] if 0 < beat - shift < seconds],
         {name[6:]: value[start:stop] for name, value in arrays.items() if name.startswith("boxes.")},
         {name[8:]: value[start:stop] for name, value in arrays.items() if name.startswith("visible.")},
-        look=arrays["look"])
+        look=arrays["look"], source=known.get("source", "simulated"))
     return clip
 
 

@@ -19,6 +19,11 @@ from reverie.data.sample import FORMAT, Reader, Sample, encode
 INDEX = ".shards-index.json"
 
 
+def has_truth(meta: dict) -> bool:
+    """Whether a clip's metadata hold truth that is exact: not for things that were only seen (see Clip.exact)."""
+    return meta["truth"] is not None and meta["truth"].get("source", "simulated") == "simulated"
+
+
 def write_members(path: Path | str, samples: Iterable[tuple[str, dict[str, bytes]]]) -> None:
     """Write encoded samples (key, members) as one tar, atomically. Raises CannotWrite."""
     path = Path(path)

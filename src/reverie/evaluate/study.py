@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from reverie.audit.observer import Observer
     from reverie.data.shards import ClipSet
 
+# what held-out clips depend on
+TOLD_BY = ("core/camera.py", "core/vocabulary.py", "data/scenes/*.py", "data/captions.py", "data/clauses.py",
+           "data/heldout.py", "data/make.py", "data/naming.py", "data/p[hl]*.py", "data/te*.py")
 PACKAGE = Path(__file__).resolve().parents[1]
 SEED = 2026  # of all held-out clips and dreams; the test split shares no clip with training at any seed
 
@@ -53,8 +56,10 @@ class Study:
         """The model's name and the hash of its weights."""
         return f"{self.world.name} {self.world.hash}".strip()
 
-    def clips(self, n: int, seconds: float, *, drawn: bool) -> ClipSet:
-        """n held-out clips of the lab at the model's size and frame rate, made if they are not there yet.
+    def clips(self, n: int, seconds: float, *, drawn: bool, planted: Sequence[str] = (),
+              size: tuple[int, int] | None = None) -> ClipSet:
+        """n held-out clips of the lab at the model's frame rate and size (or another), made if they are not there
+        yet. planted: crimes that are committed in them in turn (data.scenes.crimes).
 
         The folder's name carries a hash of the code that simulates and tells: other code, other clips.
         Raises ReverieError when MuJoCo is missing.
@@ -62,14 +67,14 @@ class Study:
         from reverie.data.make import make
         from reverie.data.shards import ClipSet
 
-        height, width = self.world.default_size
-        code = digest(PACKAGE, ("core/camera.py", "core/vocabulary.py", "data/*.py", "data/scenes/*.py"))
-        kind = "drawn" if drawn else "things"
+        height, width = size or self.world.default_size
+        code = digest(PACKAGE, TOLD_BY)
+        kind = "planted" if planted else "drawn" if drawn else "things"
         folder = self.data / f"{kind}-{n}x{seconds:g}s-{width}x{height}-{self.world.fps:g}fps-{code[:8]}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             make("lab", folder, clips=n, things_only=not drawn, seconds=seconds, size=(height, width),
-                 fps=self.world.fps, seed=SEED, split="test", progress=self.progress)
+                 fps=self.world.fps, seed=SEED, split="test", planted=planted, progress=self.progress)
         except ImportError as error:
             raise ReverieError(
                 f"held-out clips are simulated, and the package {error.name} is missing: "

@@ -22,20 +22,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Suite:
-    """A module with ``measure(study) -> list of figures``; n: how many cases; weights, sources (patterns
-    under src/reverie): what its figures depend on, so that they are measured again when it changes."""
+    """A module with ``measure(study) -> list of figures``, or a function of another name; n: how many cases; weights,
+    sources (patterns under src/reverie): what its figures depend on, so that they are measured again when it changes."""
 
     module: str
     about: str
     n: int
     weights: tuple[str, ...]
     sources: tuple[str, ...]
+    function: str = "measure"
 
 
 _WORLDS = ("core/camera.py", "core/vocabulary.py", "data/heldout.py", "data/scenes/*.py")
 _TEXTS = ("data/captions.py", "data/teller.py", "data/templates_*.py", "data/phrases_*.py", "model/text.py")
 _MODEL = ("world.py", "model/*.py")
 _BOTH = ("tokenizer", "transformer")
+_JUDGE = ("audit/[fjlmost]*.py", "evaluate/watch.py")
 
 SUITES = {
     "tokenizer": Suite("tokenizer", "pixels after the round trip through latents", 32, ("tokenizer",), (*_WORLDS,
@@ -50,6 +52,11 @@ SUITES = {
                     *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py", "evaluate/dreams.py")),
     "observer": Suite("observer", "the judge's eye on unseen truth", 64, ("observer",), (*_WORLDS,
                       "audit/observer*.py")),
+    "audit": Suite("audit", "the judge on unseen truth and on planted violations", 60, ("observer",), (*_WORLDS, *_JUDGE)),
+    "audit_tokenizer": Suite("audit", "the same after the round trip through latents", 60, ("observer", "tokenizer"),
+                             (*_WORLDS, *_JUDGE, "model/tokenizer.py"), "measure_tokenizer"),
+    "audit_h264": Suite("audit", "the same after H.264 at crf 32", 60, ("observer",), (*_WORLDS, *_JUDGE),
+                        "measure_h264"),
     "speed": Suite("speed", "a minute of video from the command line: time, memory, and where it goes", 3, _BOTH,
                    (*_MODEL, "generation.py", "core/video.py")),
 }
@@ -71,7 +78,8 @@ def run(suite: str, *, model: str | Path | World = "base", n: int | None = None,
     runtime.set_threads()
     began = time.perf_counter()
     study = Study(model, n or SUITES[suite].n, Path(data or "data/evaluate"), progress)
-    figures = import_module(f"reverie.evaluate.{SUITES[suite].module}").measure(study)
+    module = import_module(f"reverie.evaluate.{SUITES[suite].module}")
+    figures = getattr(module, SUITES[suite].function)(study)
     return {
         "suite": suite,
         "commit": runtime.commit(),

@@ -14,7 +14,7 @@ from torch import Tensor
 from reverie.core.errors import BadData
 from reverie.core.runtime import commit
 from reverie.core.vocabulary import FRAMES_PER_LATENT, MAX_THINGS
-from reverie.data.shards import ClipSet
+from reverie.data.shards import ClipSet, has_truth
 from reverie.data.sheet import contact_sheet
 from reverie.model import things as th
 from reverie.model.canvas import Canvas, Scene
@@ -42,7 +42,7 @@ class Drawn:
         self.frames, self.masks, self.shows, self.tokens = [], [], [], []
         for i in chosen:
             meta = clips.meta(i)
-            if not meta["drawn"] or meta["truth"] is None or len(meta["truth"]["kinds"]) > MAX_THINGS:
+            if not meta["drawn"] or not has_truth(meta) or len(meta["truth"]["kinds"]) > MAX_THINGS:
                 continue
             clip = clips.clip(i, 0, meta["frames"] // FRAMES_PER_LATENT * FRAMES_PER_LATENT, views=True)
             self.frames.append(next(iter(clip.views.values())))

@@ -94,9 +94,9 @@ def true_tokens(clip: Clip, order: Sequence[int] | None = None) -> np.ndarray:
 
 
 def encode_clip(clip: Clip, key: str, captions: list[dict], tokens, tokenizer, device: str) -> Item:
-    """One clip to an Item; ``tokens`` maps a text to its token numbers. Without truth, ``seen`` is False."""
+    """One clip to an Item; ``tokens`` maps a text to its token numbers. Without exact truth, ``seen`` is False."""
     frames = clip.frames // FRAMES_PER_LATENT * FRAMES_PER_LATENT
-    latents, truth = frames // FRAMES_PER_LATENT, clip.truth
+    latents, truth = frames // FRAMES_PER_LATENT, clip.exact
     captions = captions or [{"language": "", "lines": [{"start": line.start, "text": line.text, "order": []}
                                                        for line in clip.script]}]
     described = [{"start": [line["start"] for line in c["lines"]] or [0.0],

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from reverie.core.errors import BadInput, BadWeights, CannotWrite, ReverieError
+from reverie.core.runtime import bf16_pays
 from reverie.model.checkpoint import load_into, load_model
 from reverie.train.optim import Ema, MuonAdamW, schedule
 from reverie.train.progress import Reporter
@@ -272,25 +273,6 @@ def averaged(model: nn.Module, ema: Ema) -> Iterator[nn.Module]:
     finally:
         model.load_state_dict(own)
         model.train(training)
-
-
-def bf16_pays(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 here: known of GPUs, measured (20 ms) on CPUs."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    if device.type != "cpu":
-        return False
-    spent = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        picture = torch.randn(8, 64, 32, 32).to(dtype).contiguous(memory_format=torch.channels_last)
-        kernel = torch.randn(64, 64, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
-        times = []
-        for _ in range(4):
-            start = time.perf_counter()
-            nn.functional.conv2d(picture, kernel, padding=1)
-            times.append(time.perf_counter() - start)
-        spent[dtype] = min(times)
-    return spent[torch.bfloat16] < 0.75 * spent[torch.float32]
 
 
 def _chosen_precision(precision: str, device: torch.device) -> str:

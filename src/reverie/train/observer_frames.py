@@ -24,7 +24,7 @@ from reverie.core.clip import Clip, Truth
 from reverie.core.errors import BadData
 from reverie.core.video import VideoWriter, read_video
 from reverie.core.vocabulary import KINDS, SIZES
-from reverie.data.shards import ClipSet
+from reverie.data.shards import ClipSet, has_truth
 from reverie.model.tokenizer import Tokenizer
 
 WINDOW = 8  # frames that are read together; those of SHOWN are trained on
@@ -113,7 +113,8 @@ def examples(clip: Clip, chosen: Sequence[int]) -> list[Example]:
 
 
 def pixels_per_metre(clip: Clip, camera: str, height: int) -> np.ndarray:
-    """Pixels (T, N) that a metre takes up where each thing is, in frames of a height; NaN behind the camera, or where it is unknown."""
+    """Pixels (T, N) that a metre takes up where each thing is, in frames of a height; NaN behind the camera, or where
+    it is unknown."""
     if camera not in clip.cameras:
         return np.full(clip.truth.exists.shape, np.nan, np.float32)
     path = clip.cameras[camera]
@@ -198,7 +199,7 @@ class Frames:
         sizes: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for i in chosen:
             meta = clips.meta(i)
-            if meta["truth"] is not None and any(suffix.endswith(".masks") for suffix in meta["members"]):
+            if has_truth(meta) and any(suffix.endswith(".masks") for suffix in meta["members"]):
                 windows = [(i, n * WINDOW) for n in range(meta["frames"] // WINDOW)]
                 sizes.setdefault(working_size(*meta["size"]), []).extend(windows)
         sizes = {size: windows for size, windows in sizes.items() if windows}

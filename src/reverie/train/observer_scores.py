@@ -31,11 +31,11 @@ def observer_scores(observer: Observer, clips: ClipSet, chosen: Sequence[int], *
         clip = clips.clip(i, views=True, masks=False)
         name, view = next(iter(clip.views.items()))
         frames = range(0, len(view), every)
-        if clip.truth is None or name not in clip.truth.boxes:
+        if clip.exact is None or name not in clip.exact.boxes:
             continue
         seen = observer.detect(view[::every], threshold=_SLIGHT)
         for t, detections in zip(frames, seen, strict=True):
-            tally.add(detections, clip.truth, name, t, observer.net.config.threshold)
+            tally.add(detections, clip.exact, name, t, observer.net.config.threshold)
     if not tally.frames:
         raise BadData(f"no drawn clip in {clips.folder} to measure an observer on")
     return tally.scores()

@@ -22,7 +22,7 @@ from reverie.audit.second_look import SecondLook, crops, places
 from reverie.core.clip import Clip
 from reverie.core.errors import BadData
 from reverie.core.vocabulary import FRAMES_PER_LATENT, KINDS, MAX_THINGS
-from reverie.data.shards import ClipSet
+from reverie.data.shards import ClipSet, has_truth
 from reverie.model.tokenizer import Tokenizer
 from reverie.train.observer_frames import LEAST_SIDE, jpeg, recoloured
 
@@ -126,7 +126,7 @@ def gathered(clips: ClipSet, chosen: Sequence[int], recipe: SecondRecipe, tokeni
     """
     rng = np.random.default_rng([seed, 5])
     out: list[Scene] = []
-    with_truth = [i for i in chosen if clips.meta(i)["truth"] is not None and clips.meta(i)["drawn"]]
+    with_truth = [i for i in chosen if has_truth(clips.meta(i)) and clips.meta(i)["drawn"]]
     whole = sum(3 * clips.meta(i)["frames"] * int(np.prod(clips.meta(i)["size"])) for i in with_truth)
     every = max(recipe.every, -(-whole // memory))
     for i in with_truth:

@@ -145,7 +145,7 @@ def shown(clip: Clip, name: str) -> np.ndarray:
 def eventful_frames(clips: ClipSet, row: int, i: int) -> tuple[np.ndarray, np.ndarray]:
     """Of each frame of clip i in which a thing in the picture moves: ``row`` and its number (K, 2), and the pixels (K,)
     that the boxes of what moves take there."""
-    truth = clips.clip(i, views=False).truth
+    truth = clips.clip(i, views=False).exact
     if truth is None or not truth.boxes:
         return np.zeros((0, 2), int), np.zeros(0)
     box = next(iter(truth.boxes.values()))

@@ -336,17 +336,6 @@ def make(kind: str, size: str) -> Body:
     return _MAKERS[kind](size)
 
 
-def enlarged(body: Body, by: float) -> Body:
-    """A body so many times as large."""
-
-    def larger(values: tuple) -> tuple:
-        return tuple(value * by for value in values)
-
-    geoms = tuple(replace(g, size=larger(g.size), pos=larger(g.pos), points=tuple(map(larger, g.points)))
-                  for g in body.geoms)
-    return replace(body, geoms=geoms, extent=larger(body.extent), pivot=body.pivot * by)
-
-
 @cache
 def scaled(kind: str, size: str, scale: float) -> Body:
     """The body of a kind at a size, ``scale`` times as large in every direction."""

@@ -63,8 +63,13 @@ _ACTS = {
 _ALIVE_ACTS = {"enters": acts_alive.enters, "leaves": acts_alive.leaves}
 
 
-def next_beat(stage: Stage, rng: np.random.Generator, left: int, wild: bool) -> None:
-    """Settles one more beat; ``left`` frames are still to fill. wild: try to show a held-out combination."""
+def next_beat(
+    stage: Stage, rng: np.random.Generator, left: int, wild: bool, opening: tuple[tuple[str, str], ...] = ()
+) -> None:
+    """Settles one more beat; ``left`` frames are still to fill. wild: try to show a held-out combination.
+
+    opening: (kind, event) of which the clip's first beat shows one, where any are given.
+    """
     fps = stage.fps
     if stage.frame == 0:
         frames = int(rng.uniform(*_BEAT) * fps)
@@ -72,7 +77,7 @@ def next_beat(stage: Stage, rng: np.random.Generator, left: int, wild: bool) -> 
             frames = left
         elif left - frames < 3.0 * fps:
             frames = left // 2
-        beat = _opening(stage, rng, frames, left, wild)
+        beat = _opening(stage, rng, frames, left, wild, opening)
     else:
         frames = min(left, int(rng.uniform(*_BEAT) * fps))
         if left - frames < 3.0 * fps:  # no short remainder, and no last beat that goes dead
@@ -81,10 +86,16 @@ def next_beat(stage: Stage, rng: np.random.Generator, left: int, wild: bool) -> 
     _settle(stage, beat)
 
 
-def _opening(stage: Stage, rng: np.random.Generator, frames: int, left: int, wild: bool) -> Beat:
-    kind = KINDS[rng.integers(len(KINDS))]
-    events = [e for e in REPERTOIRE[kind] if e != "rests" or left <= 16 * stage.fps or kind == "hoop"]
-    event = events[rng.integers(len(events))]
+def _opening(
+    stage: Stage, rng: np.random.Generator, frames: int, left: int, wild: bool, opening: tuple[tuple[str, str], ...]
+) -> Beat:
+    if opening:
+        kind, event = opening[rng.integers(len(opening))]
+        events = [event]
+    else:
+        kind = KINDS[rng.integers(len(KINDS))]
+        events = [e for e in REPERTOIRE[kind] if e != "rests" or left <= 16 * stage.fps or kind == "hoop"]
+        event = events[rng.integers(len(events))]
     extra = int(rng.choice([0, 0, 0, 0, 1, 1, 2, 3, 4]))
     for attempt in range(120):
         if attempt % 12 == 11:  # this event finds no room or no luck; the main kind stays

@@ -124,7 +124,7 @@ def extents_in_view(
     if thing.mode == "alive":
         spots, quats = _gait(thing, record, index)
     for k, geom in enumerate(body.shown):
-        local, radius = _outline(geom)
+        local, radius = outline(geom)
         if thing.mode == "alive":
             local = np.einsum("tij,pj->tpi", matrices(quats[:, k]), local) + spots[:, k, None]
         else:
@@ -142,7 +142,7 @@ def extents_in_view(
     return boxes
 
 
-def _outline(geom: Geom) -> tuple[np.ndarray, np.ndarray]:
+def outline(geom: Geom) -> tuple[np.ndarray, np.ndarray]:
     """Points (P, 3) in a geom's frame and radii (P,) of the balls around them that outline it."""
     if geom.shape == "sphere":
         return np.zeros((1, 3)), np.array([geom.size[0]])

@@ -58,12 +58,14 @@ def plan(
     fps: float = DEFAULT_FPS,
     split: str = "train",
     size: tuple[int, int] | None = None,
+    opening: tuple[tuple[str, str], ...] = (),
 ) -> Plan:
     """Decides a clip of ``seconds`` (at least 1, at most 600).
 
     split: "train" never shows a held-out colour × kind × event; "test" does in about half of its plans.
     size: (H, W), multiples of 32, that the camera is chosen for; None: one of several, 128 pixels high
-    or wide. BadInput for anything else.
+    or wide. BadInput for anything else. opening: pairs (kind, event) of direct.REPERTOIRE of which the first
+    beat's is one; of none, any.
     """
     _check(seconds, fps, split, size)
     rng = np.random.default_rng([int(seed), 7, ("train", "test").index(split)])
@@ -75,7 +77,7 @@ def plan(
     stage = Stage(split, fps, pose, float(np.linalg.norm(pose.position)))
     wild = split == "test" and rng.random() < 0.62
     while stage.frame < frames:
-        next_beat(stage, rng, frames - stage.frame, wild)
+        next_beat(stage, rng, frames - stage.frame, wild, opening)
     path = CameraPath(
         np.concatenate([v.path.position for v in stage.views]),
         np.concatenate([v.path.rotation for v in stage.views]),

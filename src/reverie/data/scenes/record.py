@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reverie.data.scenes.bodies import Body, enlarged, make
+from reverie.data.scenes.bodies import Body, make, scaled
 
 
 @dataclass
@@ -23,13 +23,12 @@ class Thing:
     size: str
     material: str
     mode: str = "free"
-    scale: float = 1.0  # of its body; other than 1 only where a violation is planted
+    scale: float = 1.0
 
     @property
     def body(self) -> Body:
         """Its geoms and extent."""
-        body = make(self.kind, self.size)
-        return body if self.scale == 1 else enlarged(body, self.scale)
+        return make(self.kind, self.size) if self.scale == 1 else scaled(self.kind, self.size, self.scale)
 
 
 @dataclass
@@ -76,10 +75,11 @@ class Record:
         wide.contacts = self.contacts + later.contacts
         return wide
 
-    def since(self, frame: int) -> Record:
-        """This record from a frame on."""
-        rows = (getattr(self, name)[frame:] for name in ARRAYS)
-        return Record(self.things, self.fps, *rows, self.contacts[frame:])
+    def since(self, frame: int, count: int | None = None) -> Record:
+        """This record from a frame on, or ``count`` frames of it."""
+        part = slice(frame, None if count is None else frame + count)
+        rows = (getattr(self, name)[part] for name in ARRAYS)
+        return Record(self.things, self.fps, *rows, self.contacts[part])
 
     def up(self, index: int) -> np.ndarray:
         """The thing's own z axis in the world (T, 3)."""

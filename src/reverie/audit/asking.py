@@ -1,18 +1,20 @@
 """What a prompt claims: patterns over its marked text for places, happenings, their order, and the camera.
 
-In a pattern <a> is a mention of who it happens to, <o> one of the other thing,. What a pattern has read is blanked out, so the special ones stand before the plain ones.
+In a pattern <a> is a mark of who it happens to, <o> one of the other thing. What a pattern has read is blanked out, so
+the special ones stand before the plain ones.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reverie.audit.wording import MARK, Marked, Reader, Wanted
 from reverie.audit.wording_camera import camera_asked
 from reverie.audit.wording_patterns import CONNECTORS, DIRECTIONS, EVENTS, GOVERNED, OTHERS, PLACES, RELATIONS
 from reverie.core.clip import Line
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -106,10 +108,10 @@ def _numbered(claims: list[Claim]) -> list[Claim]:
     for claim in claims:
         if claim.aspect == "event":
             key = (claim.what, claim.things)
-            new[id(claim)] = Claim(**{**vars(claim), "turn": turns.get(key, 0)})
+            new[id(claim)] = replace(claim, turn=turns.get(key, 0))
             turns[key] = turns.get(key, 0) + 1
-    return [new[id(c)] if id(c) in new else c if c.aspect != "order" else Claim(
-        **{**vars(c), "first": new.get(id(c.first), c.first), "second": new.get(id(c.second), c.second)}) for c in claims]
+    return [new[id(c)] if id(c) in new else c if c.aspect != "order" else replace(
+        c, first=new.get(id(c.first), c.first), second=new.get(id(c.second), c.second)) for c in claims]
 
 
 def _order(first: Claim, second: Claim) -> Claim:
@@ -263,15 +265,16 @@ def _places(text: _Text, line: Line, end: float) -> list[Claim]:
         others = text.things(m[1]) if m[1] else ()
         who = tuple(t for t in _placed(text, m) if t not in others)
         if who and (others or name.startswith("spot")):
-            words = {"rel left": "left of", "rel right": "right of", "rel front": "in front of"}.get(name, name.split()[1])
-            words = words if others else f"at the {words}"
+            side = name.split()[1]
+            words = {"left": "left of", "right": "right of", "front": "in front of"}.get(side, side)
+            words = words if others else f"at the {side}"
             claims.append(Claim("place", f"{_names(who)} {words} {_names(others)}".strip(), name, who, others,
                                 start=line.start, end=end))
     return claims
 
 
 def _placed(text: _Text, found: re.Match) -> tuple[Wanted, ...]:
-    """Of what a place is said: what the sentence named or told before it, or, where it opens the clause, what follows."""
+    """Of what a place is said: what the sentence named or told before it, or, if it opens the clause, what follows."""
     low, high = found.span()
     start = max(text.text.rfind(stop, 0, low) for stop in ".;:") + 1
     before = text.text[start:low]

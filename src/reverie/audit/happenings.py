@@ -16,7 +16,7 @@ import numpy as np
 
 from reverie.audit.findings import Track
 from reverie.audit.scene import Path, grown, meet, smoothed
-from reverie.audit.story import BACK, Spell, Stage, Story, runs
+from reverie.audit.story import Spell, Stage, Story, runs
 from reverie.audit.tracks import at_border
 
 AWAY = 0.35  # metres that a thing goes at least, rolling, sliding or walking
@@ -33,6 +33,7 @@ TOPPLES = 0.72  # of its height that what toppled has left
 UNSEEN, SEEN = 0.3, 0.55  # share in sight of what is hidden; of what is there again
 NEAR = 0.22  # of its sides: what is nearer touches
 COMES = 0.9  # seconds that a cover takes to come
+DEEP = 0.4  # metres that a thing goes at least to the front or the back
 STAYS = 0.12  # metres within which what rests stays
 
 
@@ -53,7 +54,7 @@ def _travelled(story: Story, least: float) -> list[Spell]:
     pace[:step] = 0
     for low, high in runs(pace > 0.4, wait):
         low = max(0, low - step)
-        if abs(depth[high] - depth[low]) >= max(least, BACK) and not any(
+        if abs(depth[high] - depth[low]) >= max(least, DEEP) and not any(
                 s.start <= story.times[high] and story.times[low] <= s.end for s in found):
             found.append(story.spell(low, high, story.way(low, high)))
     return sorted(found, key=lambda s: s.start)
@@ -101,7 +102,8 @@ def _leaps(story: Story, others: Sequence[Story]) -> list[Spell]:
     found = []
     for low, high in _rises(story, LEAPS):
         after = story.foot[high:]
-        if story.path.lift[max(0, low - 1)] < 0.5 and (after[0] - after.min() >= 0.5 * LEAPS or high >= len(story.x) - 3):
+        falls = after[0] - after.min() >= 0.5 * LEAPS or high >= len(story.x) - 3
+        if story.path.lift[max(0, low - 1)] < 0.5 and falls:
             end = high + int(after.argmin())
             found.append(story.spell(low, min(end, len(story.x) - 1)))
     return found
@@ -109,7 +111,8 @@ def _leaps(story: Story, others: Sequence[Story]) -> list[Spell]:
 
 def _bounces(story: Story, others: Sequence[Story]) -> list[Spell]:
     """Turns back: up after down, or to one side after the other."""
-    fps, found = story.scene.fps, []
+    fps = story.scene.fps
+    found: list[Spell] = []
     reach = max(2, round(0.15 * fps))
     for axis, least, kept in ((0, 0.3, 0.12), (1, 0.5, 0.3)):
         v = story.speed[:, axis]
@@ -243,7 +246,7 @@ def _hidden(story: Story, others: Sequence[Story]) -> list[Spell]:
 
 
 def _hoop(story: Story, others: Sequence[Story]) -> list[tuple[int, float, Story]]:
-    """Rows at which it comes down past a hoop's ring, how far from the ring's middle (of the hoop's width), the hoop."""
+    """Rows at which it comes down past a hoop's ring, how far aside of it (of the hoop's width), and the hoop."""
     found = []
     every = others or [_story_of(t, story.scene) for t in story.scene.tracks if t.kind == "hoop"]
     for other in every:
@@ -265,7 +268,8 @@ RING = 0.3  # of a hoop's height from its top, where its ring is
 
 def _covered(story: Story, others: Sequence[Story]) -> list[Spell]:
     """As hidden, from when what covers it begins to come."""
-    return [replace(spell, start=max(0.0, spell.start - COMES)) for spell in _hidden(story, others)]
+    comes = COMES if any(other.track.kind == "screen" for other in others) else 0.0
+    return [replace(spell, start=max(0.0, spell.start - comes)) for spell in _hidden(story, others)]
 
 
 def _shot(story: Story, row: int) -> Spell:
@@ -309,7 +313,8 @@ def _leaves(story: Story, others: Sequence[Story]) -> list[Spell]:
     """Goes out of the picture at a side."""
     width, box = story.scene.size[1], story.path.box[-1]
     if story.track.ended == "clip":
-        whole = float(np.median((story.path.box[:, 2] - story.path.box[:, 0])[~story.cut])) if (~story.cut).any() else 0.0
+        wide = (story.path.box[:, 2] - story.path.box[:, 0])[~story.cut]
+        whole = float(np.median(wide)) if len(wide) else 0.0
         if not (at_border(box, story.scene.size) and box[2] - box[0] < 0.5 * whole):
             return []
     elif story.track.ended != "border":

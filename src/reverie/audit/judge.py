@@ -51,11 +51,9 @@ def audit(path: str | Path, prompt: str | None = None, camera: str | None = None
     rate = about["fps"]
     height, width = looked_at(about["height"], about["width"])
     total = about["frames"] or round(about["seconds"] * rate)
-    frames = stream_video(path, size=None)
-    first = next(frames)  # upright; a phone's file may say otherwise of its size
+    first = next(stream_video(path))  # upright; a phone's file may say otherwise of its size
     if (first.shape[0] > first.shape[1]) != (height > width):
         height, width = width, height
-    frames.close()
     with progress_bar(max(total, 1), "frames looked at", quiet=not progress) as bar:
         def counted() -> Iterator[np.ndarray]:
             for frame in stream_video(path, size=(height, width)):
@@ -83,13 +81,15 @@ def look(frames: np.ndarray | Iterable[np.ndarray], fps: float, size: tuple[int,
     """What is seen in each frame, faint things too; the camera's motion; and the size H, W."""
     eye = observer or package_observer()
     half = bf16_pays(next(eye.net.parameters()).device)
-    meter, seen, waiting = None, [], []
+    meter: MotionMeter | None = None
+    seen: list[list[Detection]] = []
+    waiting: list[np.ndarray] = []
 
     def chunk() -> None:
         nonlocal meter
         meter = meter or MotionMeter(fps, waiting[0].shape[:2])
-        for frame, found in zip(waiting, eye.detect(np.stack(waiting), threshold=FAINT, every=NAMES_EVERY, half=half),
-                                strict=True):
+        there = eye.detect(np.stack(waiting), threshold=FAINT, every=NAMES_EVERY, half=half)
+        for frame, found in zip(waiting, there, strict=True):
             meter.add(frame, np.array([d.box for d in found if d.confidence >= MASK], np.float32).reshape(-1, 4))
             seen.append(found)
         waiting.clear()
@@ -130,13 +130,13 @@ def unjudged(verdict: Verdict, short: bool = False) -> list[str]:
         said.append("no thing of a kind that this judge knows was seen: nothing was held to the laws")
     strange = [t for t in verdict.tracks if strange_thing(t)]
     for t in strange[:8]:
-        said.append(f"thing {t.number}, seen from {t.first / verdict.fps:.1f} to {t.last / verdict.fps:.1f} s, is nothing "
-                    f"that this judge knows (nearest: {t.name}, {t.confidence.mean():.0%} sure)")
+        said.append(f"thing {t.number}, seen from {t.first / verdict.fps:.1f} to {t.last / verdict.fps:.1f} s, is "
+                    f"nothing that this judge knows (nearest: {t.name}, {t.confidence.mean():.0%} sure)")
     if len(strange) > 8:
         said.append(f"and {len(strange) - 8} more things that it does not know")
     lost = 1 - float(verdict.motion.known.mean()) if len(verdict.motion.known) else 1.0
     if lost > 0.2:
-        said.append(f"the camera's motion could not be told in {lost:.0%} of the frames: what moves there was not judged")
+        said.append(f"the camera's motion could not be told in {lost:.0%} of the frames")
     if verdict.motion.cuts:
         said.append(f"{len(verdict.motion.cuts)} cuts: what happens across them was not judged")
     return said

@@ -38,4 +38,5 @@ def violations(scene: Scene, laws: Sequence[str] = ORDER) -> list[Violation]:
 
 
 def _same(new: Violation, old: Violation) -> bool:
-    return new.track in (old.track, old.other) and new.start <= old.end + SAME_MOMENT and old.start <= new.end + SAME_MOMENT
+    together = new.start <= old.end + SAME_MOMENT and old.start <= new.end + SAME_MOMENT
+    return together and new.track in (old.track, old.other)

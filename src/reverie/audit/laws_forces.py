@@ -25,6 +25,8 @@ LEAST_FALL = 3.5  # the same: the downward acceleration that a thing in the air 
 MOVES, RESTS = 0.45, 0.15  # metres a second: a thing that is faster moves; that is slower rests
 UNSTEADY = 0.4  # the same under a moving camera, for things nearer than the background
 WINDOW = 0.29  # seconds over which an acceleration is told
+ROUGH = 0.035  # metres that a parabola through a flight may miss it by; more, and it has met something
+LASTS, THROUGH_NET = 0.16, 0.4  # seconds for which it must not fall; beside a hoop, whose net holds things up
 HANGS = 0.5  # seconds for which a thing must hang
 STARTS, STARTS_UNSTEADY = 0.9, 1.3  # metres a second that a thing at rest has within a third of a second, if pushed
 HOLDS_NOTHING = ("hoop", "screen", "bird")  # kinds on which nothing lies
@@ -66,9 +68,11 @@ def gravity(scene: Scene) -> list[Violation]:
     found = []
     for track, path in _lifeless(scene):
         pull, error = _pull(path, scene)
-        odd = _airborne(scene, track, path, 0, len(path), FLIES) & (pull < LEAST_FALL) & (pull > BOUNCES) & (error < 0.035) & (_speed(path, scene) > MOVES)
+        odd = (pull < LEAST_FALL) & (pull > BOUNCES) & (error < ROUGH) & (_speed(path, scene) > MOVES)
+        odd &= _airborne(scene, track, path, 0, len(path), FLIES)
         for low, high in _runs(odd):
-            if high - low >= max(3, round(0.16 * scene.fps)):
+            nets = any(o.kind == "hoop" for o in scene.near(track, path.first + low, 0.1, high - low))
+            if high - low >= max(3, round((THROUGH_NET if nets else LASTS) * scene.fps)):
                 amount = float(np.median(pull[low:high]))
                 start = max(0, low - round(0.2 * WINDOW * scene.fps))
                 found.append(_violation(scene, track, path, "gravity", "does not fall", start, high, amount, LEAST_FALL,
@@ -180,11 +184,15 @@ def _passed(scene: Scene) -> list[Violation]:
             for a, b in _runs(inside):
                 if a == 0 or b >= len(both) or not (left[a - 1] and right[b] or right[a - 1] and left[b]):
                     continue
+                ends = both[[a - 1, b]]
+                if np.ptp(path.at[ends - path.first, 0]) < np.ptp(scene.paths[other.number].at[ends - other.first, 0]):
+                    continue  # it is the other that went, and that is asked in its turn
                 if (level & grounded)[a - 1 : b + 1].mean() > 0.9 and b - a < scene.fps:
                     k = int(both[(a + b) // 2]) - path.first
-                    found.append(_violation(scene, track, path, "collision", "passed through", int(both[a]) - path.first,
-                                            int(both[b]) - path.first, 1.0, 0.9, "share", f"the {track.name} went "
-                                            f"through the {other.name}", at=k, other=other))
+                    low, high = int(both[a]) - path.first, int(both[b]) - path.first
+                    found.append(_violation(scene, track, path, "collision", "passed through", low, high, 1.0, 0.9,
+                                            "share", f"the {track.name} went through the {other.name}", at=k,
+                                            other=other))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Laws about what things are: they stay, keep their looks and their size, and go from place to place by the way between.
+"""Laws about what things are: they stay, keep their looks and size, and go from place to place by the way between.
 
 Their crimes happen at one moment. So a thing must have been seen well before it or after it, and what a tired eye
 might have missed is asked of all detections, however faint.
@@ -76,7 +76,22 @@ def _evident(scene: Scene, track: Track, *, forward: bool) -> bool:
         return False
     if any(at_border(box, scene.size) for box in track.boxes[rows]) or len(track.frames) < LIFE * scene.fps:
         return False
-    return _faintly(scene, track, forward=forward) <= FAINTLY
+    return not _read_twice(scene, track, edge) and _faintly(scene, track, forward=forward) <= FAINTLY
+
+
+def _read_twice(scene: Scene, track: Track, frame: int) -> bool:
+    """Whether another thing of the same colour stands in the same place: then one of the two is a misreading."""
+    mine = track.boxes[int(np.abs(track.frames - frame).argmin())]
+    for other in scene.tracks:
+        if other is track or other.colour != track.colour:
+            continue
+        row = int(np.abs(other.frames - frame).argmin())
+        if abs(int(other.frames[row]) - frame) <= 3:
+            its = other.boxes[row]
+            common = (np.minimum(mine[2:], its[2:]) - np.maximum(mine[:2], its[:2])).clip(0).prod()
+            if common > 0.5 * min(np.prod(mine[2:] - mine[:2]), np.prod(its[2:] - its[:2])):
+                return True
+    return False
 
 
 def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
@@ -136,7 +151,7 @@ def continuity(scene: Scene) -> list[Violation]:
             usual = np.median(step[max(0, k - 5) : k + 6]) if len(step) > 1 else 0.0
             clear = track.confidence[k] > SURE_JUMP and track.confidence[k + 1] > SURE_JUMP
             if clear and step[k] > JUMP + 2 * usual and _whole(path, before, after, scene):
-                found.append(_leapt(scene, track, int(after), float(step[k]), None, k))
+                found.append(_leapt(scene, track, int(after), float(step[k]), None, int(k)))
     return found
 
 
@@ -155,7 +170,7 @@ def _leap(box: np.ndarray, other: np.ndarray) -> float:
 
 
 def _plain(scene: Scene, track: Track, k: int) -> bool:
-    """Whether a track's rows k - 1 and k are one thing for certain: near one another, and nothing else comes between."""
+    """Whether a track's rows k - 1 and k are one thing for certain: near one another, nothing else between."""
     old, new = track.boxes[max(k - 3, 0) : k].mean(0), track.boxes[k : k + 3].mean(0)
     if _leap(old, new) > 0.8 or abs(_grown_by(track.sides[k - 3 : k], track.sides[k : k + 3])) > np.log(3):
         return False
@@ -226,8 +241,8 @@ def _grown_by(before: np.ndarray, after: np.ndarray) -> float:
 
 def _grew(scene: Scene, track: Track, frame: int, by: float, new: Track | None, row: int = -1) -> Violation:
     what = "grew" if by > 0 else "shrank"
-    return Violation("rigidity", what, track.number, frame / scene.fps, frame / scene.fps, float(np.exp(abs(by))), GROWTH,
-                     "times", f"the {track.name} {what} to {np.exp(by):.1f} times its size at once",
+    return Violation("rigidity", what, track.number, frame / scene.fps, frame / scene.fps, float(np.exp(abs(by))),
+                     GROWTH, "times", f"the {track.name} {what} to {np.exp(by):.1f} times its size at once",
                      _box(track.boxes[row]), None if new is None else new.number)
 
 
@@ -284,13 +299,16 @@ def _turn(scene: Scene, track: Track, scores: np.ndarray) -> tuple[int, int, int
     close = max(2, span // 2)  # it turns at once: what tumbles looks like something else by and by
     sharp = ((total[k] - total[k - close])[before] - (total[k + close] - total[k])[before]
              + (total[k + close] - total[k])[after] - (total[k] - total[k - close])[after]) / close / 2
-    return best if lasting and sharp > SHARP * best[3] and _plain(scene, track, k) and _whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
+    if not (lasting and sharp > SHARP * best[3] and _plain(scene, track, k)):
+        return None
+    return best if _whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
 
 
 def _changed(scene: Scene, track: Track, frame: int, which: str, was: str, now: str, amount: float, new: Track | None,
              row: int = -1) -> Violation:
     return Violation("identity", which, track.number, frame / scene.fps, frame / scene.fps, amount, TURN,
-                     "of its score", f"the {was} became a {now}", _box(track.boxes[row]), None if new is None else new.number)
+                     "of its score", f"the {was} became a {now}", _box(track.boxes[row]),
+                     None if new is None else new.number)
 
 
 def _box(box: np.ndarray) -> tuple[float, float, float, float]:

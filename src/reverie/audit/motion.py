@@ -31,7 +31,9 @@ FARTHEST = 0.05  # of the short side: a key frame serves until the background ha
 REST = 0.25  # seconds without motion after which a camera that moved is said to have come to rest
 CELLS = 16  # a picture is compared for cuts in so many cells each way
 CHANGED = 14.0  # levels of 255 by which a cell that belongs to another shot differs, at least
-UNLIKE = 0.55  # share of the cells that differ at a cut
+UNLIKE = 0.2  # share of the cells that differ at a cut, where no motion explains it
+SUDDEN = 4.0  # times as much as lately the cells must change at a cut, and 5 levels more
+WIDEST = 4.0  # times: a map that enlarges or shrinks more than that has lost the shot's first frame from sight
 
 
 def camera_motion(frames: Iterable[np.ndarray], fps: float, boxes_per_frame: Sequence[np.ndarray] | None = None, *,
@@ -105,7 +107,7 @@ class MotionMeter:
         parts = [shot.rates(self.fps) for shot in self._shots]
         rates = np.concatenate(parts)[: len(warp)] if len(warp) else np.zeros((0, 5), np.float32)
         known = np.array(self._known, bool)
-        return Motion(warp, known, rates.astype(np.float32), tuple(self._cuts), words(self._shots, known))
+        return Motion(warp, known, rates.astype(np.float32), tuple(self._cuts), words(rates, self.fps))
 
     def _background(self, boxes: np.ndarray) -> np.ndarray:
         """Where no thing is: float32 (h, w), 1 or 0."""
@@ -153,7 +155,7 @@ class MotionMeter:
             return
         found = key.match(grey, free)
         enough = found is not None and found.agree >= AGREE and found.spread < UNSURE
-        if not enough and unlike > UNLIKE and amount > 3 * usual + 4:
+        if not enough and unlike > UNLIKE and amount > SUDDEN * usual + 5:
             self._cuts.append(len(self._warps))
             self._shots.append(Shot(self._looked, self._fovy))
             self._steps.clear()
@@ -174,8 +176,11 @@ class MotionMeter:
             shot.stay()
             moved = self._grid
         else:
-            self._note(_after(found.map, key.warp), True)
             shot.move(found.rows, found.shift)
+            warp = _after(found.map, key.warp)
+            sizes = np.linalg.svd(warp[:, :2], compute_uv=False)
+            seen = bool(sizes[0] < WIDEST and sizes[1] > 1 / WIDEST)
+            self._note(warp if seen else self._warps[-1], seen)
         self._places.append(moved)
         far = float(np.hypot(*(moved - self._grid).T).mean()) > FARTHEST * min(self._looked)
         rests = (len(self._places) == self._places.maxlen and moved is not self._grid

@@ -20,7 +20,7 @@ FEWEST = 10  # points below which nothing is said
 WINDOW = 13  # pixels of a point's surroundings
 LEVELS = 3
 NOISE = 2.0  # levels of 255 by which a pixel is off
-LOOSE = 0.3  # pixels by which a clear point is off all the same
+LOOSE = 0.5  # pixels by which a clear point is off all the same
 STILL = 0.2  # pixels: less than this is no motion from a key frame
 # pixels by which a map may differ from the last frame's: see _affine
 PRIOR = np.array([0.5, 0.5, 0.5, 0.5, 2.5, 2.5])

@@ -9,7 +9,6 @@ Legend: T frames, P corners, G geometries, S sets of moves, 5 moves in the order
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -113,14 +112,9 @@ class Shot:
         self._frames.append(self._count)
         self._count += 1
 
-    def amounts(self) -> np.ndarray:
-        """What each frame has moved since the shot began, (T, 5) in degrees and metres."""
-        return self._amounts
-
     def rates(self, fps: float) -> np.ndarray:
         """Rates (T, 5) per second; NaN where nothing is known."""
-        self._amounts = self._solve()
-        steps = np.diff(self._amounts, axis=0, prepend=np.zeros((1, 5))) * fps
+        steps = np.diff(self._solve(), axis=0, prepend=np.zeros((1, 5))) * fps
         steps[self._skipped] = np.nan
         return steps
 
@@ -163,11 +157,12 @@ class Shot:
         return path
 
 
-def words(shots: Sequence[Shot], known: np.ndarray) -> str:
-    """The moves of a clip as core.moves has them, "still", or "" where too little is known."""
+def words(rates: np.ndarray, fps: float) -> str:
+    """The moves that rates (T, 5) make over a clip, as core.moves has them; "still"; "" where too little is known."""
+    known = np.isfinite(rates).all(1)
     if not len(known) or known.mean() < KNOWN:
         return ""
-    return _said(np.sum([shot.amounts()[-1] for shot in shots if len(shot)], axis=0))
+    return _said(np.nansum(rates, axis=0) / fps)
 
 
 def _said(total: np.ndarray) -> str:

@@ -1,7 +1,8 @@
 """Does a video show what its prompt asks for? One score for each aspect of the prompt, from tracks alone.
 
-What is asked for is read by audit.asking; what happened by audit.happenings. A thing that was asked for and is not there
-fails every claim that is made of it, so an empty video scores nothing, and a frozen one nothing where motion was asked.
+What is asked for is read by audit.asking; what happened by audit.happenings. A thing that was asked for and is not
+there fails every claim that is made of it, so an empty video scores nothing, and a frozen one nothing where motion was
+asked for.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ def _event(claim: Claim, play: _Play) -> tuple[float | None, str]:
         for story in part.cast:
             spells = [s for rule in ROWS.get(claim.what, (claim.what,)) for s in RULES[rule](story, others)]
             spells = [s for s in spells if s.start < claim.end + LATE and s.end > claim.start - EARLY
-                      and claim.detail in ("", s.way)]
+                      and (not claim.detail or claim.detail in s.way.split())]
             done += bool(spells)
             found += spells
         hits += min(done, n)

@@ -62,7 +62,8 @@ def _moves(claim: Claim, part: Motion) -> list[Move]:
     if claim.what not in DIRECTIONS:
         return []
     seen = _seen(part).get(claim.what)
-    way = claim.detail if claim.detail in DIRECTIONS[claim.what] else seen.direction if seen else DIRECTIONS[claim.what][0]
+    ways = DIRECTIONS[claim.what]
+    way = claim.detail if claim.detail in ways else seen.direction if seen else ways[0]
     amount = claim.count / 1000
     if not amount:
         amount = seen.amount if seen and seen.direction == way else USUAL[claim.what]

@@ -107,8 +107,8 @@ class Path:
         seen = np.isin(frames, track.frames)
         whole = seen & (visible > 0.75) & ~np.array([at_border(b, scene.size) for b in raw])
         centre = (box[:, :2] + box[:, 2:]) / 2
-        return cls(track.first, centre, box, scene.steady(centre, frames), focal / np.maximum(depth, 0.1), lift, visible,
-                   seen, whole)
+        return cls(track.first, centre, box, scene.steady(centre, frames), focal / np.maximum(depth, 0.1), lift,
+                   visible, seen, whole)
 
     def __len__(self) -> int:
         return len(self.box)

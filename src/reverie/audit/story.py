@@ -18,7 +18,7 @@ from reverie.audit.tracks import at_border, merged
 from reverie.core.camera import CameraPath, look_at, project
 from reverie.core.moves import integrate
 
-BACK = 0.4  # metres of depth that are a way to the front or the back
+BACK = 0.2  # metres of depth that are a way to the front or the back
 KNOWN = 0.9  # share of frames whose camera moves must be told for things to be freed of them in space
 
 
@@ -55,7 +55,7 @@ class Stage(Scene):
 
 @dataclass(frozen=True)
 class Spell:
-    """When it happened, in seconds, and which way: left, right, front, back or ""."""
+    """When it happened, in seconds, and which way: left, right, front, back, two of them, or ""."""
 
     start: float
     end: float
@@ -108,7 +108,8 @@ class Story:
         """Its middle (m,) across the picture, metres; while it is cut by a side, by the edge that is in sight."""
         left, right = self.steady[:, 0].copy(), self.steady[:, 2].copy()
         width = self.scene.size[1]
-        half = 0.5 * float(np.median((right - left)[~self.cut])) if (~self.cut).any() else 0.5 * float((right - left).max())
+        wide = right - left
+        half = 0.5 * float(np.median(wide[~self.cut]) if (~self.cut).any() else wide.max())
         margin = 0.02 * width
         at_left, at_right = self.path.box[:, 0] <= margin, self.path.box[:, 2] >= width - margin
         middle = (left + right) / 2
@@ -139,12 +140,13 @@ class Story:
         return Spell(float(self.times[low]), float(self.times[min(high, len(self.times) - 1)]), way)
 
     def way(self, low: int, high: int) -> str:
-        """Which way it went between two rows."""
+        """Which way it went between two rows: a side, and "front" or "back" if it went that way about as far."""
         across = float(self.x[high] - self.x[low])
         back = float(self.depth[high] - self.depth[low])
-        if abs(back) > BACK and abs(back) > 1.5 * abs(across):
-            return "back" if back > 0 else "front"
-        return "left" if across < 0 else "right"
+        ways = ["left" if across < 0 else "right"] if abs(across) > 0.4 * abs(back) or abs(back) < BACK else []
+        if abs(back) > max(BACK, abs(across)):
+            ways.append("back" if back > 0 else "front")
+        return " ".join(ways)
 
 
 def stories(tracks: Sequence[Track], scene: Stage, at_most: int) -> list[Story]:

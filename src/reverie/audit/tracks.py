@@ -67,7 +67,8 @@ def _linked(seen: Sequence[Sequence[Detection]], start: int, stop: int, fps: flo
         given = sv.Detections(xyxy=boxes, confidence=np.array([d.confidence for d in found], np.float32),
                               data={"row": np.arange(len(found))})
         said = tracker.update(given)
-        for row, number in zip(said.data.get("row", ()), said.tracker_id if len(said) else (), strict=True):
+        numbers = said.tracker_id if said.tracker_id is not None else ()
+        for row, number in zip(said.data["row"] if len(said) else (), numbers, strict=True):
             if number >= 0:
                 pieces.setdefault(int(number), []).append((t, found[int(row)]))
     return list(pieces.values())
@@ -98,9 +99,14 @@ def merged(first: Track, later: Track) -> Track:
     keep = ~np.isin(later.frames, first.frames)
     frames = np.concatenate([first.frames, later.frames[keep]])
     order = np.argsort(frames, kind="stable")
-    parts = {name: np.concatenate([getattr(first, name), getattr(later, name)[keep]])[order]
-             for name in ("boxes", "confidence", "visible", "depth", "lift", "kind_scores", "colour_scores", "looks")}
-    return _named(replace(first, frames=frames[order], **parts))
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(first, name), getattr(later, name)[keep]])[order]
+
+    return _named(replace(
+        first, frames=frames[order], boxes=joined("boxes"), confidence=joined("confidence"), visible=joined("visible"),
+        depth=joined("depth"), lift=joined("lift"), kind_scores=joined("kind_scores"),
+        colour_scores=joined("colour_scores"), looks=joined("looks")))
 
 
 def ahead(track: Track, frames: float, *, forward: bool = True, over: int = 6) -> np.ndarray:

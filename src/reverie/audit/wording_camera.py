@@ -10,17 +10,23 @@ from reverie.audit.wording import MARK, Marked, Reader, Wanted
 Asked = tuple[str, str, float, tuple[Wanted, ...], str]
 
 _EN = re.compile(
-    r"\b(?:the |a )?(?:camera|viewpoint|view|shot|picture|gaze)(?: is| has been)?(?: [a-z]+ly)? (?P<said>(?:(?:being|set) )?"
+    r"\b(?:the |a )?(?:camera|viewpoint|view|shot|picture|gaze)(?: is| has been)?(?: [a-z]+ly)? (?P<said>(?:(?:being"
+    r"|set) )?"
     r"(?:pan|turn|look|swivel|rotat|make|tilt|angl|go|orbit|circl|mov|travel|arc|fl(?:ies|y)|doll|driv|glid|creep"
-    r"|crane|float|slid|drift|follow|keep|track|stay|still|does|stand|kept|rest|fixed|hold|zoom|push|pull|ris|descend|truck"
+    r"|crane|float|slid|drift|follow|keep|track|stay|still|does|stand|kept|rest|fixed|hold|zoom|push|pull|ris|descend"
+    r"|truck"
     r"|static|boom|sweep|revolv)[^.,;:]*?)"
     r"(?=[.,;:]|$| (?:while|as|and|meanwhile|just|when) |[.,;:])")
-_ZH = re.compile(r"(?:固定镜头|(?:镜头|摄像机|相机|画面|视角|机身|机位)(?!后面|前|里|中)(?P<said>[^.,;:和]*?(?:摇动?|转动?|倾斜?|看|仰俯|环绕|绕行|绕圈|"
-                 r"移动?|推移|走|行进|升降|飘|运动|跟[着随][^.,;:]*|追着[^.,;:]*|对着[^.,;:]*|跟随[^.,;:]*|不动|静止|不变|升|降|推|拉|推近|拉远)"
+_ZH = re.compile(r"(?:固定镜头|(?:镜头|摄像机|相机|画面|视角|机身|机位)(?!后面|前|里|中)(?P<said>[^.,;:和]*?(?:摇动?"
+    r"|转动?|倾斜?|看|仰俯|环绕|绕行|绕圈|"
+                 r"移动?|推移|走|行进|升降|飘|运动|跟[着随][^.,;:]*|追着[^.,;:]*|对着[^.,;:]*|跟随[^.,;:]*|不动|静止"
+                 r"|不变|升|降|推|拉|推近|拉远)"
                  r"(?:#?[\d.]+ ?[度米])?(?=[.,;:和]|$)))")
 _ASIDE = {"left": "left", "right": "right", "左": "left", "右": "right"}
-_ALONG = (("in", r"\b(?:in|forwards?|closer|inwards?|nearer)\b|[前内近]"), ("out", r"\b(?:out|back|backwards?|away)\b|[后外远]"))
-_UP = (("up", r"\b(?:up|upwards?|higher)\b|ris|[上升高](?!降)"), ("down", r"\b(?:down|downwards?|lower)\b|descend|[下低]|降(?<!升降)"))
+_ALONG = (("in", r"\b(?:in|forwards?|closer|inwards?|nearer)\b|[前内近]"), ("out", r"\b(?:out|back|backwards?|away)\b"
+    r"|[后外远]"))
+_UP = (("up", r"\b(?:up|upwards?|higher)\b|ris|[上升高](?!降)"), ("down", r"\b(?:down|downwards?|lower)\b|descend"
+    r"|[下低]|降(?<!升降)"))
 
 
 def camera_asked(marked: Marked, reader: Reader) -> tuple[str, list[Asked]]:
@@ -28,7 +34,8 @@ def camera_asked(marked: Marked, reader: Reader) -> tuple[str, list[Asked]]:
     moves: list[Asked] = []
     text = marked.text
     if marked.language == "en":  # sides of the camera are places and directions, no moves
-        text = re.sub(r"\b(?:towards?|away from|close to|near|from behind|behind|facing|in front of|before) (?:the|our) "
+        text = re.sub(r"\b(?:towards?|away from|close to|near|from behind|behind|facing|in front of|before) (?:the"
+            r"|our) "
                       r"(?:camera|viewer)\b", lambda m: m[0].replace("camera", "viewer").replace("our", "the"), text)
 
     def read(found: re.Match) -> str:
@@ -49,13 +56,15 @@ def _moves(said: str, reader: Reader) -> list[Asked]:
     if re.search(r"follow|in view|track|stays on|goes along|跟|追着|对着", said):
         marks = re.findall(MARK, said)
         return [("follow", "", 0.0, reader.of(marks[-1]).things if marks else (), words)]
-    if re.search(r"does not|still|stands|stays|kept|rests|fixed|holds|static|keeps|unchanged|不动|静止|不变|固定", said):
+    if re.search(
+        r"does not|still|stands|stays|kept|rests|fixed|holds|static|keeps|unchanged|不动|静止|不变|固定", said):
         return [("still", "", 0.0, (), words)]
     if re.search(r"orbit|circl|around|\barc|revolv|绕|围着", said):
         return [("orbit", side, much, (), words)]
     turns = re.search(r"\b(?:pan|turn|look|swivel|rotat|angl|tilt|gaze|inclin)|摇|转|看|倾|仰俯", said)
     if turns or (up and re.match(r"goes (?:up|down)", said) and "gaze" in said):
-        return [("tilt", up, much, (), words)] if up and not side or "tilt" in said else [("pan", side, much, (), words)]
+        tilts = up and not side or "tilt" in said
+        return [("tilt", up, much, (), words) if tilts else ("pan", side, much, (), words)]
     if re.search(r"crane|boom|升降", said) or (up and not along) or (up and re.search("飘|运动|移", said)):
         return [("crane", up, much, (), words)]
     if along or re.search(r"zoom|doll|推|拉", said):

@@ -29,6 +29,9 @@ whatever has changed; the same figures for programs are in [results.json](result
 """
 
 
+SHOWN = {"minute": ("minute.png", "minute.txt"), "physics": ("offences.png",)}  # what a suite makes to be looked at
+
+
 def state_of(suite: str, root: Path = PACKAGE) -> str:
     """A hash of the weights and the code that a suite's figures depend on."""
     about = SUITES[suite]
@@ -64,7 +67,7 @@ def update(docs: Path, *, only: Sequence[str] = (), force: bool = False, n: int 
         measured.append(name)
         stored = {**read(docs / "results.json"), name: report}  # another process may have measured meanwhile
         write(docs, stored)
-        for shown in ("minute.png", "minute.txt") if name == "minute" else ():
+        for shown in SHOWN.get(name, ()):
             if (data / shown).exists():
                 shutil.copyfile(data / shown, docs / f".{shown}")
                 (docs / f".{shown}").replace(docs / shown)
@@ -111,6 +114,9 @@ def page(reports: Sequence[dict]) -> str:
         if name == "minute":
             parts.append("\nThe first twelve of these minutes, evenly spaced from first to last frame; their whole "
                          "scripts are in [minute.txt](minute.txt):\n\n![twelve imagined minutes](minute.png)")
+        if name == "physics":
+            parts.append("\nThe worst five moments, each from half a second before it to a second after:\n\n"
+                         "![the worst moments of imagined minutes](offences.png)")
     return "\n".join(parts) + "\n"
 
 

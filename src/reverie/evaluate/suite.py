@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Suite:
     """A module with ``measure(study) -> list of figures``, or a function of another name; n: how many cases; weights,
-    sources (patterns under src/reverie): what its figures depend on, so that they are measured again when it changes."""
+    sources (patterns under src/reverie): what its figures depend on, to be measured again when it changes."""
 
     module: str
     about: str
@@ -48,11 +48,18 @@ SUITES = {
                       "evaluate/dreams.py")),
     "control": Suite("control", "one coloured thing named: is it there, and nothing else", 200, (*_BOTH, "observer"),
                      (*_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/dreams.py")),
+    "prompts": Suite("prompts", "whole prompts: is all there that was asked for, and does all of it happen", 60,
+                     (*_BOTH, "observer"), (*_WORLDS, *_TEXTS, *_MODEL, *_JUDGE, "evaluate/dreams.py")),
     "minute": Suite("minute", "the last ten seconds of a minute, beside truth's", 20, (*_BOTH, "observer"), (*_WORLDS,
                     *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py", "evaluate/dreams.py")),
     "observer": Suite("observer", "the judge's eye on unseen truth", 64, ("observer",), (*_WORLDS,
                       "audit/observer*.py")),
-    "audit": Suite("audit", "the judge on unseen truth and on planted violations", 60, ("observer",), (*_WORLDS, *_JUDGE)),
+    "tracking": Suite("tracking", "the judge's eye and its tracks on unseen truth, at two sizes", 32, ("observer",),
+                      (*_WORLDS, *_JUDGE)),
+    "audit": Suite("audit", "the judge on unseen truth and on planted violations", 60, ("observer",),
+                   (*_WORLDS, *_JUDGE)),
+    "physics": Suite("offences", "violations of imagined minutes, of truth, and of truth through the tokenizer", 12,
+                     (*_BOTH, "observer"), (*_WORLDS, *_TEXTS, *_MODEL, *_JUDGE, "evaluate/dreams.py")),
     "audit_tokenizer": Suite("audit", "the same after the round trip through latents", 60, ("observer", "tokenizer"),
                              (*_WORLDS, *_JUDGE, "model/tokenizer.py"), "measure_tokenizer"),
     "audit_h264": Suite("audit", "the same after H.264 at crf 32", 60, ("observer",), (*_WORLDS, *_JUDGE),

@@ -140,7 +140,8 @@ def accused(seen: Watched, v: Violation) -> set[int]:
     """The true things that a violation is about."""
     tracks, fps = {t.number: t for t in seen.verdict.tracks}, seen.verdict.fps
     low, high = round((v.start - 0.15) * fps), round((v.end + 0.15) * fps)
-    return set().union(*(owners(tracks[n], seen.truth, seen.camera, low, high) for n in (v.track, v.other) if n in tracks))
+    mine = [tracks[n] for n in (v.track, v.other) if n in tracks]
+    return set().union(*(owners(track, seen.truth, seen.camera, low, high) for track in mine))
 
 
 def hand(truth: Truth, fps: float) -> list[tuple[int, float, float]]:
@@ -164,8 +165,8 @@ def hand(truth: Truth, fps: float) -> list[tuple[int, float, float]]:
         there = truth.exists[:, i]
         if kind in ALIVE:
             continue
-        held = there & ~_spread(touched[:, i], 1) & (np.linalg.norm(pull[:, i] - np.array([0, 0, -9.81]), axis=-1) > _PULL)
-        held &= _spread(there, 0) & _within(there, 2)
+        unfree = np.linalg.norm(pull[:, i] - np.array([0, 0, -9.81]), axis=-1) > _PULL
+        held = _within(there, 2) & ~_spread(touched[:, i], 1) & unfree
         for low, high in _spans(held):
             if high - low >= 3:
                 found.append((i, low / fps, high / fps))

@@ -14,6 +14,7 @@ import pytest
 mujoco = pytest.importorskip("mujoco", reason="the lab needs mujoco")
 
 from reverie.audit.findings import LAWS  # noqa: E402
+from reverie.cli import main  # noqa: E402
 from reverie.core.errors import BadInput  # noqa: E402
 from reverie.core.vocabulary import ALIVE, COLOURS  # noqa: E402
 from reverie.data.info import info  # noqa: E402
@@ -252,6 +253,23 @@ def test_made_as_data(tmp_path):
     assert "crime" not in ClipSet(tmp_path / "plain").meta(0)["provenance"]
     with pytest.raises(BadInput, match="planted"):
         make("lab", tmp_path / "plain", planted="all", **(arguments | {"clips": 1}))
+
+
+def test_made_from_the_command_line(tmp_path, capsys):
+    arguments = ["data", "make", "lab", "-o", str(tmp_path / "some"), "--clips", "2", "--things-only", "--seconds", "4",
+                 "--split", "test", "--workers", "0"]
+    assert main([*arguments, "--planted", "frozen,pushed"]) == 0
+    assert "2 clips" in capsys.readouterr().out
+    clips = ClipSet(tmp_path / "some")
+    for i, kind in enumerate(("frozen", "pushed")):
+        crime, meta = clips.meta(i)["provenance"]["crime"], clips.meta(i)
+        assert crime["kind"] == kind and not meta["drawn"]
+        again, same = plant(meta["provenance"]["seed"], kind, SECONDS, size=SIZE)
+        truth = clips.clip(i).truth
+        assert crime["frame"] == same.frame and crime["thing"] == same.thing
+        assert np.array_equal(truth.position, LAB.simulate(again).truth.position)
+    assert main([*arguments, "--planted", "stolen"]) != 0
+    assert "no crime 'stolen'" in capsys.readouterr().err
 
 
 @needs_gl

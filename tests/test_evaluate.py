@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from reverie.audit.findings import Motion, Track, Verdict
 from reverie.audit.observer import Detection, Observer, ObserverConfig, ObserverNet, SeenThing
 from reverie.core.camera import CameraPath, look_at
-from reverie.core.clip import Line, Truth
+from reverie.core.clip import Clip, Line, Truth
 from reverie.core.errors import BadInput, ReverieError
 from reverie.core.vocabulary import COLOURS, KINDS
 from reverie.evaluate import (
@@ -21,6 +22,7 @@ from reverie.evaluate import (
     observer,
     painting,
     physics,
+    prompts,
     results,
     speed,
     suite,
@@ -85,12 +87,12 @@ OPEN = ("_error_", "psnr_moving_", "psnr_moving", "accuracy", "place", "precisio
 
 @pytest.mark.parametrize("name", [name for name in suite.SUITES if name != "speed"])
 def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
-    if name in ("tokenizer", "painting", "minute", "observer"):
+    if name in ("tokenizer", "painting", "minute", "observer", "prompts"):
         can_draw()
     elif name == "things":
         pytest.importorskip("mujoco")
     report = suite.run(
-        name, model=world, n={"control": 4, "things": 2}.get(name, 1), data=data, progress=False
+        name, model=world, n={"control": 4, "things": 2, "prompts": 4}.get(name, 1), data=data, progress=False
     )
     assert set(report) == {"suite", "commit", "model", "seconds", "figures"}
     assert report["suite"] == name and report["seconds"] >= 0 and "tiny" in report["model"]
@@ -128,6 +130,48 @@ def test_wrong_requests_are_refused(world):
         suite.run("control", model="/nowhere")
     with pytest.raises(BadInput, match="by name or folder"):
         suite.run("speed", model=world, n=1, progress=False)
+
+
+def test_prompts_are_judged_against_their_own_and_others(world, tmp_path, monkeypatch):
+    """A judge that sees in each video what its own prompt names, and nothing else."""
+    texts = ["a red ball", "一个蓝箱子", "a green cone", "一只黑狗"]
+    kinds = [("ball", "red"), ("box", "blue"), ("cone", "green"), ("dog", "black")]
+    captions = [{"language": ("en", "zh")[i % 2], "held_out": True, "long": False,
+                 "lines": [{"start": 0.0, "text": text}]} for i, text in enumerate(texts)]
+
+    class Clips:
+        def __init__(self, n):
+            self.n = n
+
+        def __len__(self):
+            return self.n
+
+        def meta(self, i):
+            return {"captions": [captions[i]]}
+
+        def clip(self, i, masks=True):
+            return Clip(FPS, views={"front": np.full((12, 64, 64, 3), i, np.uint8)})
+
+    def audit_frames(frames, fps, observer=None):
+        kind, colour = kinds[int(frames[0, 0, 0, 0])]
+        n = len(frames)
+        seen = Track(1, kind, colour, np.arange(n), np.tile(np.float32([20, 20, 40, 40]), (n, 1)), *np.ones((4, n)),
+                     np.ones((n, len(KINDS))), np.ones((n, len(COLOURS))), np.ones((n, 2)))
+        motion = Motion(np.tile(np.eye(2, 3), (n, 1, 1)), np.ones(n, bool), np.zeros((n, 5)), (), "still")
+        return Verdict("", fps, n, (64, 64), [seen], motion, [])
+
+    monkeypatch.setattr(suite.Study, "clips", lambda self, n, seconds, drawn: Clips(n))
+    monkeypatch.setattr(suite.Study, "observer", None)
+    monkeypatch.setattr(prompts, "dream", lambda world, scripts, *a, **k: (np.arange(len(scripts)), None))
+    monkeypatch.setattr(prompts, "pixels_of", lambda world, i, views: np.full((12, 64, 64, 3), i, np.uint8))
+    monkeypatch.setattr(prompts.judge, "audit_frames", audit_frames)
+    report = suite.run("prompts", model=world, n=4, data=tmp_path, progress=False)
+    values = {f["name"]: (f["value"], f["n"]) for f in report["figures"]}
+    for name in ("kind", "colour", "count", "all_right"):
+        assert values[name] == (1.0, 4) and values[f"shuffled_{name}"] == (0.0, 4)
+        assert values[f"english_{name}"] == values[f"chinese_{name}"] == (1.0, 2)
+        assert values[f"truth_{name}"] == (1.0, 1)
+    assert "order" not in values  # no prompt speaks of one
 
 
 def test_a_missing_simulator_is_named(world, tmp_path, monkeypatch):

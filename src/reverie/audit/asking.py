@@ -65,7 +65,7 @@ def asked(prompt: str | Sequence[Line], camera: str | None = None) -> list[Claim
     happened: list[Claim] = []
     ends = [line.start for line in lines[1:]] + [float("inf")]
     for line, end in zip(lines, ends, strict=True):
-        marked = reader.read(re.sub(r"[{}<>#]", " ", line.text)[:2000])
+        marked = reader.read(re.sub("[{}<>#\u00b7\ue000-\uf8ff]", " ", line.text)[:2000])
         made, events = _of_line(reader, marked, line, end)
         if happened and events:
             claims.append(_order(happened[-1], events[0]))
@@ -183,8 +183,17 @@ def _take(text: _Text, found: re.Match, kind: str) -> None:
             other = after[1]
         elif governed and text.language == "zh":
             other = governed[-1]
+        elif kind == "pushed" and subject and free:  # "it rolls to the box and pushes it"
+            other = free[-1][0]
     who = subject or (free[-1][0] if free else "")
     things = text.things(who) if who else ()
+    if who and not things and not text.reader.of(who).pronoun:  # of "no ball" nothing is asked
+        text.blank(low, high)
+        return
+    if subject and not things and kind == "pushed":
+        named = [text.things(m) for m in re.findall(MARK, before)]
+        doer = text.things(other) if other else ()
+        things = next((m for m in reversed(named) if m and m != doer), ())
     if kind == "thrown" and things and all(t.kind == "bird" for t in things):
         kind = "walks"  # a bird that flies is not thrown
     if kind in ("scored", "missed") and other and text.language == "en":

@@ -74,7 +74,9 @@ def _falls(story: Story, others: Sequence[Story]) -> list[Spell]:
         aside = abs(float(story.x[high] - story.x[low]))
         fast = -float(story.speed[low : high + 1, 1].min())
         aloft = float(story.path.lift[max(0, low - 1) : low + 2].max() - story.path.lift[high])
-        if fell >= need and fast >= FAST and aside < 1.2 * fell and aloft > 0.25 * fell:
+        wide = story.steady[[low, high], 2] - story.steady[[low, high], 0]
+        straight = fast >= 2 * FAST and aside < 0.3 * fell and abs(np.log(wide[1] / max(wide[0], 1e-6))) < 0.12
+        if fell >= need and fast >= FAST and aside < 1.2 * fell and (aloft > 0.25 * fell or straight):
             found.append(story.spell(low, high))
     return found
 

@@ -71,7 +71,7 @@ PASSED_EN = set(listed(
     " point end ends ended ending reappear reappears shown show uncovered apart set wearing dressed clad clothes"
     " shirt coat"
     " dress outfit clothing jacket colour color coloured colored walkway alone itself themselves him there's it's"
-    " looks fixed fro receives receive holds hold kept action free flat wide past fail fails th opposite halfway"
+    " looks static fixed fro receives receive holds hold kept action free flat wide past fail fails th opposite halfway"
     " another's somewhere place placed picture's entire whole around same without"))
 
 _KINDS_ZH = {
@@ -81,7 +81,8 @@ _KINDS_ZH = {
     "cone": "圆锥 锥体 圆锥体 路锥 交通锥 锥桶 锥子", "plank": "木板 板子 长板 木条", "ramp": "斜坡 坡道 斜面 坡",
     "domino": "骨牌 多米诺骨牌 多米诺", "pendulum": "钟摆 摆锤 吊锤 单摆", "hoop": "篮筐 篮圈 篮球架 篮框 球框",
     "chair": "椅子 座椅 凳子 椅", "table": "桌子 台子 书桌 桌", "wall": "墙 墙壁 隔墙 围墙", "screen":
-    "幕布 屏幕 帘子 窗帘 屏风", "person": "人 男人 女人 行人 男孩 女孩 小孩 孩子 人类 路人 男子 女子", "dog": "狗"
+    "幕布 屏幕 帘子 窗帘 屏风", "person":
+        "人 男人 女人 行人 男孩 女孩 小孩 小朋友 孩子 人类 路人 男子 女子", "dog": "狗"
         " 小狗 狗狗 大狗 犬 狗子",
     "bird": "鸟 小鸟 鸟儿 鸽子 麻雀 大鸟",
 }
@@ -120,7 +121,7 @@ PASSED_ZH = listed(
     " 给 让 使 并 而 且 但 才 刚 整个 整体 绕 围 摇 转 移 推"
     " 升 降 度 米 点 零 走 跟 随 始终 对 追 固定 穿 衣服 衣 身 由 至 最 后面 前面 左边 右边 起来 下来 下去 上去 出去"
     " 进来 过来 过去 回来 一起 一直 正 很 排 列 行 摞 堆 叠 塔"
-    " 成 自己 同 路 自由 自 天 回 倾 背 背后 连续 状态 处于 安静地 见 视野 体 于 幕 子 圈 儿 用 将 吧 呢 啊 吗")
+    " 成 自己 同 路 拉 近 自由 自 天 回 倾 背 背后 连续 状态 处于 安静地 见 视野 体 于 幕 子 圈 儿 用 将 吧 呢 啊 吗")
 
 
 def _plural(word: str) -> str:

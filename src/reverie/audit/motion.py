@@ -1,11 +1,11 @@
 """The camera's motion, from the picture alone: how the background moves, where a shot ends, and what move it was.
 
-Corners of the background are followed from a key frame to each later frame (pyramidal Lucas-Kanade, forwards and
-back), and an affine map is fitted to them that a minority can't mislead (RANSAC). A key frame serves until too few of
-its corners are left or the picture has moved too far; a picture that has not moved from it gets exactly its map, so a
-still camera doesn't wander. The moves behind the motion are reckoned in audit.motion_moves.
+Points of the background are followed from a key frame to each later frame, and an affine map is fitted to them: see
+audit.motion_key. A key frame serves until too few of its points are left or the picture has moved too far; a picture
+that has not moved from it gets exactly its map, so a still camera doesn't wander. The moves behind the motion are
+reckoned in audit.motion_moves.
 
-Legend: T frames, H W pixels of a frame, h w pixels of the frame as looked at, P corners, N things.
+Legend: T frames, H W pixels of a frame, h w pixels of the frame as looked at, P points, N things.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class MotionMeter:
     """Measures the camera's motion frame by frame: ``add`` each, then ``finish``.
 
     fps; size: H, W of the frames in pixels; fovy: degrees, the vertical field of view that is assumed. Holds two
-    frames and some numbers for each frame that was added. Raises BadInput for sizes and frames that make no sense,
+    frames and about 1.5 kB for each frame that was added. Raises BadInput for sizes and frames that make no sense,
     ReverieError without OpenCV.
     """
 
@@ -80,7 +80,8 @@ class MotionMeter:
         self._covered = np.zeros((CELLS, CELLS), bool)
         self._steps: deque[float] = deque(maxlen=max(3, round(fps)))  # how much the cells changed lately
         self._places: deque[np.ndarray] = deque(maxlen=max(4, round(REST * fps)))
-        self._lost = 0
+        self._lost = 0  # frames on end of which nothing is known
+        self._gone = False  # whether the shot's first frame is no longer in sight
 
     def add(self, frame: np.ndarray, boxes: np.ndarray | Sequence = ()) -> None:
         """The next frame, uint8 (H, W, 3), and the boxes (N, 4) of things in it: x0 y0 x1 y1 in its pixels."""
@@ -94,7 +95,7 @@ class MotionMeter:
         thumb = cv.resize(small, (CELLS, CELLS), interpolation=cv.INTER_AREA).astype(np.float32)
         covered = cv.resize(free, (CELLS, CELLS), interpolation=cv.INTER_AREA) < 0.4
         if self._key is None:
-            self._begin(grey, free, np.eye(2, 3), True)
+            self._begin(grey, free)
         else:
             self._follow(grey, free, thumb, covered)
         self._thumb, self._covered = thumb, covered
@@ -119,14 +120,12 @@ class MotionMeter:
             free[y0:y1, x0:x1] = 0
         return free
 
-    def _begin(self, grey: np.ndarray, free: np.ndarray, warp: np.ndarray, known: bool) -> None:
-        """A first frame of a shot: it is its own key frame."""
-        self._key = Key(self._cv, grey, free, warp)
-        self._shots[-1].open(self._key.points, self._key.roots)
+    def _begin(self, grey: np.ndarray, free: np.ndarray) -> None:
+        """A first frame of a shot."""
+        self._note(np.eye(2, 3), True)
+        self._renew(grey, free)
         self._shots[-1].stay()
-        self._note(warp, known)
-        self._places.clear()
-        self._lost = 0
+        self._gone = False
 
     def _renew(self, grey: np.ndarray, free: np.ndarray) -> None:
         """This frame becomes the key frame, standing where the last map says."""
@@ -136,11 +135,11 @@ class MotionMeter:
         self._lost = 0
 
     def _note(self, warp: np.ndarray, known: bool) -> None:
+        """The map to the next frame, and whether it is known."""
         self._warps.append(warp)
         self._known.append(known)
 
-    def _follow(self, grey: np.ndarray, free: np.ndarray, thumb: np.ndarray, covered: np.ndarray
-                ) -> None:
+    def _follow(self, grey: np.ndarray, free: np.ndarray, thumb: np.ndarray, covered: np.ndarray) -> None:
         """One more frame of a shot, or the first of the next."""
         key = self._key
         assert key is not None
@@ -149,7 +148,7 @@ class MotionMeter:
         usual = float(np.median(self._steps)) if self._steps else 0.0
         if key.unchanged(grey, free):
             self._steps.append(amount)
-            self._note(key.warp, True)
+            self._note(key.warp, not self._gone)
             shot.stay()
             self._places.append(self._grid)
             return
@@ -159,7 +158,7 @@ class MotionMeter:
             self._cuts.append(len(self._warps))
             self._shots.append(Shot(self._looked, self._fovy))
             self._steps.clear()
-            self._begin(grey, free, np.eye(2, 3), True)
+            self._begin(grey, free)
             return
         self._steps.append(amount)
         if found is None or not enough:
@@ -172,15 +171,15 @@ class MotionMeter:
         self._lost = 0
         moved = _apply(found.map, self._grid)
         if found.still or np.abs(moved - self._grid).max() < STILL:
-            self._note(key.warp, True)
+            self._note(key.warp, not self._gone)
             shot.stay()
             moved = self._grid
         else:
             shot.move(found.rows, found.shift)
             warp = _after(found.map, key.warp)
             sizes = np.linalg.svd(warp[:, :2], compute_uv=False)
-            seen = bool(sizes[0] < WIDEST and sizes[1] > 1 / WIDEST)
-            self._note(warp if seen else self._warps[-1], seen)
+            self._gone |= bool(sizes[0] > WIDEST or sizes[1] < 1 / WIDEST)
+            self._note(self._warps[-1] if self._gone else warp, not self._gone)
         self._places.append(moved)
         far = float(np.hypot(*(moved - self._grid).T).mean()) > FARTHEST * min(self._looked)
         rests = (len(self._places) == self._places.maxlen and moved is not self._grid

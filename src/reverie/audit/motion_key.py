@@ -46,8 +46,7 @@ class Match:
 class Key:
     """A key frame: its points (P, 2) off the things, in pixels from the upper left corner, and its warp (2, 3).
 
-    roots (P, 2, 2): root of the information that each point holds, 1 / pixels: a shift times it is of error 1.
-
+    roots (P, 2, 2): roots of the information that each point holds, 1 / pixels: errors times these are of size 1.
     grey: uint8 (h, w); free: float32 (h, w), 1 where no thing is; warp: from the shot's first frame to this one.
     """
 
@@ -81,10 +80,9 @@ class Key:
         mask[:, :4] = mask[:, -4:] = 0
         found = cv.goodFeaturesToTrack(self._grey, CORNERS, 0.005, 4, mask=mask, blockSize=5)
         corners = np.zeros((0, 2), int) if found is None else found[:, 0].round().astype(int)
-        strong = (tensor[..., 0] + tensor[..., 2]) * mask
         for x, y in corners:
-            strong[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] = 0
-        strong = self._slope * (strong > NOISE**2 * 4 / 0.5**2)
+            mask[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] = 0
+        strong = self._slope * mask * (tensor[..., 0] + tensor[..., 2] > NOISE**2 * 4 / 0.5**2)
         rows, columns = h // CELL, w // CELL
         cells = strong[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL).transpose(0, 2, 1, 3)
         cells = cells.reshape(rows * columns, -1)

@@ -25,7 +25,7 @@ ASPECTS = ("kind", "colour", "count", "place", "event", "order", "camera")
 EARLY = LATE = 0.7  # seconds by which what a script's line asks for may be before it, or after its end
 CROWD = 3  # of so many things told of as one, it is enough that SHARE does what is asked
 SHARE = 0.4
-BRIEF = 0.15  # seconds for which more things than asked for must be there at once to count
+BRIEF = 0.5  # seconds for which more things than asked for must be there at once to count
 TIE = 0.05  # seconds by which what comes first may be later: two frames are no order
 ROWS = {"walks": ("walks", "thrown"), "thrown": ("thrown",)}
 
@@ -108,7 +108,8 @@ def _aspect(name: str, claims: Sequence[Claim], play: _Play) -> Aspect:
     results = [score(claim, play) for claim in claims]
     judged = [value for value, _ in results if value is not None]
     wrong = dict.fromkeys(words for value, words in results if value is None or value < 1)
-    return Aspect(name, said, float(np.mean(judged)) if judged else None, "; ".join(w for w in wrong if w) or "as asked")
+    found = "; ".join(words for words in wrong if words) or "as asked"
+    return Aspect(name, said, float(np.mean(judged)) if judged else None, found)
 
 
 def _kind(claim: Claim, play: _Play) -> tuple[float | None, str]:

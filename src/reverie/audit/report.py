@@ -117,6 +117,7 @@ def verdict_text(verdict: Verdict) -> str:
     for v in sorted(verdict.violations, key=lambda v: v.start):
         measured = _measured(v)
         lines.append(f"  at {v.start:.2f} s  {_said(v, named)} ({v.law}{': ' + measured if measured else ''})")
+    lines.append(f"camera: {_clean(verdict.motion.moves) or 'its motion can' + chr(39) + 't be told'}")
     if verdict.aspects:
         lines.append("of the prompt:")
         lines += [f"  {a.name:<8} {'  ?  ' if a.score is None else format(a.score, '5.2f')}  {_clean(a.asked)}"

@@ -182,6 +182,8 @@ class Reader:
             return self.mark(self.new(spelt[found.end("unknown") - 1], colours, 1, known=False))
         kind, several = values[found.start("head")]
         numbers = [values[i] for i in inside("num") if isinstance(values[i], int)]
+        if numbers == [0]:  # "no ball"
+            return self.mark(())
         part = values[found.start("part")] if found["part"] else 0
         count = part or (numbers[0] if numbers else 0)
         form = values[found.start("form")] if found["form"] else 0
@@ -254,7 +256,7 @@ class Reader:
         kind = KINDS_ZH[found["head"]]
         lead = found["lead"] or ""
         form = bool(re.search("排|列|行|摞|堆|叠|塔", lead)) or bool(found["tower"])
-        definite = lead.startswith("那") or (not number and not some)
+        definite = lead.startswith("那") or (not number and not some and not lead.startswith("一"))
         several = form or some or found["them"] is not None
         if form and not count and not definite:
             count, some = 3, True

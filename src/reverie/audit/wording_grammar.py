@@ -63,6 +63,7 @@ def _entries() -> dict[tuple[str, ...], tuple[str, object]]:
     table |= {(w,): ("d", None) for w in ("a", "an", "the", "this", "that", "these", "those", "its", "his", "her",
                                           "their", "each", "every")}
     table |= {(w,): ("n", n) for n, w in enumerate(lexicon.NUMBERS_EN)}
+    table[("no",)] = ("n", 0)
     table |= {tuple(w.split()): ("s", None) for w in lexicon.SEVERAL_EN}
     table |= {(w,): ("c", colour) for w, colour in lexicon.colours_en().items()}
     table |= {(w,): ("x", None) for w in ("another", "other", "more", "second")}
@@ -123,7 +124,7 @@ PHRASE_ZH = re.compile(
     rf"(?P<pronoun>它们?)|(?P<bare>那个塔|那座塔)|"
     rf"(?P<lead>其中的?|另外的?|另|又(?=[一两])|那{_FORM_ZH}?|{_FORM_ZH})?(?:(?P<some>{_MANY_ZH})"
     rf"|(?P<number>{_NUMBER_ZH}))?"
-    rf"(?:[{lexicon.MEASURES_ZH}](?!子))?(?P<adj>{_ADJ_ZH}*?)"
+    rf"(?:(?<=[一二两三四五六七八九十几些多那这另又\d])[{lexicon.MEASURES_ZH}](?!子))?(?P<adj>{_ADJ_ZH}*?)"
     rf"(?P<clothes>穿(?:着)?(?:{COLOUR_ZH})(?:的?衣服?|衣)的)?(?P<adj2>{_ADJ_ZH}*?)(?P<head>{_HEAD_ZH})(?P<them>们)?"
     rf"(?P<tower>叠成的?塔|摞成的?塔)?"
     rf"|[一两三四五六七八九十几](?:艘|辆|架|匹|头|朵|棵|台|颗|只|个|条|位|座)(?P<sadj>{_ADJ_ZH}*)"

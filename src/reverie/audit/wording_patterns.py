@@ -47,6 +47,8 @@ DIRECTIONS = {
         (r"从(?:前面|镜头后面|前方)", "{from front}"), (r"从(?:后面|远处|后方)", "{from back}"),
         (r"[向往朝]左(?:边|侧|方)?", "{to left}"), (r"[向往朝]右(?:边|侧|方)?", "{to right}"),
         (r"[向往]前|朝镜头|朝我们", "{to front}"), (r"[向往]后|[往朝]远处", "{to back}"),
+        (r"(?:(?<=[,.;])|^)左(?:边|侧)(?=有|是)", "{spot left}"), (
+            r"(?:(?<=[,.;])|^)右(?:边|侧)(?=有|是)", "{spot right}"),
         (r"在(?:画面的?)?左(?:边|侧)", "{spot left}"), (r"在(?:画面的?)?右(?:边|侧)", "{spot right}"),
         (r"在(?:画面)?(?:的)?(?:正?中间|中央)", "{spot middle}"), (r"在(?:远处|后面)", "{spot back}"),
         (r"在(?:近处|前面|镜头前)", "{spot front}"),
@@ -140,6 +142,7 @@ _EN = [
                rf"|pass(?:es)?|finds? its way|ends? up|sinks?|flying) (?:cleanly |right )?(?:through|into|in) <o>"),
     ("scored", r"scor(?:es?|ing)|goes? in(?=\s*[.,;:{]|\s*$)"),
     # over and up
+    ("toppled", r"(?:knock|push|tip)(?:s|es|ing) (?:over|down) <a>|(?:knock|push|tip)(?:s|es|ing) <a> (?:over|down)"),
     ("toppled", r"(?:is |are |being )?(?:knocked|tipped|pushed) over|(?:falls?|falling|tips?|tipping|goes?|keels?"
         r"|keeling) over(?! and over)"
                 r"|toppl(?:es?|ing|ed)(?: over)?|collaps(?:es?|ing|ed)|comes? tumbling down|(?:is |are )?overturned"
@@ -150,7 +153,8 @@ _EN = [
                  rf"|springs?|flies|fly|flung)(?: up| upwards| into the air)?(?: into the air)? {_OFTEN}"),
     ("launched", r"up goe?s? <a>(?: again and again)?|(?:is |are |being )?launched(?: upwards| up| into the air)?"
         r"|(?:jump|leap)(?:s|ing)? (?:up|into the air)"
-                 r"|(?:is |are )?(?:shot|fired|kicked) (?:up|upwards|into the air)|keeps? (?:jumping|flying up)"),
+                 r"|(?:jump|leap)(?:s|ing)?(?! up| into| and)|(?:is |are )?(?:shot|fired|kicked) (?:up|upwards"
+                 r"|into the air)|keeps? (?:jumping|flying up)"),
     ("bounced", r"(?:(?:leap|hop)s? and |keeps? |goe?s? |is |are )*bounc(?:es?|ing|ed)(?: (?:back and forth"
         r"|to and fro|around|off|up and down|again and again|along))?"
                 r"|rebound(?:s|ing)?|ricochet(?:s|ing)?|springs? back|(?:hop|spring)s? up and down"),
@@ -166,8 +170,8 @@ _EN = [
                 r"|plung(?:es?|ing)|(?:is |are )?fall(?:s|ing)?|fell|tumbl(?:es?|ing) down|crash(?:es|ing)? down"
                 r"|comes? down"),
     # along
-    ("pushed", r"<o> (?:push|shov|nudg|knock|bump|hit|strik|kick)(?:es|s|ing|ed)?(?: into| against)? <a>"
-        r"|a push moves <a>"),
+    ("pushed", r"<o> (?:push|shov|nudg|knock|bump|kick)(?:es|s|ing|ed)?(?: into| against)? <a>"
+        r"|a push moves <a>|(?:push|shov|nudg|kick)(?:es|s|ing) <a>"),
     ("pushed", r"(?:is |are |being |gets? |given |receives? |takes? |getting |after )*(?:a )?(?:push(?:ed)?|shov(?:e"
         r"|ed)|nudged|knocked|bumped|kicked)"
                r"(?: along| away| across the floor)?<d>(?: by <o>)?"),
@@ -179,8 +183,9 @@ _EN = [
                r"|shows? up|makes? an entrance|gets? into the picture|\{from \w+\} comes? <a>|comes? (?=\{from)"),
     ("leaves", r"(?:is |are )?leav(?:es?|ing)|exit(?:s|ing)?|departs?|go(?:es|ing)? (?:out|away|off)"
         r"|moves? (?:out of view|off)|disappears? from the picture"
-               r"|heads? off|gets? out of the picture|(?:walk|roll|slide|fl(?:y|ie)|drive|run)s? (?:off|away"
-               r"|out)(?: of (?:the )?(?:picture|view|frame|screen))"),
+        r"|heads? off|gets? out of the picture|(?:walk|flie|fly|drive|run)s? (?:away|out)"
+        r"|(?:(?:walk|flie|fly)s? )?out of (?:the )?(?:picture|view|frame|shot)"),
+    ("thrown", r"(?:throw|toss|hurl|fling|lob)(?:s|es) <a>"),
     ("thrown", rf"(?:is |are |being )?{_THROWN}|fl(?:y|ies|ying|ew)|shoots? through the air|sail(?:s|ing)?"),
     ("walks", r"walk(?:s|ing|ed)?|stroll(?:s|ing|ed)?|wander(?:s|ing|ed)?|step(?:s|ping)?|march(?:es|ing)?"
         r"|saunter(?:s|ing)?|trot(?:s|ting)?|run(?:s|ning)?"
@@ -190,6 +195,7 @@ _W = r"(?:\{to \w+\})?"
 _ZH = [
     ("missed", r"没(?:有)?(?:投?进|投中|命中|落进)(?:<o>)?|投偏了?|从<o>旁边飞过|碰到<o>弹开|打在<o>上弹出来"
         r"|错过了?<o>|偏离了?<o>|擦过<o>|投失了?|投丢了?|没进"),
+    ("scored", r"把<a>(?:扔|投|抛)进<o>"),
     ("scored", r"(?:穿过|落进|掉进|飞进|投进|命中|投中|进了)<o>|从<o>中穿过|得分了?|进球|投进了|进了(?=[.,;]|$)"
         r"|投中了?"),
     ("covered", r"<o>在<a>前面落下|<o>遮住了?<a>(?:又升起|\{then\}升起)?|<o>(?:降下来|落下|放下来)(?:挡住"
@@ -203,11 +209,12 @@ _ZH = [
     ("launched", r"(?:一次又一次地?|反复|不断|不停地?|一次次|一再|连续)(?:被)?\{?(?:向上)?(?:弹起|跳起来?|抛起|抛上去"
         r"|弹到空中|飞起来|向上跳)|不停地向上跳|被弹射起来|向上弹起|被发射到空中"
                  r"|跃到空中|蹦起来|跳起来|弹射"),
+    ("toppled", r"(?:推|撞|碰)倒了?<a>|把<a>(?:推|撞|碰)倒"),
     ("toppled", r"被<o>(?:推倒|撞倒)|倒下来?|倒塌(?:下来)?|翻倒(?:在地)?|垮了?|歪倒|塌了|倾倒|推倒|撞倒|倒了"),
     ("stacked", r"被(?:小心地|稳稳地|轻轻地?)?(?:叠|堆|垒|摞)(?:起来|在<o>上面?)|被(?:小心地|稳稳地|轻轻地?)?(?:放到"
         r"|放在|摆到|搁在)<o>(?:上面?)?|轻轻落在<o>上|被(?:小心地|稳稳地)?放(?:下|好)|轻轻地?落下放好"
                 r"|(?:落在|叠在|放在)<o>上面?"),
-    ("bounced", r"弹跳|弹来弹去|反弹|蹦蹦跳跳|弹起来|弹开|一蹦一跳|弹回来|蹦来蹦去|弹个不停"),
+    ("bounced", r"弹跳|弹起(?!来)|弹来弹去|反弹|蹦蹦跳跳|弹起来|弹开|一蹦一跳|弹回来|蹦来蹦去|弹个不停"),
     ("swung", r"(?:来回)?摆动(?:起来)?|摇摆|荡来荡去|摇来摇去|晃动|荡起来|来回摆摆?|左右摆"),
     ("pushed", r"被(?:<o>)?(?:轻轻|用力)?<way>(?:推动|推开|推了一下|推走|推着走|顶开|推出去|撞开|踢开|推)|受到推力"
         r"|挨了一推|被(?:<o>)?一推|<o>(?:推|撞|顶|踢)(?:开|动|了)?(?:一下)?<a>"),
@@ -215,7 +222,8 @@ _ZH = [
         r"|飞行|抛出|抛起|投出|掷出|飞起来|飞过"),
     ("enters", r"\{from \w+\}(?:来了|出现)<a>|\{from \w+\}(?:飞|走|滚|滑|跑)进来|进来|出现|进入(?:画面|镜头|视野)"
         r"|移进来|来到这里|过来|登场|入场|来了|进场"),
-    ("leaves", r"离开(?:画面|视野)?|移开|移出去|出去|出了画面|离去|消失|退场|远去|移出画面|退出画面|离场|退出"),
+    ("leaves", r"离开(?:画面|视野)?|[飞跑]走|[走跑]开|移开|移出去|出去|出了画面|离去|消失|退场|远去|移出画面|退出画面"
+        r"|离场|退出"),
     ("dropped", r"从(?:上面|空中|高处|天上)(?:掉下来|落下|坠下|落到)|落下来?|掉下来?|坠落|掉落|往下掉|跌落|自由下落"
         r"|下落|坠下|落到"),
     ("rolled", r"翻滚|滚动着?|滚去|滚过去|滚开|滚"),

@@ -22,6 +22,7 @@ from reverie.audit.observer import Detection, Observer
 from reverie.audit.observer_net import SHORT_SIDE
 from reverie.audit.scene import Scene
 from reverie.audit.tracks import FAINT, follow
+from reverie.core.errors import BadInput
 from reverie.core.progress import track as progress_bar
 from reverie.core.runtime import bf16_pays, device
 from reverie.core.script import clean_text
@@ -103,7 +104,8 @@ def look(frames: np.ndarray | Iterable[np.ndarray], fps: float, size: tuple[int,
             chunk()
     if waiting:
         chunk()
-    assert meter is not None and size is not None
+    if meter is None or size is None:
+        raise BadInput("there is no frame to judge")
     return seen, meter.finish(), size
 
 
@@ -120,7 +122,7 @@ def judged(seen: list[list[Detection]], motion: Motion, fps: float, size: tuple[
     if prompt or camera:
         from reverie.audit.prompt import judge_prompt
 
-        verdict.aspects = judge_prompt(clean_text(prompt or ""), tracks, motion, fps, size, verdict.seconds,
+        verdict.aspects = judge_prompt(clean_text(prompt) if prompt else "", tracks, motion, fps, size, verdict.seconds,
                                        camera=camera)
     return verdict
 

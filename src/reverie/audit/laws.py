@@ -38,5 +38,5 @@ def violations(scene: Scene, laws: Sequence[str] = ORDER) -> list[Violation]:
 
 
 def _same(new: Violation, old: Violation) -> bool:
-    together = new.start <= old.end + SAME_MOMENT and old.start <= new.end + SAME_MOMENT
-    return together and new.track in (old.track, old.other)
+    sinking = old.law == "collision" and old.start <= new.start <= old.end + SAME_MOMENT
+    return new.track in (old.track, old.other) and (sinking or abs(new.start - old.start) < SAME_MOMENT)

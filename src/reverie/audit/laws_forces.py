@@ -26,7 +26,7 @@ MOVES, RESTS = 0.45, 0.15  # metres a second: a thing that is faster moves; that
 UNSTEADY = 0.4  # the same under a moving camera, for things nearer than the background
 WINDOW = 0.29  # seconds over which an acceleration is told
 ROUGH = 0.035  # metres that a parabola through a flight may miss it by; more, and it has met something
-LASTS, THROUGH_NET = 0.16, 0.4  # seconds for which it must not fall; beside a hoop, whose net holds things up
+LASTS, THROUGH_NET = 0.16, 0.4  # seconds for which it must not fall; if slow, or beside a hoop, whose net holds
 HANGS = 0.5  # seconds for which a thing must hang
 STARTS, STARTS_UNSTEADY = 0.9, 1.3  # metres a second that a thing at rest has within a third of a second, if pushed
 HOLDS_NOTHING = ("hoop", "screen")  # kinds on which nothing lies
@@ -34,8 +34,9 @@ REST = 0.35  # seconds for which it must have rested
 REACH = 0.35  # of its sides: what is nearer may have touched it
 SINKS = 0.2  # of its height that a thing's top comes down as it sinks into the ground, and how far its foot may
 SLIPS = 0.45
+LANDS, CUT = 1.5, 0.8  # metres a second that falls through the ground; share of its height that is left of it then
 DRIFTS = 0.4  # of its width that it may move sideways meanwhile
-GAIN = 1.5  # ratio of speeds after and before, when nothing touched it
+GAIN, SPURT = 1.5, 1.6  # ratio of speeds after and before, when nothing touched it, and metres a second besides
 FOOT = 0.07  # of their widths: things whose feet are so level are at one depth
 
 
@@ -45,7 +46,7 @@ def support(scene: Scene) -> list[Violation]:
     for track, path in _lifeless(scene):
         speed, still = _speed(path, scene), round(0.25 * scene.fps)
         limit = UNSTEADY if scene.moving(path.first, path.first + len(path)) else RESTS
-        calm = path.whole & (smoothed(speed[:, None], 2 * (still // 2) + 1)[:, 0] < limit)
+        calm = (path.whole | ~path.seen) & (smoothed(speed[:, None], 2 * (still // 2) + 1)[:, 0] < limit)
         for low, high in _runs(calm):
             if (high - low) / scene.fps < HANGS:
                 continue
@@ -68,16 +69,30 @@ def gravity(scene: Scene) -> list[Violation]:
     found = []
     for track, path in _lifeless(scene):
         pull, error = _pull(path, scene)
-        odd = (pull < LEAST_FALL) & (pull > BOUNCES) & (error < ROUGH) & (_speed(path, scene) > MOVES)
-        odd &= _airborne(scene, track, path, 0, len(path), FLIES)
+        odd = (pull < LEAST_FALL) & (pull > BOUNCES) & (error < ROUGH) & (_speed(path, scene) > RESTS)
+        free = odd & path.whole
+        odd &= _eroded(_airborne(scene, track, path, 0, len(path), FLIES), 2)
         for low, high in _runs(odd):
             nets = any(o.kind == "hoop" for o in scene.near(track, path.first + low, 0.1, high - low))
-            if high - low >= max(3, round((THROUGH_NET if nets else LASTS) * scene.fps)):
+            slow = np.median(_speed(path, scene)[low:high]) < MOVES
+            if high - low >= max(3, round((THROUGH_NET if nets or slow else LASTS) * scene.fps)):
                 amount = float(np.median(pull[low:high]))
-                start = max(0, low - round(0.2 * WINDOW * scene.fps))
+                start = low  # how high a thing is comes to be known late: it may have flown before
+                while start > 0 and free[start - 1]:
+                    start -= 1
+                start = max(0, start - round(0.2 * WINDOW * scene.fps))
                 found.append(_violation(scene, track, path, "gravity", "does not fall", start, high, amount, LEAST_FALL,
                                         "m/s²", f"the {track.name} moves through the air and gravity does not pull it"))
     return found
+
+
+def _eroded(flags: np.ndarray, by: int) -> np.ndarray:
+    """True where so many neighbours on both sides are True as well; what is beyond the ends counts as True."""
+    out = flags.copy()
+    for step in range(1, by + 1):
+        out[step:] &= flags[:-step]
+        out[:-step] &= flags[step:]
+    return out
 
 
 def _lifeless(scene: Scene) -> list[tuple[Track, Path]]:
@@ -145,24 +160,30 @@ def _sunk(scene: Scene) -> list[Violation]:
 
 def _lowered(scene: Scene, track: Track, path: Path) -> tuple[float, int]:
     """By how much of its height a thing's top came down at its end while its foot stayed, and from which frame on."""
-    span = round(0.8 * scene.fps)
-    low = max(0, len(path) - span)
-    raw = track.boxes[track.frames >= path.first + low]
+    low = max(0, len(path) - round(0.8 * scene.fps))
+    rows = track.frames >= path.first + low
+    raw, frames = track.boxes[rows], track.frames[rows] - path.first
     rest = np.median(raw[: max(3, len(raw) // 4)], 0)
-    height = max(float(rest[3] - rest[1]), 1.0)
+    height, wide = max(float(rest[3] - rest[1]), 1.0), max(float(rest[2] - rest[0]), 1.0)
     sunk, foot = (raw[:, 1] - rest[1]) / height, (raw[:, 3] - rest[3]) / height
-    if foot[-3:].max() > SLIPS or np.diff(raw[-4:, 1]).min() < -0.05 * height:
-        return 0.0, low
-    begun = np.flatnonzero(sunk > 0.04)
-    frames = track.frames[track.frames >= path.first + low]
-    # the last row that had not begun: what comes after it is the sinking
-    rows = begun[begun > (np.flatnonzero(sunk <= 0.04)[-1] if (sunk <= 0.04).any() else -1)]
-    if not len(rows):
-        return 0.0, low
+    if foot[-3:].max() > SLIPS:
+        return _fallen_on(scene, path, raw, frames)
+    # what comes after the last row that had not begun is the sinking
+    begun = np.flatnonzero(np.arange(len(sunk)) > (np.flatnonzero(sunk <= 0.04)[-1] if (sunk <= 0.04).any() else -1))
     middle = (raw[:, 0] + raw[:, 2]) / 2
-    if np.ptp(middle[rows[0] :]) > DRIFTS * max(float(rest[2] - rest[0]), 1.0):
+    if not len(begun) or np.ptp(middle[begun[0] :]) > DRIFTS * wide or np.diff(raw[-4:, 1]).min() < -0.05 * height:
         return 0.0, low
-    return float(sunk[-1]), max(int(frames[rows[0]]) - path.first - round(0.06 * scene.fps), 0)
+    return float(sunk[-1]), max(int(frames[begun[0]]) - round(0.06 * scene.fps), 0)
+
+
+def _fallen_on(scene: Scene, path: Path, raw: np.ndarray, frames: np.ndarray) -> tuple[float, int]:
+    """The same of a thing that fell, reached the ground and fell on: what is left of its height then is cut by it."""
+    last, before = int(frames[-1]), raw[-min(len(raw), round(0.4 * scene.fps)) : -2]
+    down = path.velocity(scene.fps, 2)[max(last - 3, 0) : last + 1, 1].max()
+    high, left = float(np.median(before[:, 3] - before[:, 1])) if len(before) else 0.0, raw[-1, 3] - raw[-1, 1]
+    if high <= 0 or down < LANDS or path.lift[last] > ALOFT or left > CUT * high:
+        return 0.0, last
+    return 1 - float(left / high), last - 1
 
 
 def _passed(scene: Scene) -> list[Violation]:
@@ -207,8 +228,8 @@ def _sped(scene: Scene) -> list[Violation]:
             before = (path.at[k - 1] - path.at[k - 1 - half]) / half * scene.fps / path.metre[k]
             after = (path.at[k + 1 + half] - path.at[k + 1]) / half * scene.fps / path.metre[k]
             slow, fast = float(np.hypot(*before)), float(np.hypot(*after))
-            if slow > MOVES and fast > GAIN * (slow + FREE * 3 * half / scene.fps) + STARTS and abs(after[0]) > abs(
-                    before[0]) + STARTS and not scene.near(track, path.first + k, REACH, half):
+            level = max(abs(before[1]), abs(after[1])) < MOVES and path.lift[k - half : k + half + 1].max() < ALOFT
+            if level and slow > MOVES and abs(after[0]) > GAIN * abs(before[0]) + SPURT and not scene.near(track, path.first + k, REACH, half):
                 found.append(_violation(scene, track, path, "collision", "sped up", k, k + half, fast / slow, GAIN,
                                         "times", f"the {track.name} gained speed from nothing"))
                 break

@@ -107,6 +107,15 @@ def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
     return float(np.mean(hits)) if hits else 1.0
 
 
+def _changes(scene: Scene) -> list[tuple[Track, Track]]:
+    """Pairs of a track's end and another's beginning at one moment, of which at least one is beyond doubt."""
+    ends, begins = _breaks(scene)
+    pairs = [(old, new) for old in ends for new in scene.tracks if new is not old and new.began != "clip"]
+    pairs += [(old, new) for new in begins for old in scene.tracks if old is not new and old.ended != "clip"
+              and not any(old is end for end in ends)]
+    return [(old, new) for old, new in pairs if _paired(old, new, scene)]
+
+
 def _paired(old: Track, new: Track, scene: Scene) -> bool:
     """Whether one track's end and another's beginning are the same thing, changed at one moment."""
     gap = (new.first - old.last) / scene.fps
@@ -135,14 +144,12 @@ def _twin(track: Track, scene: Scene, frame: int) -> Track | None:
 def continuity(scene: Scene) -> list[Violation]:
     """Things that jump. amount: how far, in their own widths."""
     found = []
-    ends, begins = _breaks(scene)
-    for old in ends:
-        for new in begins:
-            if old is new or not alike(old, new) or not _paired(old, new, scene):
-                continue
-            far = _leap(ahead(old, new.first - old.last), new.boxes[0])
-            if far > JUMP and abs(_grown_by(old.sides[-5:], new.sides[:5])) < np.log(GROWTH):
-                found.append(_leapt(scene, old, new.first, far, new))
+    for old, new in _changes(scene):
+        if not alike(old, new):
+            continue
+        far = _leap(ahead(old, new.first - old.last), new.boxes[0])
+        if far > JUMP and abs(_grown_by(old.sides[-5:], new.sides[:5])) < np.log(GROWTH):
+            found.append(_leapt(scene, old, new.first, far, new))
     for track in scene.tracks:
         path = scene.paths[track.number]
         step = np.hypot(*np.diff(track.centres, axis=0).T) / np.maximum(np.sqrt(track.sides.prod(1))[:-1], 4)
@@ -196,13 +203,10 @@ def _whole(path: Path, before: int, after: int, scene: Scene) -> bool:
 def rigidity(scene: Scene) -> list[Violation]:
     """Things that grow or shrink at once, or over time without coming nearer. amount: ratio of sizes."""
     found = []
-    ends, begins = _breaks(scene)
-    for old in ends:
-        for new in begins:
-            if old is not new and alike(old, new) and _paired(old, new, scene):
-                by = _grown_by(old.sides[-5:], new.sides[:5])
-                if abs(by) >= np.log(GROWTH) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
-                    found.append(_grew(scene, old, new.first, by, new))
+    for old, new in _changes(scene):
+        by = _grown_by(old.sides[-5:], new.sides[:5])
+        if alike(old, new) and abs(by) >= np.log(GROWTH) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
+            found.append(_grew(scene, old, new.first, by, new))
     for track in scene.tracks:
         found += _grows_at_once(scene, track)
     return found
@@ -249,11 +253,8 @@ def _grew(scene: Scene, track: Track, frame: int, by: float, new: Track | None, 
 def identity(scene: Scene) -> list[Violation]:
     """Things that change their colour or kind. amount: by how much its score changes, 0..1."""
     found = []
-    ends, begins = _breaks(scene)
-    for old in ends:
-        for new in begins:
-            if old is new or alike(old, new) or not _paired(old, new, scene):
-                continue
+    for old, new in _changes(scene):
+        if not alike(old, new):
             changed = "colour" if old.colour != new.colour else "kind"
             found.append(_changed(scene, old, new.first, changed, old.name, new.name, 1.0, new))
     for track in scene.tracks:

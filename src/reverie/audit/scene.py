@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from reverie.audit.findings import FOVY, Motion, Track
+from reverie.audit.motion_moves import stage_warp
 from reverie.audit.observer import Detection
 from reverie.audit.tracks import at_border
 
@@ -40,18 +41,27 @@ class Scene:
         """The path of each track, by its number."""
         return {track.number: Path.of(track, self) for track in self.tracks}
 
+    @cached_property
+    def warp(self) -> np.ndarray | None:
+        """Where the stage goes (T, 2, 3): as the background does, but where the camera goes from its place, as things at
+        rest on the stage would; None for a camera that stands still."""
+        if self.motion is None or not len(self.motion.warp):
+            return None
+        travels = any(move in self.motion.moves for move in ("orbit", "dolly", "crane"))
+        return stage_warp(self.motion, self.fps, self.size) if travels else self.motion.warp
+
     def steady(self, points: np.ndarray, frames: np.ndarray) -> np.ndarray:
         """Points (n, 2) of frames (n,) where the background's first frame (of the shot) had them."""
-        if self.motion is None:
+        if self.warp is None:
             return points
-        warp = self.motion.warp[np.clip(frames, 0, len(self.motion.warp) - 1)]
+        warp = self.warp[np.clip(frames, 0, len(self.warp) - 1)]
         return np.einsum("nij,nj->ni", np.linalg.inv(warp[:, :, :2]), points - warp[:, :, 2])
 
     def moving(self, low: int, high: int) -> bool:
         """Whether the camera moves between two frames, by more than a pixel; then rest is known less well."""
-        if self.motion is None or not len(self.motion.warp):
+        if self.warp is None:
             return False
-        warp = self.motion.warp[max(low, 0) : high + 1].reshape(-1, 6)
+        warp = self.warp[max(low, 0) : high + 1].reshape(-1, 6)
         middle = np.array([self.size[1] / 2, self.size[0] / 2, 1.0])
         spots = np.stack([warp[:, :3] @ middle, warp[:, 3:] @ middle], -1)
         return bool(len(spots) and np.ptp(spots, axis=0).max() > 1.0)

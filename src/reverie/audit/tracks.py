@@ -179,24 +179,22 @@ def _lasting(track: Track, fps: float) -> bool:
 
 def _without_parts(tracks: list[Track]) -> list[Track]:
     """Without tracks of a part of another thing (the bob of a pendulum) and of what another track has as well."""
-    out = []
-    for track in tracks:
-        for other in tracks:
-            if other is track or len(other.frames) < len(track.frames):
-                continue
-            both, mine, its = np.intersect1d(track.frames, other.frames, return_indices=True)
-            if len(both) < 0.5 * len(track.frames):
-                continue
-            a, b = track.boxes[mine], other.boxes[its]
-            inner = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(1)
-            area, around = ((x[:, 2:] - x[:, :2]).prod(1) for x in (a, b))
-            inside = (inner > 0.75 * area).mean() > 0.8
-            if inside and track.colour == other.colour and (other.kind == "pendulum" or (
-                    inner > 0.6 * np.maximum(area, around)).mean() > 0.6):
-                break
-        else:
-            out.append(track)
-    return out
+    kept: list[Track] = []
+    for track in sorted(tracks, key=lambda t: -len(t.frames)):
+        if not any(_part_of(track, other) for other in kept):
+            kept.append(track)
+    return kept
+
+
+def _part_of(track: Track, other: Track) -> bool:
+    both, mine, its = np.intersect1d(track.frames, other.frames, return_indices=True)
+    if track.colour != other.colour or len(both) < 0.5 * len(track.frames):
+        return False
+    a, b = track.boxes[mine], other.boxes[its]
+    inner = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(1)
+    area, around = ((x[:, 2:] - x[:, :2]).prod(1) for x in (a, b))
+    inside = (inner > 0.75 * area).mean() > 0.8
+    return bool(inside and (other.kind == "pendulum" or (inner > 0.6 * np.maximum(area, around)).mean() > 0.6))
 
 
 def at_border(box: np.ndarray, size: tuple[int, int]) -> bool:

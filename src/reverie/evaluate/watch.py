@@ -1,7 +1,7 @@
 """The judge at work on many drawn clips: in several processes, through whatever wears the pictures first.
 
 And what truth itself does against the laws: the lab moves things by a hand that nobody sees, which holds what is
-dropped, lowers what is stacked and gives a push to what lies still. An audit that says so is right.
+dropped, lowers what is stacked and gives a push to what lies still or rolls. An audit that says so is right.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def accused(seen: Watched, v: Violation) -> set[int]:
 def hand(truth: Truth, fps: float) -> list[tuple[int, float, float]]:
     """When the unseen hand holds or pushes which thing: (thing, from, to) in seconds, of truth alone.
 
-    It is there where a lifeless thing touches nothing and does not fall freely, and where one that lay still moves
-    without anything but the ground touching it.
+    It is there where a lifeless thing touches nothing and does not fall freely, and where one that lay still moves, or
+    one that moves does so otherwise all at once, without anything but the ground touching it.
     """
     frames, count = truth.exists.shape
     touched = np.zeros((frames, count), bool)
@@ -172,8 +172,11 @@ def hand(truth: Truth, fps: float) -> list[tuple[int, float, float]]:
                 found.append((i, low / fps, high / fps))
         rest = speed[:, i] < 0.15
         for k in range(4, frames - 4):
-            if there[k - 4 : k + 5].all() and rest[k - 4 : k - 1].all() and speed[k + 3, i] > 0.4 and not met[
-                    k - 4 : k + 4, i].any():
+            if not there[k - 4 : k + 5].all() or met[k - 4 : k + 4, i].any():
+                continue
+            starts = rest[k - 4 : k - 1].all() and speed[k + 3, i] > 0.4
+            kicked = np.linalg.norm(velocity[k + 2, i, :2] - velocity[k - 2, i, :2]) > 1.0
+            if starts or kicked:
                 found.append((i, (k - 2) / fps, (k + 3) / fps))
     return found
 

@@ -147,7 +147,6 @@ def test_a_prompt_and_a_camera_are_judged(tmp_path):
         audit(path, "A red box.", camera="fly away", observer=Eye())
 
 
-@pytest.mark.xfail(reason="moves without a prompt are refused as an empty prompt", raises=BadInput)
 def test_camera_moves_are_judged_without_a_prompt():
     verdict = audit_frames(clip(squares=rests), FPS, camera="still", observer=Eye())
     assert [aspect.name for aspect in verdict.aspects] == ["camera"]

@@ -125,7 +125,6 @@ def test_a_thing_seen_twice_is_one():
     assert len(followed(Thing(3.0), Thing(3.02, kind="basketball", wide=0.58, high=0.62, there=t < 3.5))) == 1
 
 
-@pytest.mark.xfail(reason="of two tracks as long as one another each is dropped for the other")
 def test_a_thing_seen_twice_for_as_long_is_one():
     assert len(followed(Thing(3.0), Thing(3.02, kind="basketball", wide=0.58, high=0.62))) == 1
 

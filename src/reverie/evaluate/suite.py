@@ -48,7 +48,7 @@ SUITES = {
                       "evaluate/dreams.py")),
     "control": Suite("control", "one coloured thing named: is it there, and nothing else", 200, (*_BOTH, "observer"),
                      (*_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/dreams.py")),
-    "prompts": Suite("prompts", "whole prompts: is all there that was asked for, and does all of it happen", 60,
+    "prompts": Suite("prompts", "whole prompts: is all there that was asked for, and does all of it happen", 150,
                      (*_BOTH, "observer"), (*_WORLDS, *_TEXTS, *_MODEL, "audit/*.py", "evaluate/dreams.py")),
     "minute": Suite("minute", "the last ten seconds of a minute, beside truth's", 20, (*_BOTH, "observer"), (*_WORLDS,
                     *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py", "evaluate/dreams.py")),

@@ -140,7 +140,8 @@ def test_the_plain_text():
     assert lines[0].startswith("a.mp4: 2 violations")
     assert lines[1] == "  at 0.50 s  the blue box jumped (continuity: 1 m, truth keeps to 0.2)"
     assert lines[2].startswith("  at 1.25 s  the red ball vanished in sight (permanence")
-    assert "1.00" in lines[4] and "?" in lines[5] and lines[-1] == "  water: no law is about it"
+    assert lines[3].startswith("camera: ")
+    assert "1.00" in lines[5] and "?" in lines[6] and lines[-1] == "  water: no law is about it"
 
 
 def test_names_that_are_no_text_are_made_so():

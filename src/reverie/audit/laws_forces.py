@@ -229,7 +229,8 @@ def _sped(scene: Scene) -> list[Violation]:
             after = (path.at[k + 1 + half] - path.at[k + 1]) / half * scene.fps / path.metre[k]
             slow, fast = float(np.hypot(*before)), float(np.hypot(*after))
             level = max(abs(before[1]), abs(after[1])) < MOVES and path.lift[k - half : k + half + 1].max() < ALOFT
-            if level and slow > MOVES and abs(after[0]) > GAIN * abs(before[0]) + SPURT and not scene.near(track, path.first + k, REACH, half):
+            spurts = abs(after[0]) > GAIN * abs(before[0]) + SPURT
+            if level and slow > MOVES and spurts and not scene.near(track, path.first + k, REACH, half):
                 found.append(_violation(scene, track, path, "collision", "sped up", k, k + half, fast / slow, GAIN,
                                         "times", f"the {track.name} gained speed from nothing"))
                 break

@@ -43,8 +43,8 @@ class Scene:
 
     @cached_property
     def warp(self) -> np.ndarray | None:
-        """Where the stage goes (T, 2, 3): as the background does, but where the camera goes from its place, as things at
-        rest on the stage would; None for a camera that stands still."""
+        """Where the stage goes (T, 2, 3): as the background does, but where the camera leaves its place, as things at
+        rest on the stage would; None for no motion."""
         if self.motion is None or not len(self.motion.warp):
             return None
         travels = any(move in self.motion.moves for move in ("orbit", "dolly", "crane"))

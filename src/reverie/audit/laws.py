@@ -24,7 +24,7 @@ SAME_MOMENT = 0.3  # seconds within which two violations of one thing are one
 
 
 # of two laws that are broken at one moment the one that says more goes first: what sinks also vanishes
-ORDER = ("continuity", "collision", "causality", "identity", "rigidity", "permanence", "gravity", "support")
+ORDER = ("continuity", "collision", "causality", "identity", "rigidity", "permanence", "support", "gravity")
 
 
 def violations(scene: Scene, laws: Sequence[str] = ORDER) -> list[Violation]:

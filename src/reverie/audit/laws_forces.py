@@ -29,14 +29,17 @@ ROUGH = 0.035  # metres that a parabola through a flight may miss it by; more, a
 LASTS, THROUGH_NET = 0.16, 0.4  # seconds for which it must not fall; if slow, or beside a hoop, whose net holds
 HANGS = 0.5  # seconds for which a thing must hang
 STARTS, STARTS_UNSTEADY = 0.9, 1.3  # metres a second that a thing at rest has within a third of a second, if pushed
+SHOWN = 0.4  # share of this that it moves by in the picture, whatever the camera does
 HOLDS_NOTHING = ("hoop", "screen")  # kinds on which nothing lies
 REST = 0.35  # seconds for which it must have rested
 REACH = 0.35  # of its sides: what is nearer may have touched it
 SINKS = 0.2  # of its height that a thing's top comes down as it sinks into the ground, and how far its foot may
 SLIPS = 0.45
+LEVEL = 0.12  # of its height: a foot that moves by less stays
 LANDS, CUT = 1.5, 0.8  # metres a second that falls through the ground; share of its height that is left of it then
 DRIFTS = 0.4  # of its width that it may move sideways meanwhile
 GAIN, SPURT = 1.5, 1.6  # ratio of speeds after and before, when nothing touched it, and metres a second besides
+RESHAPED = 0.15  # logarithm of the ratio of a side's lengths, before and after
 FOOT = 0.07  # of their widths: things whose feet are so level are at one depth
 
 
@@ -163,6 +166,14 @@ def _lowered(scene: Scene, track: Track, path: Path) -> tuple[float, int]:
     low = max(0, len(path) - round(0.8 * scene.fps))
     rows = track.frames >= path.first + low
     raw, frames = track.boxes[rows], track.frames[rows] - path.first
+    lost, start = _sinking(scene, path, raw, frames)
+    if lost < SINKS:
+        lost, start = _sinking(scene, path, *_grounded(raw, frames))
+    return (lost, start) if lost >= SINKS else (0.0, low)
+
+
+def _sinking(scene: Scene, path: Path, raw: np.ndarray, frames: np.ndarray) -> tuple[float, int]:
+    """The same of boxes (n, 4) in rows ``frames`` of a path."""
     rest = np.median(raw[: max(3, len(raw) // 4)], 0)
     height, wide = max(float(rest[3] - rest[1]), 1.0), max(float(rest[2] - rest[0]), 1.0)
     sunk, foot = (raw[:, 1] - rest[1]) / height, (raw[:, 3] - rest[3]) / height
@@ -172,8 +183,16 @@ def _lowered(scene: Scene, track: Track, path: Path) -> tuple[float, int]:
     begun = np.flatnonzero(np.arange(len(sunk)) > (np.flatnonzero(sunk <= 0.04)[-1] if (sunk <= 0.04).any() else -1))
     middle = (raw[:, 0] + raw[:, 2]) / 2
     if not len(begun) or np.ptp(middle[begun[0] :]) > DRIFTS * wide or np.diff(raw[-4:, 1]).min() < -0.05 * height:
-        return 0.0, low
+        return 0.0, int(frames[0])
     return float(sunk[-1]), max(int(frames[begun[0]]) - round(0.06 * scene.fps), 0)
+
+
+def _grounded(raw: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of a thing's last boxes (n, 4) and frames those since its foot is where it ends, if they are some; else all."""
+    foot, high = np.median(raw[-3:, 3]), max(float((raw[:, 3] - raw[:, 1]).max()), 1.0)
+    away = np.flatnonzero(np.abs(raw[:, 3] - foot) > LEVEL * high)
+    first = int(away[-1]) + 1 if len(away) else 0
+    return (raw[first:], frames[first:]) if first and len(raw) - first >= 3 else (raw, frames)
 
 
 def _fallen_on(scene: Scene, path: Path, raw: np.ndarray, frames: np.ndarray) -> tuple[float, int]:
@@ -230,7 +249,7 @@ def _sped(scene: Scene) -> list[Violation]:
             slow, fast = float(np.hypot(*before)), float(np.hypot(*after))
             level = max(abs(before[1]), abs(after[1])) < MOVES and path.lift[k - half : k + half + 1].max() < ALOFT
             spurts = abs(after[0]) > GAIN * abs(before[0]) + SPURT
-            if level and slow > MOVES and spurts and not scene.near(track, path.first + k, REACH, half):
+            if level and slow > MOVES and spurts and not _reshaped(track, path.first + k) and not scene.near(track, path.first + k, REACH, half):
                 found.append(_violation(scene, track, path, "collision", "sped up", k, k + half, fast / slow, GAIN,
                                         "times", f"the {track.name} gained speed from nothing"))
                 break
@@ -249,9 +268,10 @@ def causality(scene: Scene) -> list[Violation]:
                 k += 1
                 continue
             k, speed = start
-            around = scene.near(track, path.first + k, REACH, third)
+            around = [o for o in scene.near(track, path.first + k, REACH, third)
+                      if _stirs(scene, o, path.first + k, third + rest)]
             later = [o for o in scene.near(track, path.first + k + third, REACH, 0) if o not in around]
-            if not around:
+            if not around and not _reshaped(track, path.first + k):
                 what = "moved too early" if later else "moved by itself"
                 text = (f"the {track.name} moved before the {later[0].name} reached it" if later else
                         f"the {track.name} began to move with nothing touching it")
@@ -259,6 +279,27 @@ def causality(scene: Scene) -> list[Violation]:
                                         text, other=later[0] if later else None))
             k += third + rest
     return found
+
+
+def _reshaped(track: Track, frame: int) -> bool:
+    """Whether a thing's box takes another shape all at once about a frame: then its middle moves, and it need not."""
+    rows = np.flatnonzero(np.abs(track.frames - frame) <= 4)
+    sides = np.log(np.maximum(track.sides[rows], 1))
+    steps = [np.abs(np.median(sides[k + 1 : k + 4], 0) - np.median(sides[max(k - 3, 0) : k], 0)).max()
+             for k in range(2, len(rows) - 2)]
+    return bool(steps and max(steps) > RESHAPED)
+
+
+def _stirs(scene: Scene, other: Track, frame: int, ago: int) -> bool:
+    """Whether a thing may have touched another about a frame: it is alive, or moved shortly before it, or was not seen
+    well enough to tell."""
+    path = scene.paths[other.number]
+    low, high = frame - ago - path.first, frame - path.first + 1
+    if other.kind in ALIVE or low < 0 or high >= len(path):
+        return True
+    rows = slice(low, high + 1)
+    limit = UNSTEADY if scene.moving(frame - ago, frame) else RESTS
+    return bool(path.seen[rows].mean() < 0.8 or _speed(path, scene)[rows].max() > limit)
 
 
 def _start(scene: Scene, path: Path, k: int, rest: int, third: int) -> tuple[int, float] | None:
@@ -277,6 +318,9 @@ def _start(scene: Scene, path: Path, k: int, rest: int, third: int) -> tuple[int
         return None
     row = max(rows, key=lambda r: speeds(r)[1] - 2 * speeds(r)[0])
     before, side, down = speeds(row)
+    shown = np.abs(path.centre[row + third, 0] - path.centre[row, 0]) / path.metre[row] / third * scene.fps
+    if shown < SHOWN * starts:  # only the camera's motion says that it moves, and that may be misread
+        return None
     spread = np.abs(path.at[row - rest : row + 1] - path.at[row - rest : row + 1].mean(0)).max() / path.metre[row]
     if before < limit and side > starts and side > down and side > 4 * before and spread < 0.5 * limit:
         return row, side

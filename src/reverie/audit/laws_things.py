@@ -11,23 +11,26 @@ import numpy as np
 from reverie.audit.findings import Track, Violation
 from reverie.audit.observer import COLOUR_NAMES, overlap
 from reverie.audit.scene import Path, Scene, grown
-from reverie.audit.tracks import ahead, alike, at_border, seen_again
+from reverie.audit.tracks import ahead, alike, at_border
 from reverie.core.vocabulary import COLOURS, KINDS
 
 WITNESS = 0.35  # seconds for which a thing must be seen before it vanishes, or after it appears
 WELL_SEEN = 0.7  # share of these frames in which it is seen
-CLEAR = 0.35  # mean confidence in them
+CLEAR, PLAIN = 0.35, 0.78  # mean confidence in them, and mean share of it in sight
 LIFE = 0.7  # seconds that a thing is seen at all: a shadow that is taken for a thing lasts for less
 GONE = 0.4  # seconds for which there must be nothing, however faint, where it should be
+SEEN_AGAIN, SAME_BOX, APART = 0.3, 0.6, 0.1  # overlap: of a thing where it should be; of one thing's boxes; of two
 FAINTLY = 0.25  # share of these frames in which there may be
+BLUR = 0.13  # seconds around a moment over which compression smears what was before and what is after
 TOGETHER = 0.2  # seconds between an end and a beginning that are one crime
 JUMP = 1.0  # widths: a thing that goes further from one frame to the next jumps
 GROWTH = 1.42  # ratio of sizes from one moment to the next
-SLOW_GROWTH = 1.9  # ratio of a lifeless thing's size in metres over its life
+SKEW = 0.35  # logarithm of the ratio by which one side may grow more than the other
 TURN = 0.55  # of a kind's or colour's score: before one and after the other
 LEAST_TURN = 0.2  # of either
 SHARP = 0.8  # share of this that happens within half of STEADY seconds
 STEADY = 0.3  # seconds for which a thing must look the same before and after it changes
+JOLT = 0.6  # widths in five frames by which a thing's way before and after a moment may differ
 BETWEEN = 0.3  # share of a thing that another covers: then what changes may be which of the two is seen
 FAR = 0.35  # least distance in sRGB of two colours that are told apart for certain
 
@@ -72,7 +75,8 @@ def _evident(scene: Scene, track: Track, *, forward: bool) -> bool:
     edge = track.last if forward else track.first
     rows = (track.frames > edge - span) if forward else (track.frames < edge + span)
     room = scene.frames - 1 - edge if forward else edge
-    if rows.sum() < WELL_SEEN * span or track.confidence[rows].mean() < CLEAR or room < 0.25 * scene.fps:
+    if rows.sum() < WELL_SEEN * span or min(
+            track.confidence[rows].mean() / CLEAR, np.nan_to_num(track.visible[rows], nan=1.0).mean() / PLAIN) < 1 or room < 0.25 * scene.fps:
         return False
     if any(at_border(box, scene.size) for box in track.boxes[rows]) or len(track.frames) < LIFE * scene.fps:
         return False
@@ -95,16 +99,36 @@ def _read_twice(scene: Scene, track: Track, frame: int) -> bool:
 
 
 def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
-    """Share of the frames after a track's end (before its beginning) in which something is about where it would be."""
+    """Share of the frames after a track's end (before its beginning) in which something is about where it would be.
+
+    What is smeared over the first frames does not count, nor what is another thing's that stood beside it.
+    """
     edge, span = (track.last if forward else track.first), max(3, round(GONE * scene.fps))
+    others = _beside(scene, track, edge)
+    first = 1 + round(BLUR * scene.fps)
     hits = []
-    for step in range(1, span + 1):
+    for step in range(first, first + span):
         t = edge + step if forward else edge - step
         if 0 <= t < scene.frames:
-            moved = ahead(track, step, forward=forward)
-            stays = track.boxes[-1 if forward else 0]
-            hits.append(max(seen_again(scene.seen, moved, [t]), seen_again(scene.seen, stays, [t])))
+            boxes = np.array([d.box for d in scene.seen[t]], np.float32).reshape(-1, 4)
+            theirs = [o.boxes[row] for o in others for row in np.flatnonzero(o.frames == t)]
+            if theirs and len(boxes):
+                boxes = boxes[overlap(boxes, np.array(theirs)).max(1) < SAME_BOX]
+            guesses = np.stack([ahead(track, step, forward=forward), track.boxes[-1 if forward else 0]])
+            hits.append(bool(len(boxes)) and bool(overlap(guesses, boxes).max() >= SEEN_AGAIN))
     return float(np.mean(hits)) if hits else 1.0
+
+
+def _beside(scene: Scene, track: Track, frame: int) -> list[Track]:
+    """Other things that are there before and after a frame, and then not where the track is."""
+    mine = track.boxes[int(np.abs(track.frames - frame).argmin())]
+    out = []
+    for other in scene.tracks:
+        if other is not track and other.first < frame - 2 and other.last > frame + 2:
+            its = other.boxes[int(np.abs(other.frames - frame).argmin())]
+            if overlap(mine[None], its[None])[0, 0] < APART:
+                out.append(other)
+    return out
 
 
 def _changes(scene: Scene) -> list[tuple[Track, Track]]:
@@ -148,7 +172,7 @@ def continuity(scene: Scene) -> list[Violation]:
         if not alike(old, new):
             continue
         far = _leap(ahead(old, new.first - old.last), new.boxes[0])
-        if far > JUMP and abs(_grown_by(old.sides[-5:], new.sides[:5])) < np.log(GROWTH):
+        if min(old.confidence[-4:].mean(), new.confidence[:4].mean()) > SURE_JUMP and far > JUMP and abs(_grown_by(old.sides[-5:], new.sides[:5])) < np.log(GROWTH):
             found.append(_leapt(scene, old, new.first, far, new))
     for track in scene.tracks:
         path = scene.paths[track.number]
@@ -156,7 +180,7 @@ def continuity(scene: Scene) -> list[Violation]:
         for k in np.flatnonzero((step > JUMP) & (np.diff(track.frames) <= 3)):
             before, after = track.frames[k], track.frames[k + 1]
             usual = np.median(step[max(0, k - 5) : k + 6]) if len(step) > 1 else 0.0
-            clear = track.confidence[k] > SURE_JUMP and track.confidence[k + 1] > SURE_JUMP
+            clear = min(track.confidence[k], track.confidence[k + 1], track.confidence.mean() - 0.1) > SURE_JUMP
             if clear and step[k] > JUMP + 2 * usual and _whole(path, before, after, scene):
                 found.append(_leapt(scene, track, int(after), float(step[k]), None, int(k)))
     return found
@@ -183,13 +207,22 @@ def _plain(scene: Scene, track: Track, k: int) -> bool:
         return False
     frame, area = int(track.frames[k]), max(float(np.prod(old[2:] - old[:2])), 1.0)
     for other in scene.tracks:
-        if other is track:
+        if other is track or other.confidence.mean() < CLEAR or _stands_by(other, frame):
             continue
         for row in np.flatnonzero(np.abs(other.frames - frame) <= 5):
             common = (np.minimum(old[2:], other.boxes[row][2:]) - np.maximum(old[:2], other.boxes[row][:2])).clip(0)
             if common.prod() > BETWEEN * area:
                 return False
     return True
+
+
+def _stands_by(other: Track, frame: int) -> bool:
+    """Whether another thing is seen before and after a frame, in one place: so it is not what another became."""
+    before = other.boxes[(other.frames >= frame - 6) & (other.frames < frame - 1)]
+    after = other.boxes[(other.frames > frame) & (other.frames <= frame + 5)]
+    if min(len(before), len(after)) < 3:
+        return False
+    return bool(overlap(before.mean(0)[None], after.mean(0)[None])[0, 0] > WELL_SEEN)
 
 
 def _whole(path: Path, before: int, after: int, scene: Scene) -> bool:
@@ -201,11 +234,12 @@ def _whole(path: Path, before: int, after: int, scene: Scene) -> bool:
 
 
 def rigidity(scene: Scene) -> list[Violation]:
-    """Things that grow or shrink at once, or over time without coming nearer. amount: ratio of sizes."""
+    """Things that grow or shrink at once. amount: ratio of sizes."""
     found = []
     for old, new in _changes(scene):
         by = _grown_by(old.sides[-5:], new.sides[:5])
-        if alike(old, new) and abs(by) >= np.log(GROWTH) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
+        same = alike(old, new) or _rescaled(old.sides[-5:], new.sides[:5])
+        if same and abs(by) >= np.log(GROWTH) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
             found.append(_grew(scene, old, new.first, by, new))
     for track in scene.tracks:
         found += _grows_at_once(scene, track)
@@ -228,8 +262,8 @@ def _grows_at_once(scene: Scene, track: Track) -> list[Violation]:
         at_once = np.median(size[k : k + 3]) - np.median(size[k - 3 : k])
         both = shape[k : k + 3].mean(0) - shape[k - 3 : k].mean(0)
         steady = max(size[k : k + span].std(), size[k - span : k].std())
-        if (abs(by) > best and abs(at_once) > 0.7 * abs(by) and both.prod() > 0 and abs(both).min() > 0.35 * abs(
-                both).max() and steady < 0.35 * abs(by)):
+        if (abs(by) > best and abs(at_once) > 0.7 * abs(by) and both.prod() > 0 and abs(both).min() > 0.55 * abs(
+                both).max() and steady < 0.25 * abs(by)):
             best, at = abs(by), k
     if best < np.log(GROWTH) or not _plain(scene, track, at) or not _whole(
             path, int(track.frames[at - 1]), int(track.frames[at]), scene):
@@ -243,6 +277,12 @@ def _grown_by(before: np.ndarray, after: np.ndarray) -> float:
     return float(np.log(np.maximum(np.median(after, 0), 1) / np.maximum(np.median(before, 0), 1)).mean())
 
 
+def _rescaled(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether sides (n, 2) are larger or smaller after than before, both by about the same."""
+    by = np.log(np.maximum(np.median(after, 0), 1) / np.maximum(np.median(before, 0), 1))
+    return bool(np.abs(by).min() > np.log(GROWTH) and np.ptp(by) < SKEW)
+
+
 def _grew(scene: Scene, track: Track, frame: int, by: float, new: Track | None, row: int = -1) -> Violation:
     what = "grew" if by > 0 else "shrank"
     return Violation("rigidity", what, track.number, frame / scene.fps, frame / scene.fps, float(np.exp(abs(by))),
@@ -254,12 +294,13 @@ def identity(scene: Scene) -> list[Violation]:
     """Things that change their colour or kind. amount: by how much its score changes, 0..1."""
     found = []
     for old, new in _changes(scene):
-        if not alike(old, new):
+        rescaled = old.colour == new.colour and _rescaled(old.sides[-5:], new.sides[:5])
+        if not alike(old, new) and not rescaled:
             changed = "colour" if old.colour != new.colour else "kind"
             found.append(_changed(scene, old, new.first, changed, old.name, new.name, 1.0, new))
     for track in scene.tracks:
         for names, scores, which in ((COLOUR_NAMES, track.colour_scores, "colour"), (KINDS, track.kind_scores, "kind")):
-            turn = _turn(scene, track, scores)
+            turn = _turn(scene, track, scores, round(BLUR * scene.fps / 2) if which == "colour" else 0)
             if turn is None:
                 continue
             k, before, after, amount = turn
@@ -268,21 +309,22 @@ def identity(scene: Scene) -> list[Violation]:
                 if apart < FAR:
                     continue
                 was, now = f"{names[before]} {track.kind}", f"{names[after]} {track.kind}"
+            elif _rescaled(track.sides[max(k - 4, 0) : k], track.sides[k : k + 4]) or _jolted(track, k):
+                continue
             else:
                 was, now = f"{track.colour} {names[before]}", f"{track.colour} {names[after]}"
             found.append(_changed(scene, track, int(track.frames[k]), which, was, now, amount, None, k))
     return found
 
 
-def _turn(scene: Scene, track: Track, scores: np.ndarray) -> tuple[int, int, int, float] | None:
-    """Where scores (n, ...) turn for good from one name to another: row, names before and after, how much."""
+def _turn(scene: Scene, track: Track, scores: np.ndarray, smear: int) -> tuple[int, int, int, float] | None:
+    """Where scores (n, ...) turn for good from one name to another: row, names before and after, how much. smear: rows
+    before and after it that may be in between."""
     span = max(3, round(STEADY * scene.fps))
-    n = len(scores)
-    if n < 2 * span:
-        return None
+    n, life = len(scores), round(LIFE / 2 * scene.fps)
     total = np.concatenate([np.zeros((1, scores.shape[1])), scores.cumsum(0)])
     best = None
-    for k in range(span, n - span + 1):
+    for k in range(max(span, life), n - max(span, life) + 1):
         near = (total[k] - total[k - span]) / span, (total[k + span] - total[k]) / span
         before, after = int(near[0].argmax()), int(near[1].argmax())
         if before == after:
@@ -298,11 +340,20 @@ def _turn(scene: Scene, track: Track, scores: np.ndarray) -> tuple[int, int, int
     whole, rest = (total[k] / k, (total[n] - total[k]) / (n - k))
     lasting = whole[before] > whole[after] and rest[after] > rest[before]
     close = max(2, span // 2)  # it turns at once: what tumbles looks like something else by and by
-    sharp = ((total[k] - total[k - close])[before] - (total[k + close] - total[k])[before]
-             + (total[k + close] - total[k])[after] - (total[k] - total[k - close])[after]) / close / 2
+    first, last = max(k - smear - close, 0), min(k + smear + close, n)
+    change = (total[last] - total[last - close]) - (total[first + close] - total[first])
+    sharp = (change[after] - change[before]) / close / 2
     if not (lasting and sharp > SHARP * best[3] and _plain(scene, track, k)):
         return None
     return best if _whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
+
+
+def _jolted(track: Track, k: int) -> bool:
+    """Whether a track moves otherwise from row k on: what lands is smeared before and sharp after."""
+    size = np.sqrt(max(float(track.sides[k - 3 : k + 3].prod(1).mean()), 16.0))
+    before = track.centres[k - 1] - track.centres[max(k - 6, 0)]
+    after = track.centres[min(k + 5, len(track.frames) - 1)] - track.centres[k]
+    return bool(np.hypot(*(after - before)) > JOLT * size)
 
 
 def _changed(scene: Scene, track: Track, frame: int, which: str, was: str, now: str, amount: float, new: Track | None,

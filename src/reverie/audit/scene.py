@@ -16,6 +16,8 @@ from reverie.audit.motion_moves import stage_warp
 from reverie.audit.observer import Detection
 from reverie.audit.tracks import at_border
 
+STEP, STEPPED = 4, 0.45  # frames of a latent; share of all motion that goes on between one latent and the next
+
 
 @dataclass
 class Scene:
@@ -117,7 +119,10 @@ class Path:
         seen = np.isin(frames, track.frames)
         whole = seen & (visible > 0.75) & ~np.array([at_border(b, scene.size) for b in raw])
         centre = (box[:, :2] + box[:, 2:]) / 2
-        return cls(track.first, centre, box, scene.steady(centre, frames), focal / np.maximum(depth, 0.1), lift,
+        at = scene.steady(centre, frames)
+        if stepped(scene.steady((raw[:, :2] + raw[:, 2:]) / 2, frames)):
+            at = evened(at)
+        return cls(track.first, centre, box, at, focal / np.maximum(depth, 0.1), lift,
                    visible, seen, whole)
 
     def __len__(self) -> int:
@@ -140,6 +145,23 @@ def smoothed(values: np.ndarray, width: int) -> np.ndarray:
     reach = np.minimum(np.minimum(np.arange(n), np.arange(n)[::-1]), half)
     low, high = np.arange(n) - reach, np.arange(n) + reach + 1
     return (total[high] - total[low]) / (high - low)[:, None]
+
+
+def stepped(at: np.ndarray) -> bool:
+    """Whether positions (m, 2), in pixels, go on in one of STEP frames and hardly in the others, as in a video that
+    went through latents of so many frames each."""
+    steps = np.abs(np.diff(at, axis=0)).sum(1)
+    if len(steps) < 3 * STEP or steps.sum() < 8:
+        return False
+    return max(steps[phase::STEP].sum() for phase in range(STEP)) > STEPPED * steps.sum()
+
+
+def evened(at: np.ndarray) -> np.ndarray:
+    """Positions (m, d) averaged over STEP frames about each: steps of that period are gone, falls stay falls."""
+    weights = np.array([0.5, *[1.0] * (STEP - 1), 0.5]) / STEP
+    half = STEP // 2
+    ends = np.concatenate([2 * at[:1] - at[half:0:-1], at, 2 * at[-1:] - at[-2 : -half - 2 : -1]])
+    return sum(w * ends[k : k + len(at)] for k, w in enumerate(weights))
 
 
 def _median(values: np.ndarray, width: int) -> np.ndarray:

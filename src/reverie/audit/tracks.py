@@ -24,6 +24,10 @@ SURE = 0.28  # confidence from which a detection may begin a track
 PATIENCE = 0.25  # seconds for which the linker waits for a thing
 LONGEST_GAP = 1.5  # seconds over which pieces in sight of one another are joined
 LEAST = 0.15  # seconds that a track lasts at least; less is a flicker
+READ_AGAIN = 0.6  # of a detection's confidence: what is less sure in the same place is a second reading of it
+COVERED = 0.4  # share of a box that another covers when the thing behind it is lost from sight
+SAME_SHAPE = 0.5  # overlap of a thing's boxes from one frame to the next
+OUT = 0.6  # share of a box that is in the picture, below which it could not be seen
 EDGE = 0.015  # of the picture's size: what is so near its border touches it
 
 
@@ -37,7 +41,8 @@ def follow(seen: Sequence[Sequence[Detection]], fps: float, size: tuple[int, int
     pieces: list[list[tuple[int, Detection]]] = []
     bounds = [0, *sorted(cuts), len(seen)]
     for start, stop in zip(bounds, bounds[1:], strict=False):
-        pieces += _linked(seen, start, stop, fps)
+        for piece in _linked(seen, start, stop, fps):
+            pieces += _of_one(piece)
     shots = np.searchsorted(np.array(bounds[1:-1], int), np.arange(len(seen)), side="right")
     tracks = [_track(piece, size) for piece in pieces if len(piece) >= max(3, round(0.6 * LEAST * fps))]
     tracks = _joined(tracks, fps, shots)
@@ -62,7 +67,7 @@ def _linked(seen: Sequence[Sequence[Detection]], start: int, stop: int, fps: flo
                                minimum_iou_threshold=0.2, high_conf_det_threshold=SURE, iou=BIoU(0.35))
     pieces: dict[int, list[tuple[int, Detection]]] = {}
     for t in range(start, stop):
-        found = seen[t]
+        found = _distinct(seen[t])
         boxes = np.array([d.box for d in found], np.float32).reshape(-1, 4)
         given = sv.Detections(xyxy=boxes, confidence=np.array([d.confidence for d in found], np.float32),
                               data={"row": np.arange(len(found))})
@@ -72,6 +77,35 @@ def _linked(seen: Sequence[Sequence[Detection]], start: int, stop: int, fps: flo
             if number >= 0:
                 pieces.setdefault(int(number), []).append((t, found[int(row)]))
     return list(pieces.values())
+
+
+def _of_one(piece: list[tuple[int, Detection]]) -> list[list[tuple[int, Detection]]]:
+    """A piece, cut where it goes on with another thing: of another kind, colour and shape all at once, and for good."""
+    for k in range(3, len(piece) - 2):
+        before, after = ([d for _, d in piece[rows]] for rows in (slice(k - 3, k), slice(k, k + 3)))
+        if overlap(np.array([before[-1].box]), np.array([after[0].box]))[0, 0] < SAME_SHAPE and not (
+                {d.colour for d in before} & {d.colour for d in after}) and not (
+                {d.kind for d in before} & {d.kind for d in after}):
+            return [piece[:k], *_of_one(piece[k:])]
+    return [piece]
+
+
+def _distinct(found: Sequence[Detection]) -> list[Detection]:
+    """Detections of a frame without those that are a far surer one read again: of its colour, and all but inside it
+    or around it."""
+    kept: list[Detection] = []
+    for d in sorted(found, key=lambda d: -d.confidence):
+        if not any(d.confidence < READ_AGAIN * k.confidence and d.colour == k.colour and _inside(d, k) > 0.7
+                   for k in kept):
+            kept.append(d)
+    return kept
+
+
+def _inside(one: Detection, two: Detection) -> float:
+    """The share of the smaller box that two detections have in common."""
+    a, b = np.array(one.box), np.array(two.box)
+    common = (np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])).clip(0).prod()
+    return float(common / max(min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2])), 1e-6))
 
 
 def _track(piece: Sequence[tuple[int, Detection]], size: tuple[int, int]) -> Track:
@@ -204,6 +238,12 @@ def at_border(box: np.ndarray, size: tuple[int, int]) -> bool:
     return bool(box[0] <= x or box[1] <= y or box[2] >= width - x or box[3] >= height - y)
 
 
+def _within(box: np.ndarray, size: tuple[int, int]) -> float:
+    """The share of a box that is in the picture."""
+    sides = (np.minimum(box[2:], (size[1], size[0])) - np.maximum(box[:2], 0)).clip(0)
+    return float(sides.prod() / max(float(np.prod(box[2:] - box[:2])), 1e-6))
+
+
 def _why(track: Track, tracks: Sequence[Track], bounds: Sequence[int], size: tuple[int, int], fps: float, *,
          forward: bool) -> str:
     """Why there is no more of a track after its end, or before its beginning: see Track.began."""
@@ -213,10 +253,10 @@ def _why(track: Track, tracks: Sequence[Track], bounds: Sequence[int], size: tup
     if any(abs(edge - limit) < near and (edge <= limit if forward else edge >= limit) for limit in limits):
         return "clip"
     boxes = [track.boxes[-1 if forward else 0], ahead(track, 0.5 * near, forward=forward),
-             ahead(track, near, forward=forward)]
-    if any(at_border(box, size) for box in boxes):
+             ahead(track, near, forward=forward), ahead(track, 2.5 * near, forward=forward)]  # a quarter of a second
+    if at_border(boxes[0], size) or any(_within(box, size) < OUT for box in boxes[1:]):
         return "border"
-    if any(covers(other, track, edge, boxes[:2]) for other in tracks if other is not track and not (
+    if any(covers(other, track, edge, boxes) for other in tracks if other is not track and not (
             other.name == track.name and other.first < edge - 2 and other.last > edge + 2)):
         return "hidden"
     return "sight"
@@ -232,7 +272,7 @@ def covers(other: Track, track: Track, edge: int, boxes: Sequence[np.ndarray], s
     after, before = (edge, edge + soon) if forward else (edge - soon, edge), edge - 5 if forward else edge + 5
     rows = np.flatnonzero((other.frames >= after[0]) & (other.frames <= after[1]))
     cover = max((_share(box, other.boxes[row]) for row in rows for box in boxes), default=0.0)
-    if cover < 0.2:
+    if cover < COVERED:
         return False
     seen = np.nan_to_num(track.visible[slice(-3, None) if forward else slice(None, 3)], nan=0.0)
     then, mine = int(np.abs(other.frames - before).argmin()), int(np.abs(track.frames - before).argmin())
@@ -244,11 +284,3 @@ def _share(box: np.ndarray, other: np.ndarray) -> float:
     """The share of a box that another covers."""
     common = (np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])).clip(0).prod()
     return float(common / max(float(np.prod(box[2:] - box[:2])), 1e-6))
-
-
-def seen_again(seen: Sequence[Sequence[Detection]], box: np.ndarray, frames: Sequence[int], least: float = 0.3
-               ) -> float:
-    """Share of frames in which there is any detection, however faint, about where a box is."""
-    hits = [bool(len(seen[t])) and float(overlap(box[None], np.array([d.box for d in seen[t]], np.float32)).max())
-            >= least for t in frames]
-    return float(np.mean(hits)) if hits else 0.0

@@ -153,10 +153,12 @@ def hand(truth: Truth, fps: float) -> list[tuple[int, float, float]]:
     frames, count = truth.exists.shape
     touched = np.zeros((frames, count), bool)
     met = np.zeros((frames, count), bool)
+    pairs: list[list[tuple[int, int]]] = [[] for _ in range(frames)]
     for k, a, b in truth.contacts:
         touched[k, a] = True
         if b >= 0:
             touched[k, b] = met[k, a] = met[k, b] = True
+            pairs[k] += [(int(a), int(b)), (int(b), int(a))]
     velocity = np.gradient(truth.position.astype(float), axis=0) * fps if frames > 1 else truth.position * 0
     pull = np.gradient(velocity, axis=0) * fps if frames > 1 else velocity
     speed = np.linalg.norm(velocity, axis=-1)
@@ -172,10 +174,13 @@ def hand(truth: Truth, fps: float) -> list[tuple[int, float, float]]:
                 found.append((i, low / fps, high / fps))
         rest = speed[:, i] < 0.15
         for k in range(4, frames - 4):
-            if not there[k - 4 : k + 5].all() or met[k - 4 : k + 4, i].any():
+            if not there[k - 4 : k + 5].all():
                 continue
-            starts = rest[k - 4 : k - 1].all() and speed[k + 3, i] > 0.4
-            kicked = np.linalg.norm(velocity[k + 2, i, :2] - velocity[k - 2, i, :2]) > 1.0
+            # what rests itself pushes nothing
+            pushed = any(one == i and (truth.kinds[other] in ALIVE or speed[k - 4 : k - 1, other].max() > 0.15)
+                         for t in range(k - 4, k + 4) for one, other in pairs[t])
+            starts = rest[k - 4 : k - 1].all() and speed[k + 3, i] > 0.4 and not pushed
+            kicked = not met[k - 4 : k + 4, i].any() and np.linalg.norm(velocity[k + 2, i, :2] - velocity[k - 2, i, :2]) > 1.0
             if starts or kicked:
                 found.append((i, (k - 2) / fps, (k + 3) / fps))
     return found

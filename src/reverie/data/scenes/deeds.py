@@ -28,6 +28,9 @@ AT_REST = 0.03  # m/s
 _WEIGHTLESS, _HANGS = 0.4, 0.5  # seconds before it meets something; metres over what is below it
 _DRIFTS = 0.6  # m/s at which it goes on, so that it is not taken for hanging
 _PASSES = 0.4  # seconds for which it stays in the picture, and is through within
+_FALLS = 0.5  # m/s downwards: what stops at the top of its toss might as well have been caught
+_SINKS = 4  # frames that a ghost takes to be gone at least: of what takes fewer nobody sees how it went
+_PUSHED = 0.5  # metres, and half its width, that a push moves a thing by within IN_SIGHT seconds
 _FAR_COLOUR = 0.8  # distance in sRGB, each channel 0..1
 _KINDS = ("ball", "box", "cylinder", "cone", "basketball", "ramp", "domino", "chair", "table", "person", "dog")
 _LIKE = (  # kinds that one may take for one another from some side
@@ -262,7 +265,7 @@ def frozen(case: Case) -> Done | None:
     """It stays where it is, in the air."""
     course = case.course()
     foot = lowest(case.thing, course.position[0], course.quat[0])
-    falls = course.velocity[0, 2] < 0.3
+    falls = course.velocity[0, 2] < -_FALLS
     if not (falls and case.spared() and foot - floor_below(case.record, case.i, case.k) > _HANGS):
         return None
     course.position[:], course.quat[:], course.velocity[:], course.spin[:] = (
@@ -285,11 +288,11 @@ def ghost(case: Case) -> Done | None:
     course = again(case.record, case.i, case.k, before, case.thing, lambda span: span.release(case.i))
     record = put(case.record, case.i, case.k, course)
     sunk = np.flatnonzero(spans(record, case.i)[1][case.k :, 2] < -0.05)
-    if not len(sunk):
+    if not len(sunk) or sunk[0] < _SINKS:
         return None
     record.exists[case.k + int(sunk[0]) :, case.i] = False
     sight = Sight(record, case.plan.path, *case.plan.size)
-    last = case.k + max(2, int(sunk[0]) // 2)  # by then most of it is in the ground
+    last = case.k + int(sunk[0]) // 2  # by then most of it is in the ground
     rows = slice(case.k, last)
     plain = (sight.whole(LEAST_PIXELS) & sight.apart())[rows, case.i].all()
     return Done(record) if plain else None
@@ -334,7 +337,7 @@ def pushed(case: Case) -> Done | None:
     record = put(case.record, case.i, case.k, course)
     gone = np.linalg.norm(course.position[case.frames(IN_SIGHT) - 1] - before.position)
     plain = set().union(*course.touches) <= {-1} | case.touches() and case.seen(record, case.i)
-    return Done(record) if plain and gone > 0.4 else None
+    return Done(record) if plain and gone > max(_PUSHED, case.width() / 2) else None
 
 
 # ---------------------------------------------------------------- when

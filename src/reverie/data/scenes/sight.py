@@ -8,6 +8,7 @@ from reverie.core.camera import CameraPath
 from reverie.data.scenes.drawing import extents_in_view, outline
 from reverie.data.scenes.record import Record, Thing, matrices
 
+_MARGIN = 4  # pixels from the border from which a thing is wholly in the picture
 _STAND = np.array([0.42, 0.25])  # metres by which a pendulum's stand is wider than its rod, and lower
 
 
@@ -41,7 +42,8 @@ class Sight:
         """Whether a thing (T, N) is wholly in the picture and its smaller side measures ``least`` pixels."""
         height, width = self.size
         with np.errstate(invalid="ignore"):
-            inside = (self.boxes[..., :2] >= 1).all(-1) & (self.boxes[..., 2:] <= (width - 1, height - 1)).all(-1)
+            inside = (self.boxes[..., :2] >= _MARGIN).all(-1) & (
+                self.boxes[..., 2:] <= (width - _MARGIN, height - _MARGIN)).all(-1)
             return inside & (self.sides.min(-1) >= least)
 
     def apart(self, skip: int = -1) -> np.ndarray:

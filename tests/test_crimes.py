@@ -30,7 +30,7 @@ from reverie.data.shards import ClipSet  # noqa: E402
 LAB = SCENES["lab"]
 SIZE, SECONDS, FPS = (128, 128), 4.0, 24
 SEEDS = range(5)
-THROUGH_A_WALL = 11  # a seed of "ghost" whose victim meets one
+THROUGH_A_WALL = 30  # a seed of "ghost" whose victim meets one
 
 
 def _gl_works() -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from seen_world import FPS, FRAMES, SIZE, Thing, before, detection, dropped, seconds, see, since
 
-from reverie.audit.tracks import ahead, alike, at_border, covers, follow, merged, seen_again
+from reverie.audit.tracks import ahead, alike, at_border, covers, follow, merged
 from reverie.core.errors import ReverieError
 
 t = seconds()
@@ -170,11 +170,6 @@ def test_helpers_of_boxes():
     step = 1.2 * 30 / FPS
     assert ahead(track, 4)[0] - track.boxes[-1][0] == pytest.approx(4 * step, rel=0.05)
     assert ahead(track, 4, forward=False)[0] - track.boxes[0][0] == pytest.approx(-4 * step, rel=0.05)
-    seen = see([Thing(3.0, there=before(2.0))])
-    box = np.array(seen[0][0].box)
-    assert seen_again(seen, box, range(48)) == 1 and seen_again(seen, box, range(48, 96)) == 0
-    assert seen_again(seen, box, range(24, 72)) == pytest.approx(0.5) and seen_again(seen, box, []) == 0
-    assert seen_again(seen, box + 30, range(48)) == 0
 
 
 def test_alike_covered_and_merged():

@@ -249,7 +249,9 @@ def _sped(scene: Scene) -> list[Violation]:
             slow, fast = float(np.hypot(*before)), float(np.hypot(*after))
             level = max(abs(before[1]), abs(after[1])) < MOVES and path.lift[k - half : k + half + 1].max() < ALOFT
             spurts = abs(after[0]) > GAIN * abs(before[0]) + SPURT
-            if level and slow > MOVES and spurts and not _reshaped(track, path.first + k) and not scene.near(track, path.first + k, REACH, half):
+            if not (level and slow > MOVES and spurts) or _reshaped(track, path.first + k):
+                continue
+            if not scene.near(track, path.first + k, REACH, half):
                 found.append(_violation(scene, track, path, "collision", "sped up", k, k + half, fast / slow, GAIN,
                                         "times", f"the {track.name} gained speed from nothing"))
                 break

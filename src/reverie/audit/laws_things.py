@@ -22,7 +22,8 @@ GONE = 0.4  # seconds for which there must be nothing, however faint, where it s
 SEEN_AGAIN, SAME_BOX, APART = 0.3, 0.6, 0.1  # overlap: of a thing where it should be; of one thing's boxes; of two
 FAINTLY = 0.25  # share of these frames in which there may be
 BLUR = 0.13  # seconds around a moment over which compression smears what was before and what is after
-TOGETHER = 0.2  # seconds between an end and a beginning that are one crime
+TOGETHER = 0.35  # seconds between an end and a beginning that are one crime
+SURE_JUMP = 0.26  # confidence before and after a jump
 JUMP = 1.0  # widths: a thing that goes further from one frame to the next jumps
 GROWTH = 1.42  # ratio of sizes from one moment to the next
 SKEW = 0.35  # logarithm of the ratio by which one side may grow more than the other
@@ -75,8 +76,9 @@ def _evident(scene: Scene, track: Track, *, forward: bool) -> bool:
     edge = track.last if forward else track.first
     rows = (track.frames > edge - span) if forward else (track.frames < edge + span)
     room = scene.frames - 1 - edge if forward else edge
-    if rows.sum() < WELL_SEEN * span or min(
-            track.confidence[rows].mean() / CLEAR, np.nan_to_num(track.visible[rows], nan=1.0).mean() / PLAIN) < 1 or room < 0.25 * scene.fps:
+    if rows.sum() < WELL_SEEN * span or room < 0.25 * scene.fps:
+        return False
+    if track.confidence[rows].mean() < CLEAR or np.nan_to_num(track.visible[rows], nan=1.0).mean() < PLAIN:
         return False
     if any(at_border(box, scene.size) for box in track.boxes[rows]) or len(track.frames) < LIFE * scene.fps:
         return False
@@ -143,7 +145,7 @@ def _changes(scene: Scene) -> list[tuple[Track, Track]]:
 def _paired(old: Track, new: Track, scene: Scene) -> bool:
     """Whether one track's end and another's beginning are the same thing, changed at one moment."""
     gap = (new.first - old.last) / scene.fps
-    if not -TOGETHER <= gap <= TOGETHER + 0.1:
+    if abs(gap) > TOGETHER:
         return False
     same_place = overlap(grown(ahead(old, 1), 0.2)[None], grown(new.boxes[0], 0.2)[None])[0, 0] > 0.15
     return alike(old, new) or (same_place and (old.kind == new.kind or old.colour == new.colour))
@@ -171,8 +173,9 @@ def continuity(scene: Scene) -> list[Violation]:
     for old, new in _changes(scene):
         if not alike(old, new):
             continue
-        far = _leap(ahead(old, new.first - old.last), new.boxes[0])
-        if min(old.confidence[-4:].mean(), new.confidence[:4].mean()) > SURE_JUMP and far > JUMP and abs(_grown_by(old.sides[-5:], new.sides[:5])) < np.log(GROWTH):
+        far, by = _leap(ahead(old, new.first - old.last), new.boxes[0]), _grown_by(old.sides[-5:], new.sides[:5])
+        sure = min(old.confidence[-8:].mean(), new.confidence[:8].mean()) > SURE_JUMP
+        if sure and far > JUMP and abs(by) < np.log(GROWTH):
             found.append(_leapt(scene, old, new.first, far, new))
     for track in scene.tracks:
         path = scene.paths[track.number]
@@ -184,9 +187,6 @@ def continuity(scene: Scene) -> list[Violation]:
             if clear and step[k] > JUMP + 2 * usual and _whole(path, before, after, scene):
                 found.append(_leapt(scene, track, int(after), float(step[k]), None, int(k)))
     return found
-
-
-SURE_JUMP = 0.3  # confidence before and after a jump within a track
 
 
 def _leapt(scene: Scene, track: Track, frame: int, far: float, new: Track | None, row: int = -1) -> Violation:
@@ -262,7 +262,7 @@ def _grows_at_once(scene: Scene, track: Track) -> list[Violation]:
         at_once = np.median(size[k : k + 3]) - np.median(size[k - 3 : k])
         both = shape[k : k + 3].mean(0) - shape[k - 3 : k].mean(0)
         steady = max(size[k : k + span].std(), size[k - span : k].std())
-        if (abs(by) > best and abs(at_once) > 0.7 * abs(by) and both.prod() > 0 and abs(both).min() > 0.55 * abs(
+        if (abs(by) > best and abs(at_once) > 0.7 * abs(by) and both.prod() > 0 and abs(both).min() > 0.5 * abs(
                 both).max() and steady < 0.25 * abs(by)):
             best, at = abs(by), k
     if best < np.log(GROWTH) or not _plain(scene, track, at) or not _whole(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from reverie.audit.observer import Detection, overlap
+from reverie.audit.judge import NAMES_EVERY
+from reverie.audit.observer import Detection, Observer, overlap
+from reverie.audit.tracks import FAINT
 from reverie.core.clip import Truth
+from reverie.core.runtime import bf16_pays
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.study import Study
 
@@ -15,12 +19,15 @@ SECONDS, LOOK_EVERY = 6.0, 12  # frames between two looks
 IN_SIGHT, GLIMPSED = 0.5, 0.05  # share of its silhouette from which a thing should be, and may be, detected
 MATCH = 0.5  # overlap of two boxes that mean the same thing
 GOAL = ">= 0.95"
+PACE = {128: ">= 100", 256: ">= 24"}  # frames a second on two cores, of frames so wide and high
+TIMED, BEST_OF = 96, 3  # frames, times
 
 
 def measure(study: Study) -> list[dict]:
     """On frames of n held-out clips: of the detections that are a true thing, the share with the right kind,
     the right colour; of all detections, the share that are a true thing (precision); of the things at
-    least half in sight, the share detected (recall)."""
+    least half in sight, the share detected (recall). And how many frames a second it looks at, as the judge has it
+    look."""
     clips = study.clips(study.n, SECONDS, drawn=True)
     totals = np.zeros(6)
     with study.track(len(clips), "clips looked at") as bar:
@@ -35,7 +42,22 @@ def measure(study: Study) -> list[dict]:
     matched, kinds, colours, made, there, found = totals
     return [figure("kind_accuracy", share(kinds, matched), "share", GOAL, matched), figure("colour_accuracy",
             share(colours, matched), "share", GOAL, matched), figure("precision", share(matched, made), "share", None,
-            made), figure("recall", share(found, there), "share", None, there)]
+            made), figure("recall", share(found, there), "share", None, there), *(
+            figure(f"frames_a_second_{side}", pace(study.observer, frames, side), "1/s", goal, TIMED)
+            for side, goal in PACE.items())]
+
+
+def pace(observer: Observer, frames: np.ndarray, side: int) -> float:
+    """Frames a second that the observer looks at, the best of a few times; frames (T, H, W, 3) are made side x side."""
+    by = max(1, side // frames.shape[1])
+    shown = np.resize(frames.repeat(by, 1).repeat(by, 2), (TIMED, by * frames.shape[1], by * frames.shape[2], 3))
+    half = bf16_pays(next(observer.net.parameters()).device)
+    took = []
+    for _ in range(BEST_OF):
+        began = time.perf_counter()
+        observer.detect(shown, threshold=FAINT, every=NAMES_EVERY, half=half)
+        took.append(time.perf_counter() - began)
+    return TIMED / min(took)
 
 
 def score(detections: Sequence[Detection], truth: Truth, camera: str, t: int) -> np.ndarray:

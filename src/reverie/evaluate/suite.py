@@ -37,7 +37,8 @@ _WORLDS = ("core/camera.py", "core/vocabulary.py", "data/heldout.py", "data/scen
 _TEXTS = ("data/captions.py", "data/teller.py", "data/templates_*.py", "data/phrases_*.py", "model/text.py")
 _MODEL = ("world.py", "model/*.py")
 _BOTH = ("tokenizer", "transformer")
-_JUDGE = ("audit/[fjlmost]*.py", "evaluate/watch.py")
+_JUDGE = ("audit/findings.py", "audit/judge.py", "audit/laws*.py", "audit/motion*.py", "audit/observer*.py",
+          "audit/scene.py", "audit/second_look.py", "audit/tracks.py", "evaluate/watch.py")
 
 SUITES = {
     "tokenizer": Suite("tokenizer", "pixels after the round trip through latents", 32, ("tokenizer",), (*_WORLDS,
@@ -52,7 +53,7 @@ SUITES = {
                      (*_BOTH, "observer"), (*_WORLDS, *_TEXTS, *_MODEL, "audit/*.py", "evaluate/dreams.py")),
     "minute": Suite("minute", "the last ten seconds of a minute, beside truth's", 20, (*_BOTH, "observer"), (*_WORLDS,
                     *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py", "evaluate/dreams.py")),
-    "observer": Suite("observer", "the judge's eye on unseen truth", 64, ("observer",), (*_WORLDS,
+    "observer": Suite("observer", "the judge's eye on unseen truth, and how fast it is", 64, ("observer",), (*_WORLDS,
                       "audit/observer*.py")),
     "tracking": Suite("tracking", "the judge's eye and its tracks on unseen truth, at two sizes", 32, ("observer",),
                       (*_WORLDS, *_JUDGE)),

@@ -180,7 +180,8 @@ def hand(truth: Truth, fps: float) -> list[tuple[int, float, float]]:
             pushed = any(one == i and (truth.kinds[other] in ALIVE or speed[k - 4 : k - 1, other].max() > 0.15)
                          for t in range(k - 4, k + 4) for one, other in pairs[t])
             starts = rest[k - 4 : k - 1].all() and speed[k + 3, i] > 0.4 and not pushed
-            kicked = not met[k - 4 : k + 4, i].any() and np.linalg.norm(velocity[k + 2, i, :2] - velocity[k - 2, i, :2]) > 1.0
+            spurt = np.linalg.norm(velocity[k + 2, i, :2] - velocity[k - 2, i, :2])
+            kicked = spurt > 1.0 and not met[k - 4 : k + 4, i].any()
             if starts or kicked:
                 found.append((i, (k - 2) / fps, (k + 3) / fps))
     return found

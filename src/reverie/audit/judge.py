@@ -32,8 +32,8 @@ CHUNK = 32  # frames that are looked at together
 NAMES_EVERY = 4  # one frame in so many is looked at twice, for names
 MASK = 0.28  # confidence from which a thing's box is left out of the camera's motion
 STRANGE = 0.3  # mean confidence below which a thing is called unknown
-# mean confidence of all that is followed below which a world is unknown: the least of 324 clips of the lab, worn ones among
-# them, has 0.38, the most of five films and drives 0.31
+# mean confidence of all that is followed below which a world is unknown: the least of 324 clips of the lab, worn ones
+# among them, has 0.38, the most of five films and drives 0.31
 FOREIGN = 0.36
 SURE_ABROAD = 0.6  # mean confidence from which a thing is judged there all the same
 FEW = 0.34  # seconds: a shorter video is not judged

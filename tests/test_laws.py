@@ -37,6 +37,11 @@ def zoomed(factor: float) -> np.ndarray:
     return warp
 
 
+def held(values: np.ndarray) -> np.ndarray:
+    """Values as a video shows them that went through latents of four frames."""
+    return np.asarray(values)[np.arange(FRAMES) // 4 * 4]
+
+
 # -- what is no crime -----------------------------------------------------------------------------------
 
 CLEAN = {
@@ -45,6 +50,7 @@ CLEAN = {
     "falls and bounces": [Thing(3.0, dropped(2.2, 0.75), kind="basketball", colour="orange")],
     "falls and stays": [Thing(3.0, dropped(2.2, start=0.5), kind="box", colour="green")],
     "is thrown": [Thing(0.8 + 1.6 * t, np.maximum(1.0 + 3.5 * t - 4.905 * t * t, 0))],
+    "is thrown, as latents show it": [Thing(held(0.8 + 1.6 * t), held(np.maximum(1.0 + 3.5 * t - 4.905 * t * t, 0)))],
     "comes to lie on a table": [Thing(3.5, dropped(2.3, 0.4, floor=0.8)),
                                 Thing(3.5, kind="table", colour="white", wide=1.6, high=0.8)],
     "rests on a table": [Thing(3.5, 0.8), Thing(3.5, kind="table", colour="white", wide=1.6, high=0.8)],
@@ -130,6 +136,8 @@ CRIMES = {  # name -> (law, what, index of the victim, all things)
     "vanishes as it rolls": ("permanence", "vanished", 0, [Thing(rolling, there=before(WHEN))]),
     "vanishes beside a wall": ("permanence", "vanished", 0, [
         Thing(2.5, there=before(WHEN)), Thing(3.6, kind="wall", colour="yellow", wide=1.2, high=1.2, nearer=7)]),
+    "vanishes, though it was read twice": ("permanence", "vanished", 0, [
+        Thing(3.0, there=before(WHEN)), Thing(3.02, kind="box", confidence=0.35, there=before(WHEN))]),
     "appears": ("permanence", "appeared", 0, [Thing(3.0, there=~before(WHEN)), Thing(5.5, kind="box", colour="blue")]),
     "splits": ("permanence", "split", 1, [Thing(3.0), Thing(3.85, there=~before(WHEN))]),
     "splits as it rolls": ("permanence", "split", 1, [Thing(rolling), Thing(rolling - 0.8, there=~before(WHEN))]),
@@ -153,6 +161,8 @@ CRIMES = {  # name -> (law, what, index of the victim, all things)
     "does not fall": ("gravity", "does not fall", 0, [Thing(1.0 + 1.5 * since(1.4), straight(thrown))]),
     "does not fall on its way down": ("gravity", "does not fall", 0, [
         Thing(2.5 * (t - 1.4), np.maximum(straight(flying), 0))]),
+    "does not fall, as latents show it": ("gravity", "does not fall", 0, [
+        Thing(held(1.0 + 1.5 * since(1.4)), held(straight(thrown)))]),
     "sinks": ("collision", "sank", 0, [Thing(3.0, kind="box", colour="green", wide=0.9, high=0.9, sunk=np.minimum(
         sinking, 0.9), there=sinking < 0.6)]),
     "passes through": ("collision", "passed through", 0, [
@@ -162,6 +172,8 @@ CRIMES = {  # name -> (law, what, index of the victim, all things)
     "moves by itself, a box": ("causality", "moved by itself", 0, [
         Thing(5.0 - 2.5 * since(WHEN) + 0.6 * since(WHEN) ** 2, kind="box", colour="green"),
         Thing(1.5, colour="blue")]),
+    "moves by itself beside what rests": ("causality", "moved by itself", 0, [
+        Thing(3.0 - 1.2 * since(WHEN)), Thing(3.75, kind="box", colour="blue")]),
     "moves too early": ("causality", "moved too early", 0, [
         Thing(4.2 + 1.2 * since(WHEN)), Thing(3.0 + 3.0 * (t - WHEN) - 1.8 * since(WHEN + 1 / 3), kind="box",
                                               colour="blue")]),

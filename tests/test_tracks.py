@@ -129,6 +129,18 @@ def test_a_thing_seen_twice_for_as_long_is_one():
     assert len(followed(Thing(3.0), Thing(3.02, kind="basketball", wide=0.58, high=0.62))) == 1
 
 
+def test_what_is_read_again_faintly_is_no_thing_of_its_own():
+    one, again = Thing(3.0, there=t < 2), Thing(3.02, kind="dog", wide=0.64, confidence=0.42)
+    assert [track.kind for track in followed(one, replace(again, there=t < 2.0))] == ["ball"]
+    assert len(followed(one, replace(again, colour="blue"))) == 2
+
+
+def test_a_track_does_not_go_on_with_another_thing():
+    wall, ball = Thing(3.0, kind="wall", colour="green", wide=1.2, high=1.2, there=t < 2), Thing(3.3, there=t >= 2)
+    assert [track.name for track in followed(wall, ball)] == ["green wall", "red ball"]
+    assert len(followed(wall, replace(ball, colour="green"))) == 1  # what keeps its colour became another kind
+
+
 # -- why it begins and ends -------------------------------------------------------------------------------
 
 

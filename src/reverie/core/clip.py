@@ -71,12 +71,32 @@ class Truth:
     source: str = "simulated"
 
 
+@dataclass(frozen=True)
+class Channel:
+    """What one number of a recorded action vector is.
+
+    unit: "1" for a share of the whole, "" when unknown. low, high: its range, None where it has none. lag: seconds from
+    its row until the camera shows its effect, None when unknown. measured: it is what happened (a speed), not what was
+    asked for, so that it is known of the past only; a measured number may be NaN.
+    """
+
+    name: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    lag: float | None = None
+    measured: bool = False
+
+
 @dataclass
 class Clip:
     """Video of one or several cameras, with whatever else is known of it.
 
     views: camera name -> uint8 frames (T, H, W, 3); empty for a things-only clip.
-    actions: (T, A) float32 in the units of core.vocabulary.CAMERA_UNITS, or None when unknown.
+    actions: (T, A) float32, or None when unknown: recorded ones are what ``channels`` says (a row's number holds until
+    the next row), simulated ones have no channels and are in the units of core.vocabulary.CAMERA_UNITS.
+    times: (T,) float64 seconds from the first frame, as recorded; None where frames come exactly at ``fps``. Of a
+    recording ``fps`` is its median rate.
     cameras: camera name -> CameraPath of T poses; empty when unknown.
     truth: None for recorded video in which nobody looked for things.
     sound: (samples, channels) float32 at sound_rate, or None.
@@ -91,6 +111,8 @@ class Clip:
     truth: Truth | None = None
     sound: np.ndarray | None = None
     sound_rate: int = 0
+    channels: tuple[Channel, ...] = ()
+    times: np.ndarray | None = None
 
     @property
     def exact(self) -> Truth | None:

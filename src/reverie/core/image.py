@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -19,21 +20,22 @@ MAX_PIXELS = 50_000_000  # of one picture or frame
 PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # not EPS, which runs programs
 
 
-def read_image(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """A picture as uint8 (H, W, 3); ``size`` (H, W): its middle is cut to that shape and scaled.
+def read_image(path: str | Path | bytes, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A picture (a file, or its bytes) as uint8 (H, W, 3); ``size`` (H, W): its middle is cut to that shape and scaled.
 
     Turned upright (EXIF); grey, palette and 16-bit pictures become RGB; what is transparent becomes
     white. Raises BadMedia.
     """
     from PIL import Image, ImageOps
 
-    check_input(path)
+    source = io.BytesIO(path) if isinstance(path, bytes) else check_input(path)
+    path = "the picture" if isinstance(path, bytes) else path
     Image.init()
     formats = [name for name in PICTURES if name in Image.OPEN]  # AVIF is not in every build
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=formats) as file:
+            with Image.open(source, formats=formats) as file:
                 width, height = file.size
                 if width * height > MAX_PIXELS:
                     raise BadMedia(f"{path}: {width}x{height} is over 50 megapixels; make it smaller first")

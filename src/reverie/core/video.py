@@ -17,7 +17,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -273,6 +273,17 @@ def stream_video(path: str | Path, *, fps: float | None = None, size: tuple[int,
             yield _pixels(waiting[1], size)
             index += 1
             first = False
+
+
+def pick_frames(path: str | Path, numbers: Iterable[int], size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+    """Yield the frames of these numbers, counted from 0 as they are stored, whatever their times, each as
+    ``stream_video`` gives it; fewer where the video ends or breaks off. Of any length. Raises BadMedia."""
+    import av
+    wanted = frozenset(numbers)
+    with _opened(path) as (container, stream), contextlib.suppress(av.FFmpegError):
+        for number, frame in zip(range(max(wanted, default=-1) + 1), container.decode(stream), strict=False):
+            if number in wanted:
+                yield _pixels(frame, size)
 
 
 def read_video(path: str | Path, *, fps: float | None = None, size: tuple[int, int] | None = None,

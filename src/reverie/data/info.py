@@ -16,7 +16,7 @@ from reverie.data.shards import ClipSet, has_truth
 from reverie.data.sheet import contact_sheet, frame_boxes, spaced
 
 _ROWS, _COLUMNS = 12, 8
-_COUNTED = ("splits", "sizes", "fps", "settings", "kinds", "colours", "materials", "events", "captions")
+_COUNTED = ("splits", "sizes", "fps", "settings", "kinds", "colours", "materials", "events", "captions", "actions")
 
 
 def info(folder: Path | str, key: str | None = None, sheet: Path | str | None = None) -> dict:
@@ -24,10 +24,11 @@ def info(folder: Path | str, key: str | None = None, sheet: Path | str | None = 
 
     Counts: clips, drawn, things_only, frames, hours, hours_drawn, things, things_seen (those of
     them that are seen, not truth), and by name: splits, sizes, fps, settings, kinds, colours,
-    materials, events, captions (languages). digest: the data's hash. damaged: a line for each shard
-    left out. held_out: a line for each breach of the held-out rule (``check_held_out``). With
-    ``key``, "clip": that clip's metadata, and "text": the same in words. With ``sheet``, a PNG is
-    written there: 12 drawn clips spread over the folder, or the clip ``key`` with its things' boxes.
+    materials, events, captions (languages), actions (recorded channels). digest: the data's hash.
+    damaged: a line for each shard left out. held_out: a line for each breach of the held-out rule
+    (``check_held_out``). With ``key``, "clip": that clip's metadata, and "text": the same in words.
+    With ``sheet``, a PNG is written there: 12 drawn clips spread over the folder, or the clip
+    ``key`` with its things' boxes.
     Raises BadData (no or only damaged shards), BadInput (no such key, nothing drawn), CannotWrite.
     """
     clips = ClipSet(folder, skip_damaged=True)
@@ -43,6 +44,7 @@ def info(folder: Path | str, key: str | None = None, sheet: Path | str | None = 
             counts["sizes"]["x".join(map(str, reversed(meta["size"])))] += 1
         counts["splits"][meta["provenance"].get("split", "unknown")] += 1
         counts["fps"][f"{meta['fps']:g}"] += 1
+        counts["actions"].update(channel["name"] for channel in meta.get("channels", ()))
         counts["captions"].update(variant["language"] for variant in meta["captions"])
         if known := meta["truth"]:
             counts["settings"].update(filter(None, [known["setting"]]))  # "" where nobody knows
@@ -141,6 +143,15 @@ def _in_words(meta: dict, clips: ClipSet, i: int) -> str:
     crime = meta["provenance"].get("crime")
     provenance = ", ".join(f"{name} {value}" for name, value in meta["provenance"].items() if name != "crime")
     lines = [f"{meta['key']}: {seconds:.2f} s, {meta['frames']} frames at {fps:g} fps, {size} ({provenance})"]
+    if "channels" in meta:
+        clip = clips.clip(i, views=False)
+        steps = np.diff(clip.times)
+        lines.append(f"cameras: {', '.join(name[:-5] for name in meta['members'] if name.endswith('.jpgs'))}; "
+                     f"{steps.min(initial=1 / fps):.3f}..{steps.max(initial=1 / fps):.3f} s from frame to frame")
+        for channel, values in zip(clip.channels, clip.actions.T, strict=True):
+            lag = f", seen {channel.lag:g} s later" if channel.lag else ""
+            lines.append(f"  {channel.name} ({'measured' if channel.measured else 'asked for'}, unit "
+                         f"{channel.unit or 'unknown'}{lag}): {values.min():.3f}..{values.max():.3f}")
     if known := meta["truth"]:
         truth = clips.clip(i, views=False).truth
         names = _thing_names(meta)

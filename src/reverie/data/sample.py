@@ -2,7 +2,7 @@
 
 A clip's members, in this order, are
 
-    KEY.npz             arrays: truth, actions, camera poses, sound (compressed)
+    KEY.npz             arrays: truth, actions, times, camera poses, sound (compressed)
     KEY.CAMERA.jpgs     that camera's frames: JPEG, quality 95, 4:4:4, packed
     KEY.CAMERA.masks    that camera's truth masks: one zlib stream a frame, packed
     KEY.json            everything else: fps, script, captions, things' names, events, provenance
@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from reverie.core.camera import CameraPath
-from reverie.core.clip import Clip, Event, Line, Truth
+from reverie.core.clip import Channel, Clip, Event, Line, Truth
 from reverie.core.errors import BadData, BadInput
 
 FORMAT = 2
@@ -83,6 +83,8 @@ def encode(sample: Sample) -> dict[str, bytes]:
     arrays: dict[str, np.ndarray] = {}
     if clip.actions is not None:
         arrays["actions"] = np.asarray(clip.actions, np.float32)
+    if clip.times is not None:
+        arrays["times"] = np.asarray(clip.times, np.float64)
     if clip.sound is not None:
         arrays["sound"] = np.asarray(clip.sound, np.float32)
     for name, path in clip.cameras.items():
@@ -111,7 +113,9 @@ def encode(sample: Sample) -> dict[str, bytes]:
         "format": FORMAT, "key": sample.key, "fps": float(clip.fps), "frames": int(clip.frames),
         "size": list(size) if size else None, "drawn": bool(clip.views),
         "cameras": {name: float(path.fovy) for name, path in clip.cameras.items()},
-        "action_names": list(clip.action_names), "sound_rate": int(clip.sound_rate),
+        "action_names": list(clip.action_names),
+        **({"channels": [asdict(channel) for channel in clip.channels]} if clip.channels else {}),  # absent: simulated
+        "sound_rate": int(clip.sound_rate),
         "script": [asdict(line) for line in clip.script],
         "truth": _things_meta(truth) if truth is not None else None,
         "provenance": sample.provenance, "captions": sample.captions,
@@ -219,16 +223,20 @@ class Reader:
 
 def _undrawn(meta: dict, arrays: dict[str, np.ndarray], start: int, stop: int) -> Clip:
     """The clip without its pictures, frames start..stop, with all times counted from frame start."""
-    fps, shift = meta["fps"], start / meta["fps"]
+    fps, times = meta["fps"], arrays.get("times")  # absent: exactly at fps
+    shift, end = (start / fps, stop / fps) if times is None else (float(times[start]), float(times[stop - 1]) + 1 / fps)
     lines = meta["script"] or (meta["captions"][0]["lines"] if meta["captions"] else [])
     script = [Line(line["start"], line["text"]) for line in lines]
-    clip = Clip(fps, _cut_script(script, shift, stop / fps - shift))
+    clip = Clip(fps, _cut_script(script, shift, end - shift))
     clip.action_names = tuple(meta["action_names"])
+    clip.channels = tuple(Channel(**channel) for channel in meta.get("channels", ()))
+    if times is not None:
+        clip.times = times[start:stop] - shift
     if "actions" in arrays:
         clip.actions = arrays["actions"][start:stop]
     if "sound" in arrays:
         clip.sound_rate = rate = meta["sound_rate"]
-        clip.sound = arrays["sound"][round(shift * rate):round(stop / fps * rate)]
+        clip.sound = arrays["sound"][round(shift * rate):round(end * rate)]
     for name, fovy in meta["cameras"].items():
         clip.cameras[name] = CameraPath(arrays[f"camera.{name}.position"][start:stop],
                                         arrays[f"camera.{name}.rotation"][start:stop], fovy)

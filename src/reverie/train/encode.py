@@ -97,6 +97,7 @@ def encode_clip(clip: Clip, key: str, captions: list[dict], tokens, tokenizer, d
     """One clip to an Item; ``tokens`` maps a text to its token numbers. Without exact truth, ``seen`` is False."""
     frames = clip.frames // FRAMES_PER_LATENT * FRAMES_PER_LATENT
     latents, truth = frames // FRAMES_PER_LATENT, clip.exact
+    actions = None if clip.channels else clip.actions  # a car's: no model reads them yet
     captions = captions or [{"language": "", "lines": [{"start": line.start, "text": line.text, "order": []}
                                                        for line in clip.script]}]
     described = [{"start": [line["start"] for line in c["lines"]] or [0.0],
@@ -109,7 +110,7 @@ def encode_clip(clip: Clip, key: str, captions: list[dict], tokens, tokenizer, d
             caption["other"] = [tokens(other_side(text)) for text in texts]
     item = Item(
         key, clip.fps, np.zeros((latents, 0, th.WIDTH), np.float16), np.zeros((latents, th.WIDTH), np.float16),
-        np.zeros(th.WIDTH, np.float16), action_vectors(clip.actions, frames).astype(np.float16),
+        np.zeros(th.WIDTH, np.float16), action_vectors(actions, frames).astype(np.float16),
         described, seen=truth is not None)
     if truth is not None:
         item.things = th.encode_things(truth).astype(np.float16)

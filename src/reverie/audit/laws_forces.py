@@ -12,6 +12,7 @@ import numpy as np
 from reverie.audit.findings import Track, Violation
 from reverie.audit.laws_things import _box, _evident
 from reverie.audit.scene import Path, Scene, grown, meet, smoothed
+from reverie.audit.tracks import at_border
 from reverie.core.vocabulary import ALIVE
 
 HELD = ("hoop", "screen", "pendulum", *ALIVE)  # kinds that are held up, or hold themselves up
@@ -39,6 +40,7 @@ LEVEL = 0.12  # of its height: a foot that moves by less stays
 LANDS, CUT = 1.5, 0.8  # metres a second that falls through the ground; share of its height that is left of it then
 DRIFTS = 0.4  # of its width that it may move sideways meanwhile
 GAIN, SPURT = 1.5, 1.6  # ratio of speeds after and before, when nothing touched it, and metres a second besides
+SPURTS = 0.25  # seconds before and after, over which these are taken: longer than a latent
 RESHAPED = 0.15  # logarithm of the ratio of a side's lengths, before and after
 FOOT = 0.07  # of their widths: things whose feet are so level are at one depth
 
@@ -240,9 +242,9 @@ def _sped(scene: Scene) -> list[Violation]:
     """A moving thing that is faster all at once with nothing near. amount: ratio of speeds."""
     found = []
     for track, path in _lifeless(scene):
-        half = max(2, round(0.12 * scene.fps))
-        for k in range(2 * half, len(path) - 2 * half):
-            if not path.whole[k - 2 * half : k + 2 * half + 1].all():
+        half = max(2, round(SPURTS * scene.fps))
+        for k in range(half + 1, len(path) - half - 1):
+            if not path.whole[k - half - 1 : k + half + 2].all():
                 continue
             before = (path.at[k - 1] - path.at[k - 1 - half]) / half * scene.fps / path.metre[k]
             after = (path.at[k + 1 + half] - path.at[k + 1]) / half * scene.fps / path.metre[k]
@@ -273,7 +275,8 @@ def causality(scene: Scene) -> list[Violation]:
             around = [o for o in scene.near(track, path.first + k, REACH, third)
                       if _stirs(scene, o, path.first + k, third + rest)]
             later = [o for o in scene.near(track, path.first + k + third, REACH, 0) if o not in around]
-            if not around and not _reshaped(track, path.first + k):
+            unseen = _from_outside(scene, track, path, k, third)
+            if not around and not unseen and not _reshaped(track, path.first + k):
                 what = "moved too early" if later else "moved by itself"
                 text = (f"the {track.name} moved before the {later[0].name} reached it" if later else
                         f"the {track.name} began to move with nothing touching it")
@@ -281,6 +284,16 @@ def causality(scene: Scene) -> list[Violation]:
                                         text, other=later[0] if later else None))
             k += third + rest
     return found
+
+
+def _from_outside(scene: Scene, track: Track, path: Path, k: int, third: int) -> bool:
+    """Whether something, however faintly seen, stands in the border's way of a thing that starts away from it at k."""
+    box, way = grown(path.box[k], REACH), path.at[k + third, 0] - path.at[k, 0]
+    if not (box[0] < 0 if way > 0 else box[2] > scene.size[1]):
+        return False
+    seen = [d for t in range(path.first + k - third, min(path.first + k + third, scene.frames)) for d in scene.seen[t]]
+    return any(d.colour != track.colour and at_border(np.array(d.box), scene.size) and meet(box, np.array(d.box))
+               and (d.box[0] < path.box[k][0] if way > 0 else d.box[2] > path.box[k][2]) for d in seen)
 
 
 def _reshaped(track: Track, frame: int) -> bool:

@@ -24,16 +24,16 @@ FAINTLY = 0.25  # share of these frames in which there may be
 BLUR = 0.13  # seconds around a moment over which compression smears what was before and what is after
 TOGETHER = 0.35  # seconds between an end and a beginning that are one crime
 SURE_JUMP = 0.26  # confidence before and after a jump
-JUMP = 1.0  # widths: a thing that goes further from one frame to the next jumps
+JUMP = 1.05  # widths: a thing that goes further from one frame to the next jumps
 GROWTH = 1.42  # ratio of sizes from one moment to the next
 SKEW = 0.35  # logarithm of the ratio by which one side may grow more than the other
-TURN = 0.55  # of a kind's or colour's score: before one and after the other
+TURN, TURN_SMEARED = 0.55, 0.65  # of a kind's or colour's score: before one and after the other; by and by
 LEAST_TURN = 0.2  # of either
 SHARP = 0.8  # share of this that happens within half of STEADY seconds
 STEADY = 0.3  # seconds for which a thing must look the same before and after it changes
 JOLT = 0.6  # widths in five frames by which a thing's way before and after a moment may differ
 BETWEEN = 0.3  # share of a thing that another covers: then what changes may be which of the two is seen
-FAR = 0.35  # least distance in sRGB of two colours that are told apart for certain
+FAR, FAR_SMEARED = 0.35, 0.78  # least distance in sRGB of two colours that are told apart for certain; by and by
 
 
 def permanence(scene: Scene) -> list[Violation]:
@@ -103,7 +103,7 @@ def _read_twice(scene: Scene, track: Track, frame: int) -> bool:
 def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
     """Share of the frames after a track's end (before its beginning) in which something is about where it would be.
 
-    What is smeared over the first frames does not count, nor what is another thing's that stood beside it.
+    What is smeared over the first frames does not count, nor what is the twin's that stood beside it.
     """
     edge, span = (track.last if forward else track.first), max(3, round(GONE * scene.fps))
     others = _beside(scene, track, edge)
@@ -122,11 +122,11 @@ def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
 
 
 def _beside(scene: Scene, track: Track, frame: int) -> list[Track]:
-    """Other things that are there before and after a frame, and then not where the track is."""
+    """Others that look the same, are there before and after a frame, and then not where the track is."""
     mine = track.boxes[int(np.abs(track.frames - frame).argmin())]
     out = []
     for other in scene.tracks:
-        if other is not track and other.first < frame - 2 and other.last > frame + 2:
+        if other is not track and other.first < frame - 2 < frame + 2 < other.last and alike(other, track):
             its = other.boxes[int(np.abs(other.frames - frame).argmin())]
             if overlap(mine[None], its[None])[0, 0] < APART:
                 out.append(other)
@@ -303,13 +303,16 @@ def identity(scene: Scene) -> list[Violation]:
             found.append(_changed(scene, old, new.first, changed, old.name, new.name, 1.0, new))
     for track in scene.tracks:
         for names, scores, which in ((COLOUR_NAMES, track.colour_scores, "colour"), (KINDS, track.kind_scores, "kind")):
-            turn = _turn(scene, track, scores, round(BLUR * scene.fps / 2) if which == "colour" else 0)
+            turn, far = _turn(scene, track, scores, 0), FAR
+            if turn is None and which == "colour":
+                turn, far = _turn(scene, track, scores, round(BLUR * scene.fps / 2)), FAR_SMEARED
             if turn is None:
                 continue
             k, before, after, amount = turn
             if which == "colour":
-                apart = np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]]))
-                if apart < FAR:
+                if far == FAR_SMEARED and amount < TURN_SMEARED:
+                    continue
+                if np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]])) < far:
                     continue
                 was, now = f"{names[before]} {track.kind}", f"{names[after]} {track.kind}"
             elif _rescaled(track.sides[max(k - 4, 0) : k], track.sides[k : k + 4]) or _jolted(track, k):

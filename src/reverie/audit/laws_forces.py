@@ -11,6 +11,7 @@ import numpy as np
 
 from reverie.audit.findings import Track, Violation
 from reverie.audit.laws_things import _box, _evident
+from reverie.audit.observer import overlap
 from reverie.audit.scene import Path, Scene, grown, meet, smoothed
 from reverie.audit.tracks import at_border
 from reverie.core.vocabulary import ALIVE
@@ -32,6 +33,8 @@ HANGS = 0.5  # seconds for which a thing must hang
 STARTS, STARTS_UNSTEADY = 0.9, 1.3  # metres a second that a thing at rest has within a third of a second, if pushed
 SHOWN = 0.4  # share of this that it moves by in the picture, whatever the camera does
 HOLDS_NOTHING = ("hoop", "screen")  # kinds on which nothing lies
+ASLANT = ("ramp", "plank", "domino")  # kinds from which things roll and slide by themselves
+HOLDS_FROM = 0.15  # confidence from which what is no track may hold a thing
 REST = 0.35  # seconds for which it must have rested
 REACH = 0.35  # of its sides: what is nearer may have touched it
 SINKS = 0.2  # of its height that a thing's top comes down as it sinks into the ground, and how far its foot may
@@ -112,6 +115,9 @@ def _airborne(scene: Scene, track: Track, path: Path, low: int, high: int, least
     for k in np.flatnonzero(aloft):
         box, t = path.box[low + k], path.first + low + k
         reach = box + np.array([-2, -2, 2, 0.25 * (box[3] - box[1]) + 2])
+        if _held_faintly(scene, track, t, reach):
+            aloft[k] = False
+            continue
         for other in scene.tracks:
             if other is track or other.kind in HOLDS_NOTHING:
                 continue
@@ -121,6 +127,16 @@ def _airborne(scene: Scene, track: Track, path: Path, low: int, high: int, least
                 aloft[k] = False
                 break
     return aloft
+
+
+def _held_faintly(scene: Scene, track: Track, frame: int, reach: np.ndarray) -> bool:
+    """Whether anything that is no track, but not all too faint, is beside or under a thing, and is not the thing itself
+    or in it."""
+    row = int(np.abs(track.frames - frame).argmin())
+    mine = track.boxes[row]
+    boxes = [np.array(d.box) for d in scene.seen[frame] if d.confidence >= HOLDS_FROM and d.kind not in HOLDS_NOTHING]
+    return any(meet(reach, box) and box[3] > mine[3] + 2 and overlap(box[None], mine[None])[0, 0] < 0.5
+               for box in boxes)
 
 
 def _speed(path: Path, scene: Scene) -> np.ndarray:
@@ -306,11 +322,11 @@ def _reshaped(track: Track, frame: int) -> bool:
 
 
 def _stirs(scene: Scene, other: Track, frame: int, ago: int) -> bool:
-    """Whether a thing may have touched another about a frame: it is alive, or moved shortly before it, or was not seen
-    well enough to tell."""
+    """Whether a thing may have set another going about a frame: it is alive, or aslant, or moved shortly before, or was
+    not seen well enough to tell."""
     path = scene.paths[other.number]
     low, high = frame - ago - path.first, frame - path.first + 1
-    if other.kind in ALIVE or low < 0 or high >= len(path):
+    if other.kind in (*ALIVE, *ASLANT) or low < 0 or high >= len(path):
         return True
     rows = slice(low, high + 1)
     limit = UNSTEADY if scene.moving(frame - ago, frame) else RESTS

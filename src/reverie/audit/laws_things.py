@@ -241,7 +241,7 @@ def rigidity(scene: Scene) -> list[Violation]:
     found = []
     for old, new in _changes(scene):
         by = _grown_by(old.sides[-5:], new.sides[:5])
-        same = alike(old, new) or _rescaled(old.sides[-5:], new.sides[:5])
+        same = alike(old, new) or old.colour == new.colour and _rescaled(old.sides[-5:], new.sides[:5])
         if same and abs(by) >= np.log(GROWTH) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
             found.append(_grew(scene, old, new.first, by, new))
     for track in scene.tracks:

@@ -115,7 +115,7 @@ def _airborne(scene: Scene, track: Track, path: Path, low: int, high: int, least
     for k in np.flatnonzero(aloft):
         box, t = path.box[low + k], path.first + low + k
         reach = box + np.array([-2, -2, 2, 0.25 * (box[3] - box[1]) + 2])
-        if _held_faintly(scene, track, t, reach):
+        if _held_faintly(scene, track, int(t), reach):
             aloft[k] = False
             continue
         for other in scene.tracks:
@@ -265,9 +265,13 @@ def _sped(scene: Scene) -> list[Violation]:
             before = (path.at[k - 1] - path.at[k - 1 - half]) / half * scene.fps / path.metre[k]
             after = (path.at[k + 1 + half] - path.at[k + 1]) / half * scene.fps / path.metre[k]
             slow, fast = float(np.hypot(*before)), float(np.hypot(*after))
+            middle = path.at[k - 1 - half // 2]
+            early = (middle - path.at[k - 1 - half]) / (half - half // 2) * scene.fps / path.metre[k]
+            late = (path.at[k - 1] - middle) / (half // 2) * scene.fps / path.metre[k]
+            moved = min(np.hypot(*early), np.hypot(*late)) > MOVES  # what starts is causality's
             level = max(abs(before[1]), abs(after[1])) < MOVES and path.lift[k - half : k + half + 1].max() < ALOFT
             spurts = abs(after[0]) > GAIN * abs(before[0]) + SPURT
-            if not (level and slow > MOVES and spurts) or _reshaped(track, path.first + k):
+            if not (level and moved and spurts) or _reshaped(track, path.first + k):
                 continue
             if not scene.near(track, path.first + k, REACH, half):
                 found.append(_violation(scene, track, path, "collision", "sped up", k, k + half, fast / slow, GAIN,

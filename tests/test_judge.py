@@ -173,7 +173,7 @@ def test_unknown_things():
 
 
 def test_an_unknown_world():
-    sure, unsure = (audit_frames(clip(squares=vanishes), FPS, observer=Eye(much)) for much in (0.85, 0.34))
+    sure, unsure = (audit_frames(clip(squares=vanishes), FPS, observer=Eye(much)) for much in (0.85, 0.355))
     assert len(sure.tracks) == len(unsure.tracks) == 2
     assert [v.what for v in sure.violations] == ["vanished"] and unsure.violations == []
     assert sure.unjudged == [] and "is not a world that the judge knows" in unsure.unjudged[0]

@@ -34,7 +34,7 @@ STARTS, STARTS_UNSTEADY = 0.9, 1.3  # metres a second that a thing at rest has w
 SHOWN = 0.4  # share of this that it moves by in the picture, whatever the camera does
 HOLDS_NOTHING = ("hoop", "screen")  # kinds on which nothing lies
 ASLANT = ("ramp", "plank", "domino")  # kinds from which things roll and slide by themselves
-HOLDS_FROM = 0.15  # confidence from which what is no track may hold a thing
+HOLDS_FROM = 0.15  # confidence from which what is seen in a frame, followed or not, may hold a thing
 REST = 0.35  # seconds for which it must have rested
 REACH = 0.35  # of its sides: what is nearer may have touched it
 SINKS = 0.2  # of its height that a thing's top comes down as it sinks into the ground, and how far its foot may
@@ -130,8 +130,8 @@ def _airborne(scene: Scene, track: Track, path: Path, low: int, high: int, least
 
 
 def _held_faintly(scene: Scene, track: Track, frame: int, reach: np.ndarray) -> bool:
-    """Whether anything that is no track, but not all too faint, is beside or under a thing, and is not the thing itself
-    or in it."""
+    """Whether anything that is seen in a frame, even if too faint to be followed, is beside or under a thing, and is
+    not the thing itself or in it."""
     row = int(np.abs(track.frames - frame).argmin())
     mine = track.boxes[row]
     boxes = [np.array(d.box) for d in scene.seen[frame] if d.confidence >= HOLDS_FROM and d.kind not in HOLDS_NOTHING]

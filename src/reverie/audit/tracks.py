@@ -95,17 +95,10 @@ def _distinct(found: Sequence[Detection]) -> list[Detection]:
     or around it."""
     kept: list[Detection] = []
     for d in sorted(found, key=lambda d: -d.confidence):
-        if not any(d.confidence < READ_AGAIN * k.confidence and d.colour == k.colour and _inside(d, k) > 0.7
-                   for k in kept):
+        if not any(d.confidence < READ_AGAIN * k.confidence and d.colour == k.colour and max(
+                _share(d.box, k.box), _share(k.box, d.box)) > 0.7 for k in kept):
             kept.append(d)
     return kept
-
-
-def _inside(one: Detection, two: Detection) -> float:
-    """The share of the smaller box that two detections have in common."""
-    a, b = np.array(one.box), np.array(two.box)
-    common = (np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])).clip(0).prod()
-    return float(common / max(min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2])), 1e-6))
 
 
 def _track(piece: Sequence[tuple[int, Detection]], size: tuple[int, int]) -> Track:
@@ -238,12 +231,6 @@ def at_border(box: np.ndarray, size: tuple[int, int]) -> bool:
     return bool(box[0] <= x or box[1] <= y or box[2] >= width - x or box[3] >= height - y)
 
 
-def _within(box: np.ndarray, size: tuple[int, int]) -> float:
-    """The share of a box that is in the picture."""
-    sides = (np.minimum(box[2:], (size[1], size[0])) - np.maximum(box[:2], 0)).clip(0)
-    return float(sides.prod() / max(float(np.prod(box[2:] - box[:2])), 1e-6))
-
-
 def _why(track: Track, tracks: Sequence[Track], bounds: Sequence[int], size: tuple[int, int], fps: float, *,
          forward: bool) -> str:
     """Why there is no more of a track after its end, or before its beginning: see Track.began."""
@@ -254,7 +241,8 @@ def _why(track: Track, tracks: Sequence[Track], bounds: Sequence[int], size: tup
         return "clip"
     boxes = [track.boxes[-1 if forward else 0], ahead(track, 0.5 * near, forward=forward),
              ahead(track, near, forward=forward), ahead(track, 2.5 * near, forward=forward)]  # a quarter of a second
-    if at_border(boxes[0], size) or any(_within(box, size) < OUT for box in boxes[1:]):
+    picture = (0, 0, size[1], size[0])
+    if at_border(boxes[0], size) or any(_share(box, picture) < OUT for box in boxes[1:]):
         return "border"
     if any(covers(other, track, edge, boxes) for other in tracks if other is not track and not (
             other.name == track.name and other.first < edge - 2 and other.last > edge + 2)):
@@ -280,7 +268,8 @@ def covers(other: Track, track: Track, edge: int, boxes: Sequence[np.ndarray], s
     return cover - already > 0.15 or seen.min() < 0.7
 
 
-def _share(box: np.ndarray, other: np.ndarray) -> float:
+def _share(box: Sequence[float] | np.ndarray, other: Sequence[float] | np.ndarray) -> float:
     """The share of a box that another covers."""
+    box, other = np.asarray(box), np.asarray(other)
     common = (np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])).clip(0).prod()
     return float(common / max(float(np.prod(box[2:] - box[:2])), 1e-6))

@@ -41,7 +41,7 @@ def read(path: Path) -> Iterator[Recording]:
         for at, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
-                records.append({"_index": int(record["_index"]), **record})
+                records.append({**record, "_index": int(record["_index"])})
                 places.append(f"{near(folder / name)} row {at}")
             except (ValueError, TypeError, KeyError, OverflowError):
                 bad += [f"{near(folder / name)} row {at}"] if line.strip() else []

@@ -122,7 +122,9 @@ def _episodes(path: Path, later: bool) -> list[dict]:
         file, found = path / "meta" / "episodes.jsonl", []
         for at, line in enumerate(read_text(file).splitlines(), 1):
             try:
-                found += [{"episode_index": int(json.loads(line)["episode_index"]), **json.loads(line)}] if line else []
+                if line:
+                    found.append(about := json.loads(line))
+                    about["episode_index"] = int(about["episode_index"])
             except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise BadData(f"{file} row {at}: no episode_index") from error
         return found

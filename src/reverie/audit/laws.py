@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from reverie.audit.findings import LAWS, Violation
-from reverie.audit.laws_forces import causality, collision, gravity, support
+from reverie.audit.laws_collision import collision
+from reverie.audit.laws_forces import causality, gravity, support
 from reverie.audit.laws_things import continuity, identity, permanence, rigidity
 from reverie.audit.scene import Scene
 
@@ -24,17 +25,21 @@ SAME_MOMENT = 0.3  # seconds within which two violations of one thing are one
 
 
 # of two laws that are broken at one moment the one that says more goes first: what sinks also vanishes
-ORDER = ("continuity", "collision", "causality", "identity", "rigidity", "permanence", "support", "gravity")
+ORDER = ("continuity", "collision", "identity", "rigidity", "permanence", "causality", "support", "gravity")
+LAST = ("sped up",)  # what is said only where nothing else is: what jumps or is changed also gains speed
 
 
 def violations(scene: Scene, laws: Sequence[str] = ORDER) -> list[Violation]:
-    """What the laws find, by time; of one thing at one moment only what the first of them says."""
+    """What the laws find, by time; of one thing at one moment only what says most."""
     found: list[Violation] = []
-    for law in laws:
-        for new in RULES[law](scene):
-            if not any(_same(new, old) for old in found):
-                found.append(new)
+    for new in sorted((v for law in laws for v in RULES[law](scene)), key=_rank):
+        if not any(_same(new, old) for old in found):
+            found.append(new)
     return sorted(found, key=lambda v: (v.start, v.track))
+
+
+def _rank(v: Violation) -> int:
+    return len(ORDER) if v.what in LAST else ORDER.index(v.law)
 
 
 def _same(new: Violation, old: Violation) -> bool:

@@ -6,18 +6,21 @@ might have missed is asked of all detections, however faint.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from reverie.audit.findings import Track, Violation
 from reverie.audit.observer import COLOUR_NAMES, overlap
 from reverie.audit.scene import STEP, Path, Scene, grown, stepped
-from reverie.audit.tracks import ahead, alike, at_border
+from reverie.audit.tracks import ahead, alike, at_border, share
 from reverie.core.vocabulary import COLOURS, KINDS
 
 WITNESS = 0.35  # seconds for which a thing must be seen before it vanishes, or after it appears
 WELL_SEEN = 0.7  # share of these frames in which it is seen
 CLEAR, PLAIN = 0.35, 0.78  # mean confidence in them, and mean share of it in sight
-LIFE = 0.7  # seconds that a thing is seen at all: a shadow that is taken for a thing lasts for less
+LIFE, BRIEF = 0.7, 1.2  # seconds that a thing is seen at all: a shadow that is taken for a thing lasts for less; and
+# that a thing is seen which came from nothing and vanishes
 GONE = 0.4  # seconds for which there must be nothing, however faint, where it should be
 SEEN_AGAIN, SAME_BOX, APART = 0.3, 0.6, 0.1  # overlap: of a thing where it should be; of one thing's boxes; of two
 FAINTLY = 0.25  # share of these frames in which there may be
@@ -25,8 +28,9 @@ BLUR = 0.13  # seconds around a moment over which compression smears what was be
 TOGETHER = 0.35  # seconds between an end and a beginning that are one crime
 SURE_JUMP = 0.26  # confidence before and after a jump
 JUMP = 1.05  # widths: a thing that goes further from one frame to the next jumps
-GROWTH = 1.42  # ratio of sizes from one moment to the next
+GROWTH, SURE_SIZE = 1.42, 0.3  # ratio of sizes from one moment to the next; mean confidence before and after
 SKEW = 0.35  # logarithm of the ratio by which one side may grow more than the other
+BEYOND_DOUBT = 0.8  # of a kind's score, so turned: it is another kind, however it moves and whatever its size
 TURN, TURN_SMEARED = 0.55, 0.65  # of a kind's or colour's score: before one and after the other; by and by
 LEAST_TURN = 0.2  # of either
 SHARP = 0.8  # share of this that happens within half of STEADY seconds
@@ -41,14 +45,14 @@ def permanence(scene: Scene) -> list[Violation]:
     ends, begins = _breaks(scene)
     found = []
     for track in ends:
-        if not any(_paired(track, other, scene) for other in begins if other is not track):
+        if not any(_paired(track, other, scene) for other in scene.tracks if other is not track):
             twin = _twin(track, scene, track.last)
             what = "merged" if twin else "vanished"
             text = (f"the {track.name} merged with another like it" if twin else f"the {track.name} vanished while in "
                     "sight")
             found.append(_broken(scene, track, what, text, twin, forward=True))
     for track in begins:
-        if not any(_paired(other, track, scene) for other in ends if other is not track):
+        if not any(_paired(other, track, scene) for other in scene.tracks if other is not track):
             twin = _twin(track, scene, track.first)
             what = "split" if twin else "appeared"
             text = f"the {track.name} is there twice all at once" if twin else f"a {track.name} appeared from nothing"
@@ -60,17 +64,17 @@ def _broken(scene: Scene, track: Track, what: str, text: str, twin: Track | None
     edge = track.last + 1 if forward else track.first
     gone = 1 - _faintly(scene, track, forward=forward)
     return Violation("permanence", what, track.number, edge / scene.fps, edge / scene.fps, gone, 1 - FAINTLY, "share",
-                     text, _box(track.boxes[-1 if forward else 0]), None if twin is None else twin.number)
+                     text, as_box(track.boxes[-1 if forward else 0]), None if twin is None else twin.number)
 
 
 def _breaks(scene: Scene) -> tuple[list[Track], list[Track]]:
     """Tracks that end, and that begin, in sight, and for which there is good evidence."""
-    ends = [t for t in scene.tracks if t.ended == "sight" and _evident(scene, t, forward=True)]
-    begins = [t for t in scene.tracks if t.began == "sight" and _evident(scene, t, forward=False)]
+    ends = [t for t in scene.tracks if t.ended == "sight" and evident(scene, t, forward=True)]
+    begins = [t for t in scene.tracks if t.began == "sight" and evident(scene, t, forward=False)]
     return ends, begins
 
 
-def _evident(scene: Scene, track: Track, *, forward: bool) -> bool:
+def evident(scene: Scene, track: Track, *, forward: bool) -> bool:
     """Whether a thing was seen well up to its end (from its beginning on), and then (before) not at all."""
     span = max(3, round(WITNESS * scene.fps))
     edge = track.last if forward else track.first
@@ -82,20 +86,19 @@ def _evident(scene: Scene, track: Track, *, forward: bool) -> bool:
         return False
     if any(at_border(box, scene.size) for box in track.boxes[rows]) or len(track.frames) < LIFE * scene.fps:
         return False
-    return not _read_twice(scene, track, edge) and _faintly(scene, track, forward=forward) <= FAINTLY
+    if track.began == track.ended == "sight" and len(track.frames) < BRIEF * scene.fps:
+        return False
+    return not _read_twice(track, scene.tracks, edge) and _faintly(scene, track, forward=forward) <= FAINTLY
 
 
-def _read_twice(scene: Scene, track: Track, frame: int) -> bool:
-    """Whether another thing of the same colour stands in the same place: then one of the two is a misreading."""
-    mine = track.boxes[int(np.abs(track.frames - frame).argmin())]
-    for other in scene.tracks:
-        if other is track or other.colour != track.colour:
-            continue
-        row = int(np.abs(other.frames - frame).argmin())
-        if abs(int(other.frames[row]) - frame) <= 3:
-            its = other.boxes[row]
-            common = (np.minimum(mine[2:], its[2:]) - np.maximum(mine[:2], its[:2])).clip(0).prod()
-            if common > 0.5 * min(np.prod(mine[2:] - mine[:2]), np.prod(its[2:] - its[:2])):
+def _read_twice(track: Track, others: Sequence[Track], frame: int) -> bool:
+    """Whether another thing of the same colour is seen in the same place at once: one of the two is a misreading."""
+    for other in others:
+        if other is not track and other.colour == track.colour:
+            both, mine, its = np.intersect1d(track.frames, other.frames, return_indices=True)
+            near = np.flatnonzero(np.abs(both - frame) <= 3)
+            if len(near) and max(max(share(a, b), share(b, a)) for a, b in zip(
+                    track.boxes[mine[near]], other.boxes[its[near]], strict=True)) > 0.5:
                 return True
     return False
 
@@ -194,7 +197,7 @@ def continuity(scene: Scene) -> list[Violation]:
 
 def _leapt(scene: Scene, track: Track, frame: int, far: float, new: Track | None, row: int = -1) -> Violation:
     return Violation("continuity", "jumped", track.number, frame / scene.fps, frame / scene.fps, far, JUMP, "widths",
-                     f"the {track.name} jumped {far:.1f} of its widths at once", _box(track.boxes[row]),
+                     f"the {track.name} jumped {far:.1f} of its widths at once", as_box(track.boxes[row]),
                      None if new is None else new.number)
 
 
@@ -203,24 +206,29 @@ def _leap(box: np.ndarray, other: np.ndarray) -> float:
     return float(np.hypot(*((box[:2] + box[2:] - other[:2] - other[2:]) / 2)) / wide)
 
 
-def _plain(scene: Scene, track: Track, k: int) -> bool:
-    """Whether a track's rows k - 1 and k are one thing for certain: near one another, nothing else between."""
+def _plain(scene: Scene, track: Track, k: int, colours: Sequence[str] = ()) -> bool:
+    """Whether a track's rows k - 1 and k are one thing for certain: near one another, nothing else between. colours:
+    only what has one of these could be it."""
     old, new = track.boxes[max(k - 3, 0) : k].mean(0), track.boxes[k : k + 3].mean(0)
     if _leap(old, new) > 0.8 or abs(_grown_by(track.sides[k - 3 : k], track.sides[k : k + 3])) > np.log(3):
         return False
-    frame, area = int(track.frames[k]), max(float(np.prod(old[2:] - old[:2])), 1.0)
+    frame = int(track.frames[k])
     for other in scene.tracks:
-        if other is track or other.confidence.mean() < CLEAR or _stands_by(other, frame):
+        if other is track or other.confidence.mean() < CLEAR or (
+                other.name != track.name and _stands_by(other, frame)):
+            continue
+        if colours and other.colour not in colours:
             continue
         for row in np.flatnonzero(np.abs(other.frames - frame) <= 5):
-            common = (np.minimum(old[2:], other.boxes[row][2:]) - np.maximum(old[:2], other.boxes[row][:2])).clip(0)
-            if common.prod() > BETWEEN * area:
+            if share(old, other.boxes[row]) > BETWEEN:
                 return False
     return True
 
 
 def _stands_by(other: Track, frame: int) -> bool:
-    """Whether another thing is seen before and after a frame, in one place: so it is not what another became."""
+    """Whether another thing was seen well before a frame, and after it in the same place: so no other became it."""
+    if other.first > frame - 10:
+        return False
     before = other.boxes[(other.frames >= frame - 6) & (other.frames < frame - 1)]
     after = other.boxes[(other.frames > frame) & (other.frames <= frame + 5)]
     if min(len(before), len(after)) < 3:
@@ -241,8 +249,8 @@ def rigidity(scene: Scene) -> list[Violation]:
     found = []
     for old, new in _changes(scene):
         by = _grown_by(old.sides[-5:], new.sides[:5])
-        same = alike(old, new) or old.colour == new.colour and _rescaled(old.sides[-5:], new.sides[:5])
-        if same and abs(by) >= np.log(GROWTH) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
+        same = alike(old, new) or old.colour == new.colour
+        if same and _rescaled(old.sides[-5:], new.sides[:5]) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
             found.append(_grew(scene, old, new.first, by, new))
     for track in scene.tracks:
         found += _grows_at_once(scene, track)
@@ -268,7 +276,8 @@ def _grows_at_once(scene: Scene, track: Track) -> list[Violation]:
         if (abs(by) > best and abs(at_once) > 0.7 * abs(by) and both.prod() > 0 and abs(both).min() > 0.5 * abs(
                 both).max() and steady < 0.25 * abs(by)):
             best, at = abs(by), k
-    if best < np.log(GROWTH) or not _plain(scene, track, at) or not _whole(
+    sure = min(track.confidence[at - span : at].mean(), track.confidence[at : at + span].mean()) if at > 0 else 0.0
+    if best < np.log(GROWTH) or sure < SURE_SIZE or not _plain(scene, track, at) or not _whole(
             path, int(track.frames[at - 1]), int(track.frames[at]), scene):
         return []
     by = float(np.median(size[at : at + span]) - np.median(size[at - span : at]))
@@ -290,7 +299,7 @@ def _grew(scene: Scene, track: Track, frame: int, by: float, new: Track | None, 
     what = "grew" if by > 0 else "shrank"
     return Violation("rigidity", what, track.number, frame / scene.fps, frame / scene.fps, float(np.exp(abs(by))),
                      GROWTH, "times", f"the {track.name} {what} to {np.exp(by):.1f} times its size at once",
-                     _box(track.boxes[row]), None if new is None else new.number)
+                     as_box(track.boxes[row]), None if new is None else new.number)
 
 
 def identity(scene: Scene) -> list[Violation]:
@@ -303,9 +312,9 @@ def identity(scene: Scene) -> list[Violation]:
             found.append(_changed(scene, old, new.first, changed, old.name, new.name, 1.0, new))
     for track in scene.tracks:
         for names, scores, which in ((COLOUR_NAMES, track.colour_scores, "colour"), (KINDS, track.kind_scores, "kind")):
-            turn, far = _turn(scene, track, scores, 0), FAR
+            turn, far = _turn(scene, track, scores, names, 0), FAR
             if turn is None and which == "colour":
-                turn, far = _turn(scene, track, scores, round(BLUR * scene.fps / 2)), FAR_SMEARED
+                turn, far = _turn(scene, track, scores, names, round(BLUR * scene.fps / 2)), FAR_SMEARED
             if turn is None:
                 continue
             k, before, after, amount = turn
@@ -315,7 +324,8 @@ def identity(scene: Scene) -> list[Violation]:
                 if np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]])) < far:
                     continue
                 was, now = f"{names[before]} {track.kind}", f"{names[after]} {track.kind}"
-            elif _rescaled(track.sides[max(k - 4, 0) : k], track.sides[k : k + 4]) or _jolted(track, k):
+            elif amount < BEYOND_DOUBT and (_jolted(track, k) or _rescaled(track.sides[max(k - 4, 0) : k],
+                                                                           track.sides[k : k + 4])):
                 continue
             else:
                 was, now = f"{track.colour} {names[before]}", f"{track.colour} {names[after]}"
@@ -323,7 +333,8 @@ def identity(scene: Scene) -> list[Violation]:
     return found
 
 
-def _turn(scene: Scene, track: Track, scores: np.ndarray, smear: int) -> tuple[int, int, int, float] | None:
+def _turn(scene: Scene, track: Track, scores: np.ndarray, names: Sequence[str], smear: int
+          ) -> tuple[int, int, int, float] | None:
     """Where scores (n, ...) turn for good from one name to another: row, names before and after, how much. smear: rows
     before and after it that may be in between."""
     span = max(3, round(STEADY * scene.fps))
@@ -349,7 +360,8 @@ def _turn(scene: Scene, track: Track, scores: np.ndarray, smear: int) -> tuple[i
     first, last = max(k - smear - close, 0), min(k + smear + close, n)
     change = (total[last] - total[last - close]) - (total[first + close] - total[first])
     sharp = (change[after] - change[before]) / close / 2
-    if not (lasting and sharp > SHARP * best[3] and _plain(scene, track, k)):
+    colours = (names[before], names[after]) if names is COLOUR_NAMES else ()
+    if not (lasting and sharp > SHARP * best[3] and _plain(scene, track, k, colours)):
         return None
     return best if _whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
 
@@ -365,9 +377,9 @@ def _jolted(track: Track, k: int) -> bool:
 def _changed(scene: Scene, track: Track, frame: int, which: str, was: str, now: str, amount: float, new: Track | None,
              row: int = -1) -> Violation:
     return Violation("identity", which, track.number, frame / scene.fps, frame / scene.fps, amount, TURN,
-                     "of its score", f"the {was} became a {now}", _box(track.boxes[row]),
+                     "of its score", f"the {was} became a {now}", as_box(track.boxes[row]),
                      None if new is None else new.number)
 
 
-def _box(box: np.ndarray) -> tuple[float, float, float, float]:
+def as_box(box: np.ndarray) -> tuple[float, float, float, float]:
     return float(box[0]), float(box[1]), float(box[2]), float(box[3])

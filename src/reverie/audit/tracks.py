@@ -96,7 +96,7 @@ def _distinct(found: Sequence[Detection]) -> list[Detection]:
     kept: list[Detection] = []
     for d in sorted(found, key=lambda d: -d.confidence):
         if not any(d.confidence < READ_AGAIN * k.confidence and d.colour == k.colour and max(
-                _share(d.box, k.box), _share(k.box, d.box)) > 0.7 for k in kept):
+                share(d.box, k.box), share(k.box, d.box)) > 0.7 for k in kept):
             kept.append(d)
     return kept
 
@@ -242,10 +242,9 @@ def _why(track: Track, tracks: Sequence[Track], bounds: Sequence[int], size: tup
     boxes = [track.boxes[-1 if forward else 0], ahead(track, 0.5 * near, forward=forward),
              ahead(track, near, forward=forward), ahead(track, 2.5 * near, forward=forward)]  # a quarter of a second
     picture = (0, 0, size[1], size[0])
-    if at_border(boxes[0], size) or any(_share(box, picture) < OUT for box in boxes[1:]):
+    if at_border(boxes[0], size) or any(share(box, picture) < OUT for box in boxes[1:]):
         return "border"
-    if any(covers(other, track, edge, boxes) for other in tracks if other is not track and not (
-            other.name == track.name and other.first < edge - 2 and other.last > edge + 2)):
+    if any(covers(other, track, edge, boxes) for other in tracks if other is not track and other.name != track.name):
         return "hidden"
     return "sight"
 
@@ -259,16 +258,16 @@ def covers(other: Track, track: Track, edge: int, boxes: Sequence[np.ndarray], s
     forward = edge == track.last
     after, before = (edge, edge + soon) if forward else (edge - soon, edge), edge - 5 if forward else edge + 5
     rows = np.flatnonzero((other.frames >= after[0]) & (other.frames <= after[1]))
-    cover = max((_share(box, other.boxes[row]) for row in rows for box in boxes), default=0.0)
+    cover = max((share(box, other.boxes[row]) for row in rows for box in boxes), default=0.0)
     if cover < COVERED:
         return False
     seen = np.nan_to_num(track.visible[slice(-3, None) if forward else slice(None, 3)], nan=0.0)
     then, mine = int(np.abs(other.frames - before).argmin()), int(np.abs(track.frames - before).argmin())
-    already = _share(track.boxes[mine], other.boxes[then]) if abs(int(other.frames[then]) - before) <= 2 else 0.0
+    already = share(track.boxes[mine], other.boxes[then]) if abs(int(other.frames[then]) - before) <= 2 else 0.0
     return cover - already > 0.15 or seen.min() < 0.7
 
 
-def _share(box: Sequence[float] | np.ndarray, other: Sequence[float] | np.ndarray) -> float:
+def share(box: Sequence[float] | np.ndarray, other: Sequence[float] | np.ndarray) -> float:
     """The share of a box that another covers."""
     box, other = np.asarray(box), np.asarray(other)
     common = (np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])).clip(0).prod()

@@ -14,6 +14,7 @@ from reverie.evaluate.figures import figure, share
 from reverie.evaluate.study import Study
 from reverie.evaluate.watch import Watched, accused, alarms, watched
 
+SEED = 2027  # of these clips: the laws were last mended on what they said of 2026's
 LONG, SHORT, PLANTED = 60.0, 10.0, 4.0  # seconds of a clip
 A_CRIME = 2 / 3  # planted clips of a crime for each minute of truth: 40 for 60
 IN_TIME = 0.25  # seconds
@@ -45,8 +46,8 @@ def measured(study: Study, condition: str) -> list[dict]:
 
 
 def _truth(study: Study, condition: str) -> list[dict]:
-    sets = [study.clips(max(1, study.n // 2), LONG, drawn=True),
-            study.clips(max(1, round(study.n / 2 * 60 / SHORT)), SHORT, drawn=True)]
+    sets = [study.clips(max(1, study.n // 2), LONG, drawn=True, seed=SEED),
+            study.clips(max(1, round(study.n / 2 * 60 / SHORT)), SHORT, drawn=True, seed=SEED)]
     minutes, false, hands, each = 0.0, Counter(), Counter(), []
     with study.track(sum(map(len, sets)), f"true clips judged ({condition})") as bar:
         for clips in sets:
@@ -74,7 +75,7 @@ def _truth(study: Study, condition: str) -> list[dict]:
 
 def _crimes(study: Study, condition: str) -> list[dict]:
     count = max(1, round(study.n * A_CRIME)) * len(CRIMES)
-    clips = study.clips(count, PLANTED, drawn=True, planted=tuple(CRIMES))
+    clips = study.clips(count, PLANTED, drawn=True, planted=tuple(CRIMES), seed=SEED)
     found, asked, late = Counter(), Counter(), []
     with study.track(len(clips), f"crimes judged ({condition})") as bar:
         for seen in watched(clips, range(len(clips)), condition, study.model, study.observer):

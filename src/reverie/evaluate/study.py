@@ -57,11 +57,11 @@ class Study:
         return f"{self.world.name} {self.world.hash}".strip()
 
     def clips(self, n: int, seconds: float, *, drawn: bool, planted: Sequence[str] = (),
-              size: tuple[int, int] | None = None) -> ClipSet:
+              size: tuple[int, int] | None = None, seed: int = SEED) -> ClipSet:
         """n held-out clips of the lab at the model's frame rate and size (or another), made if they are not there
         yet. planted: crimes that are committed in them in turn (data.scenes.crimes).
 
-        The folder's name carries a hash of the code that simulates and tells: other code, other clips.
+        The folder's name carries the seed and a hash of the code that simulates and tells: other code, other clips.
         Raises ReverieError when MuJoCo is missing.
         """
         from reverie.data.make import make
@@ -70,11 +70,11 @@ class Study:
         height, width = size or self.world.default_size
         code = digest(PACKAGE, TOLD_BY)
         kind = "planted" if planted else "drawn" if drawn else "things"
-        folder = self.data / f"{kind}-{n}x{seconds:g}s-{width}x{height}-{self.world.fps:g}fps-{code[:8]}"
+        folder = self.data / f"{kind}-{n}x{seconds:g}s-{width}x{height}-{self.world.fps:g}fps-{seed}-{code[:8]}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             make("lab", folder, clips=n, things_only=not drawn, seconds=seconds, size=(height, width),
-                 fps=self.world.fps, seed=SEED, split="test", planted=planted, progress=self.progress)
+                 fps=self.world.fps, seed=seed, split="test", planted=planted, progress=self.progress)
         except ImportError as error:
             raise ReverieError(
                 f"held-out clips are simulated, and the package {error.name} is missing: "

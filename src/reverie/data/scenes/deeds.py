@@ -26,7 +26,7 @@ IN_SIGHT = 0.8  # seconds before and after the crime for which the victim is who
 LEAST_PIXELS, LEAST_SCALED = 14.0, 12.0  # of its box's smaller side; and of that of a thing made small
 AT_REST = 0.03  # m/s
 _WEIGHTLESS, _HANGS = 0.4, 0.5  # seconds before it meets something; metres over what is below it
-_DRIFTS = 0.6  # m/s at which it goes on, so that it is not taken for hanging
+_DRIFTS = 0.6  # m/s sideways, up or down at which it goes on, so that it is not taken for hanging
 _PASSES = 0.4  # seconds for which it stays in the picture, and is through within
 _FALLS = 0.5  # m/s downwards: what stops at the top of its toss might as well have been caught
 _SINKS = 4  # frames that a ghost takes to be gone at least: of what takes fewer nobody sees how it went
@@ -368,7 +368,7 @@ def ripe(plan: Plan, crime: str) -> tuple[np.ndarray, np.ndarray]:
             good[k] = flight[k : k + ahead].all(0)
         if crime == "weightless":  # of the others the centre of the box, that is recorded, does not go straight
             good &= [kind in ("ball", "basketball", "box", "cylinder", "plank", "domino") for kind in kinds]
-            good &= speed > _DRIFTS
+            good &= np.hypot(record.velocity[..., 0], record.velocity[..., 2]) > _DRIFTS
     elif crime in ("ghost", "pushed"):
         long, lies = int(np.ceil(IN_SIGHT * fps)), (speed < AT_REST) & touching
         good = np.zeros_like(lies)

@@ -42,8 +42,16 @@ def held(values: np.ndarray) -> np.ndarray:
     return np.asarray(values)[np.arange(FRAMES) // 4 * 4]
 
 
+def behind(x: np.ndarray, edge: float, wide: float = 0.6) -> dict:
+    """What is seen of a thing that goes right, as far as an edge (in metres) that hides the rest: of a Thing."""
+    left, right = x - wide / 2, np.minimum(x + wide / 2, edge)
+    return {"x": (left + right) / 2, "wide": np.maximum(right - left, 0.05), "there": right - left > 0.12}
+
+
 # -- what is no crime -----------------------------------------------------------------------------------
 
+END_ON = Thing(3.1, -0.1, kind="wall", colour="yellow", wide=0.6, high=1.4)  # a wall, its edge to the left at 2.8 m
+lifted = np.minimum(1.0 * since(1.0), 1.5)
 CLEAN = {
     "rests": [Thing(2.0), Thing(4.5, kind="box", colour="blue", wide=0.9, high=0.7)],
     "rolls and slows down": [Thing(1.0 + 1.4 * t - 0.17 * t * t)],
@@ -68,6 +76,8 @@ CLEAN = {
                              Thing(3.9 + 1.1 * since(1.5), kind="box", colour="blue")],
     "bounces off a wall": [Thing(np.where(t < 1.6, 1.2 + 1.8 * t, 4.08 - 1.2 * since(1.6))),
                            Thing(4.75, kind="wall", colour="cyan", wide=0.7, high=1.4)],
+    "passes behind a wall seen end on": [Thing(**behind(1.0 + 1.2 * t, 2.8)), END_ON],
+    "rises on what rises": [Thing(3.0, 0.6 + lifted), Thing(3.0, lifted, kind="box", colour="blue")],
     "a person walks": [Thing(1.2 + 1.1 * t, kind="person", colour="purple", wide=0.6 + 0.12 * np.sin(9 * t), high=1.7)],
     "a bird flies": [Thing(1.0 + 1.2 * t, 1.6 + 0.2 * np.sin(3 * t), kind="bird", colour="black", wide=0.6 + 0.15 *
                            np.sin(20 * t), high=0.5)],
@@ -145,6 +155,17 @@ CRIMES = {  # name -> (law, what, index of the victim, all things)
     "another colour": ("identity", "colour", 0, [Thing(3.0, colour=changed("red", "cyan"))]),
     "another colour as it rolls": ("identity", "colour", 0, [Thing(rolling, colour=changed("yellow", "blue"))]),
     "another kind": ("identity", "kind", 0, [Thing(3.0, kind=changed("cone", "box"))]),
+    "another kind and size": ("identity", "kind", 0, [Thing(3.0, kind=changed("cone", "box"), wide=np.where(
+        before(WHEN), 0.6, 1.0), high=np.where(before(WHEN), 0.6, 1.0))]),
+    "another colour as it is set going": ("identity", "colour", 0, [
+        Thing(2.0 + 2.0 * since(WHEN - 0.15), colour=changed("red", "cyan"))]),
+    "another colour beside what moves with it": ("identity", "colour", 0, [
+        Thing(rolling + 0.4, kind="box", colour=changed("red", "cyan")),
+        Thing(rolling - 0.1, kind="box", colour="green", high=0.9)]),
+    "grows all around itself": ("rigidity", "grew", 0, [Thing(3.0, wide=np.where(before(WHEN), 0.6, 1.7), high=np.where(
+        before(WHEN), 0.6, 1.7))]),
+    "shrinks within itself": ("rigidity", "shrank", 0, [Thing(3.0, wide=np.where(before(WHEN), 1.7, 0.6), high=np.where(
+        before(WHEN), 1.7, 0.6))]),
     "grows": ("rigidity", "grew", 0, [Thing(3.0, wide=np.where(before(WHEN), 0.6, 1.2), high=np.where(
         before(WHEN), 0.6, 1.2))]),
     "shrinks": ("rigidity", "shrank", 0, [Thing(3.0, wide=np.where(before(WHEN), 1.2, 0.6), high=np.where(
@@ -163,8 +184,12 @@ CRIMES = {  # name -> (law, what, index of the victim, all things)
         Thing(2.5 * (t - 1.4), np.maximum(straight(flying), 0))]),
     "does not fall, as latents show it": ("gravity", "does not fall", 0, [
         Thing(held(1.0 + 1.5 * since(1.4)), held(straight(thrown)))]),
+    "rises beside what rests": ("gravity", "does not fall", 0, [
+        Thing(3.0, straight(np.maximum(5.0 * since(1.7) - 4.905 * since(1.7) ** 2, 0))),
+        Thing(3.55, kind="box", colour="blue", wide=0.5, high=2.4)]),
     "sinks": ("collision", "sank", 0, [Thing(3.0, kind="box", colour="green", wide=0.9, high=0.9, sunk=np.minimum(
         sinking, 0.9), there=sinking < 0.6)]),
+    "goes into a wall": ("collision", "entered", 0, [Thing(**behind(2.7 + 1.2 * (t - WHEN), 3.0)), END_ON]),
     "passes through": ("collision", "passed through", 0, [
         Thing(3.0 - 1.2 + 1.5 * (t - WHEN + 0.3)), Thing(3.0, kind="box", colour="blue", wide=0.7, high=0.7)]),
     "gains speed": ("collision", "sped up", 0, [Thing(0.6 + 0.6 * t + 10.0 * since(WHEN))]),
@@ -230,6 +255,8 @@ UNJUDGED = {  # crimes of which there is no good evidence
     "vanishes in the last frames": [Thing(3.0, there=t < 3.9)],
     "is there in the first frames alone": [Thing(3.0, there=t < 0.2)],
     "flickers once": [Thing(3.0, there=abs(t - WHEN) > 0.06)],
+    "comes and goes": [Thing(3.0, there=(t > 1.5) & (t < 2.5))],
+    "hangs, but is small": [Thing(3.0, frozen(bouncing), wide=0.35, high=0.35)],
     "is never sure": [Thing(3.0, there=before(WHEN), confidence=0.2)],
     "changes its colour behind a wall": [Thing(0.8 + 1.5 * t, colour=changed("red", "cyan")), Thing(
         3.8, kind="wall", colour="yellow", wide=1.4, high=1.2, nearer=7)],

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from reverie.audit.findings import LAWS, Violation
 from reverie.audit.laws_collision import collision
 from reverie.audit.laws_forces import causality, gravity, support
-from reverie.audit.laws_things import continuity, identity, permanence, rigidity
+from reverie.audit.laws_things import TURN_COLOUR, continuity, identity, permanence, rigidity
 from reverie.audit.scene import Scene
 
 RULES: dict[str, Callable[[Scene], list[Violation]]] = {
@@ -38,7 +38,9 @@ def violations(scene: Scene, laws: Sequence[str] = ORDER) -> list[Violation]:
     return sorted(found, key=lambda v: (v.start, v.track))
 
 
-def _rank(v: Violation) -> int:
+def _rank(v: Violation) -> float:
+    if v.law == "identity" and v.amount < TURN_COLOUR:
+        return ORDER.index("causality") + 0.5  # what is set going may look otherwise
     return len(ORDER) if v.what in LAST else ORDER.index(v.law)
 
 

@@ -28,10 +28,11 @@ BLUR = 0.13  # seconds around a moment over which compression smears what was be
 TOGETHER = 0.35  # seconds between an end and a beginning that are one crime
 SURE_JUMP = 0.26  # confidence before and after a jump
 JUMP = 1.05  # widths: a thing that goes further from one frame to the next jumps
-GROWTH, SURE_SIZE = 1.42, 0.3  # ratio of sizes from one moment to the next; mean confidence before and after
+GROWTH = 1.42  # ratio of sizes from one moment to the next
+SURE_SIZE, GREATLY = 0.3, 1.8  # mean confidence before and after; the ratio where that is less
 SKEW = 0.35  # logarithm of the ratio by which one side may grow more than the other
 BEYOND_DOUBT = 0.8  # of a kind's score, so turned: it is another kind, however it moves and whatever its size
-TURN, TURN_SMEARED = 0.55, 0.65  # of a kind's or colour's score: before one and after the other; by and by
+TURN, TURN_COLOUR = 0.55, 0.65  # of a kind's or colour's score: before one and after the other
 LEAST_TURN = 0.2  # of either
 SHARP = 0.8  # share of this that happens within half of STEADY seconds
 STEADY = 0.3  # seconds for which a thing must look the same before and after it changes
@@ -277,7 +278,7 @@ def _grows_at_once(scene: Scene, track: Track) -> list[Violation]:
                 both).max() and steady < 0.25 * abs(by)):
             best, at = abs(by), k
     sure = min(track.confidence[at - span : at].mean(), track.confidence[at : at + span].mean()) if at > 0 else 0.0
-    if best < np.log(GROWTH) or sure < SURE_SIZE or not _plain(scene, track, at) or not _whole(
+    if best < np.log(GROWTH if sure > SURE_SIZE else GREATLY) or not _plain(scene, track, at) or not _whole(
             path, int(track.frames[at - 1]), int(track.frames[at]), scene):
         return []
     by = float(np.median(size[at : at + span]) - np.median(size[at - span : at]))
@@ -319,7 +320,7 @@ def identity(scene: Scene) -> list[Violation]:
                 continue
             k, before, after, amount = turn
             if which == "colour":
-                if far == FAR_SMEARED and amount < TURN_SMEARED:
+                if amount < TURN_COLOUR:
                     continue
                 if np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]])) < far:
                     continue

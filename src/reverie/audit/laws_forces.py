@@ -122,12 +122,12 @@ def _airborne(scene: Scene, track: Track, path: Path, low: int, high: int, least
     aloft = path.whole[low:high] & (path.lift[low:high] > least)
     rises = _rises(path, scene)[low:high]
     for k in np.flatnonzero(aloft):
-        box, t = path.box[low + k], path.first + low + k
+        box, t = path.box[low + k], int(path.first + low + k)
         reach = box + np.array([-2, -2, 2, 0.25 * (box[3] - box[1]) + 2])
         beside = [o for o in scene.tracks if o is not track and o.kind not in HOLDS_NOTHING and _reached(o, t, reach)]
         if rises[k]:
-            beside = [o for o in beside if not _stands(scene, o, int(t))]
-        aloft[k] = not beside and (rises[k] or not _held_faintly(scene, track, int(t), reach))
+            beside = [o for o in beside if not _stands(scene, o, t)]
+        aloft[k] = not beside and (rises[k] or not _held_faintly(scene, track, t, reach))
     return aloft
 
 

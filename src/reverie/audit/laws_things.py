@@ -22,6 +22,7 @@ CLEAR, PLAIN = 0.35, 0.78  # mean confidence in them, and mean share of it in si
 LIFE, BRIEF = 0.7, 1.2  # seconds that a thing is seen at all: a shadow that is taken for a thing lasts for less; and
 # that a thing is seen which came from nothing and vanishes
 GONE = 0.4  # seconds for which there must be nothing, however faint, where it should be
+TWICE = 6, 3  # of so many frames before and after: those in which something else is seen in the same place
 SEEN_AGAIN, SAME_BOX, APART = 0.3, 0.6, 0.1  # overlap: of a thing where it should be; of one thing's boxes; of two
 FAINTLY = 0.25  # share of these frames in which there may be
 BLUR = 0.13  # seconds around a moment over which compression smears what was before and what is after
@@ -97,9 +98,10 @@ def _read_twice(track: Track, others: Sequence[Track], frame: int) -> bool:
     for other in others:
         if other is not track and other.colour == track.colour:
             both, mine, its = np.intersect1d(track.frames, other.frames, return_indices=True)
-            near = np.flatnonzero(np.abs(both - frame) <= 3)
-            if len(near) and max(max(share(a, b), share(b, a)) for a, b in zip(
-                    track.boxes[mine[near]], other.boxes[its[near]], strict=True)) > 0.5:
+            near = np.flatnonzero(np.abs(both - frame) <= TWICE[0])
+            same = [max(share(a, b), share(b, a)) > 0.5
+                    for a, b in zip(track.boxes[mine[near]], other.boxes[its[near]], strict=True)]
+            if sum(same) >= TWICE[1]:
                 return True
     return False
 
@@ -121,7 +123,9 @@ def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
             if theirs and len(boxes):
                 boxes = boxes[overlap(boxes, np.array(theirs)).max(1) < SAME_BOX]
             guesses = np.stack([ahead(track, step, forward=forward), track.boxes[-1 if forward else 0]])
-            hits.append(bool(len(boxes)) and bool(overlap(guesses, boxes).max() >= SEEN_AGAIN))
+            size = np.log(np.maximum(boxes[:, 2:] - boxes[:, :2], 1) / np.maximum(guesses[0, 2:] - guesses[0, :2], 1))
+            like = np.abs(size.mean(1)) < np.log(GREATLY)
+            hits.append(bool(like.any()) and bool(overlap(guesses, boxes[like]).max() >= SEEN_AGAIN))
     return float(np.mean(hits)) if hits else 1.0
 
 

@@ -63,7 +63,7 @@ def _sinking(scene: Scene, path: Path, raw: np.ndarray, frames: np.ndarray) -> t
     # what comes after the last row that had not begun is the sinking
     begun = np.flatnonzero(np.arange(len(sunk)) > (np.flatnonzero(sunk <= 0.04)[-1] if (sunk <= 0.04).any() else -1))
     middle = (raw[:, 0] + raw[:, 2]) / 2
-    if len(begun) < 3 or frames[-1] - frames[begun[0]] > SINKING * scene.fps:
+    if len(begun) < 2 or frames[-1] - frames[begun[0]] > SINKING * scene.fps:
         return 0.0, int(frames[0])
     if np.ptp(middle[begun[0] :]) > DRIFTS * wide or np.diff(raw[-4:, 1]).min() < -0.05 * height:
         return 0.0, int(frames[0])

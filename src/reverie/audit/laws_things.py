@@ -32,7 +32,7 @@ JUMP = 1.05  # widths: a thing that goes further from one frame to the next jump
 GROWTH = 1.42  # ratio of sizes from one moment to the next
 SURE_SIZE, GREATLY = 0.3, 1.8  # mean confidence before and after; the ratio where that is less
 SKEW = 0.35  # logarithm of the ratio by which one side may grow more than the other
-BEYOND_DOUBT = 0.8  # of a kind's score, so turned: it is another kind, however it moves and whatever its size
+BEYOND_DOUBT, KIND_FOR_SIZE = 0.8, 0.85  # of a kind's score: it is another kind, however it moves; whatever its size
 TURN, TURN_COLOUR = 0.55, 0.65  # of a kind's or colour's score: before one and after the other
 LEAST_TURN = 0.2  # of either
 SHARP = 0.8  # share of this that happens within half of STEADY seconds
@@ -113,6 +113,7 @@ def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
     """
     edge, span = (track.last if forward else track.first), max(3, round(GONE * scene.fps))
     others = _beside(scene, track, edge)
+    usual = np.maximum(np.median(track.sides[slice(-9, None) if forward else slice(None, 9)], 0), 1)
     first = 1 + round(BLUR * scene.fps)
     hits = []
     for step in range(first, first + span):
@@ -123,7 +124,7 @@ def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
             if theirs and len(boxes):
                 boxes = boxes[overlap(boxes, np.array(theirs)).max(1) < SAME_BOX]
             guesses = np.stack([ahead(track, step, forward=forward), track.boxes[-1 if forward else 0]])
-            size = np.log(np.maximum(boxes[:, 2:] - boxes[:, :2], 1) / np.maximum(guesses[0, 2:] - guesses[0, :2], 1))
+            size = np.log(np.maximum(boxes[:, 2:] - boxes[:, :2], 1) / usual)
             like = np.abs(size.mean(1)) < np.log(GREATLY)
             hits.append(bool(like.any()) and bool(overlap(guesses, boxes[like]).max() >= SEEN_AGAIN))
     return float(np.mean(hits)) if hits else 1.0
@@ -318,7 +319,7 @@ def identity(scene: Scene) -> list[Violation]:
     for track in scene.tracks:
         for names, scores, which in ((COLOUR_NAMES, track.colour_scores, "colour"), (KINDS, track.kind_scores, "kind")):
             turn, far = _turn(scene, track, scores, names, 0), FAR
-            if turn is None and which == "colour":
+            if turn is None:
                 turn, far = _turn(scene, track, scores, names, round(BLUR * scene.fps / 2)), FAR_SMEARED
             if turn is None:
                 continue
@@ -329,13 +330,19 @@ def identity(scene: Scene) -> list[Violation]:
                 if np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]])) < far:
                     continue
                 was, now = f"{names[before]} {track.kind}", f"{names[after]} {track.kind}"
-            elif amount < BEYOND_DOUBT and (_jolted(track, k) or _rescaled(track.sides[max(k - 4, 0) : k],
-                                                                           track.sides[k : k + 4])):
+            elif _doubtful(track, k, amount, far == FAR_SMEARED):
                 continue
             else:
                 was, now = f"{track.colour} {names[before]}", f"{track.colour} {names[after]}"
             found.append(_changed(scene, track, int(track.frames[k]), which, was, now, amount, None, k))
     return found
+
+
+def _doubtful(track: Track, k: int, amount: float, smeared: bool) -> bool:
+    """Whether a turn of a kind's score at row k may be another look at one thing: by and by, as it lands, or as its
+    size changes."""
+    return bool(smeared and amount < TURN_COLOUR or amount < BEYOND_DOUBT and _jolted(track, k)
+                or amount < KIND_FOR_SIZE and _rescaled(track.sides[max(k - 4, 0) : k], track.sides[k : k + 4]))
 
 
 def _turn(scene: Scene, track: Track, scores: np.ndarray, names: Sequence[str], smear: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from reverie.audit.observer_net import (
     resized,
     working_size,
 )
+from reverie.audit.second_look import SecondConfig
 from reverie.core.clip import Clip, Truth
 from reverie.core.errors import BadData, BadInput, BadWeights
 from reverie.core.vocabulary import COLOURS, KINDS
@@ -32,7 +33,14 @@ from reverie.data.sample import Sample
 from reverie.data.shards import ClipSet, write_shard
 from reverie.model.checkpoint import load_model, save_model
 from reverie.model.tokenizer import PRESETS, Tokenizer
-from reverie.train.observer import ObserverRecipe, appearance_loss, box_loss, observer_loss, train_observer
+from reverie.train.observer import (
+    ObserverRecipe,
+    appearance_loss,
+    box_loss,
+    grown,
+    observer_loss,
+    train_observer,
+)
 from reverie.train.observer_frames import Frames, Targets, Variation, examples, pasted
 from reverie.train.observer_scores import observer_scores
 
@@ -314,6 +322,35 @@ def test_it_learns_to_see(trained):
     assert meta["kind"] == "observer" and meta["data"] and meta["commit"] is not None
     assert set(scores) == set(meta["scores"])
     assert meta["scores"]["recall"] == pytest.approx(scores["recall"], abs=1e-3)  # what is loaded was scored
+
+
+def test_it_grows_with_the_vocabulary(tmp_path, shards):
+    """One that knows fewer kinds and colours sees, and begins one that knows more, which says the same of them."""
+    second = SecondConfig(side=16, widths=(4, 4, 4), hidden=8)
+    few = replace(SMALL, kinds=len(KINDS) - 2, colours=len(COLOURS) - 1, second=second)
+    torch.manual_seed(3)
+    old, new = ObserverNet(few).eval(), ObserverNet(replace(SMALL, second=second)).eval()
+    save_model(tmp_path / "few.safetensors", old.state_dict(), {"kind": "observer", "config": asdict(few)})
+    frames = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8)
+    assert all(d.kind in KINDS[:-2] for found in Observer.load(tmp_path / "few.safetensors").detect(
+        frames, threshold=0.0) for d in found)
+
+    new.load_state_dict(grown(old.state_dict(), new.state_dict(), (few.kinds, few.colours), (len(KINDS), len(COLOURS))))
+    x, boxes = torch.randn(1, 3, 64, 64), torch.tensor([[[10.0, 10, 40, 40]]])
+    before, after = old(x), new(x)
+    assert torch.equal(before.kinds, after.kinds[:, :-2]) and torch.equal(before.colours, after.colours[:, :-1])
+    assert torch.equal(before.edges, after.edges) and torch.equal(before.looks, after.looks)
+    (kinds, colours), (more_kinds, more_colours) = old.second.look(x, boxes), new.second.look(x, boxes)
+    old_ones = torch.cat([more_kinds[..., :-3], more_kinds[..., -1:]], -1)  # the last is nothing
+    assert torch.allclose(kinds, old_ones / old_ones.sum(-1, keepdim=True), atol=1e-6)
+    assert torch.allclose(colours, more_colours[..., :-1] / more_colours[..., :-1].sum(-1, keepdim=True), atol=1e-6)
+
+    made = train_observer(shards, tmp_path / "out", steps=2, progress=False, start_from=tmp_path / "few.safetensors",
+                          config=SMALL, recipe=ObserverRecipe(variation=PLAIN, warm_up=1))
+    assert Observer.load(made).net.config.kinds == len(KINDS)
+    with pytest.raises(BadInput, match="only grow"):
+        train_observer(shards, tmp_path / "less", steps=2, progress=False, start_from=made,
+                       config=replace(SMALL, kinds=3), recipe=ObserverRecipe(variation=PLAIN, warm_up=1))
 
 
 def test_over_a_whole_clip_it_counts_the_things(trained):

@@ -168,7 +168,8 @@ def train_observer(data: str | Path, out: str | Path, *, tokenizer: str | Path |
     begin = None if start_from is None else starting_weights(start_from)
     torch.manual_seed(seed)
     model = ObserverNet(replace(config, second=None)).to(device)
-    if begin is not None:  # a head that is new begins as it is built
+    if begin is not None:  # what is new begins as it is built: a head, and the kinds and colours of a new world
+        begin = grown(begin, ObserverNet(config).state_dict(), _known(begin, config), (config.kinds, config.colours))
         begin = {**{name: t.detach().cpu().clone() for name, t in model.state_dict().items()}, **begin}
     taken = 0
     if share < 1:
@@ -205,6 +206,39 @@ def train_observer(data: str | Path, out: str | Path, *, tokenizer: str | Path |
             "data": clips.digest()[:16], "held": looked_at.digest()[:16], "commit": commit()}
     _finish(weights, meta, looked_at, test, path, device)
     return path
+
+
+def _known(weights: dict[str, Tensor], config: ObserverConfig) -> tuple[int, int]:
+    """How many kinds and colours weights know, by their heads. Raises BadInput for more than ``config`` has."""
+    kinds = len(weights["head_find.bias"])
+    colours = len(weights["head_describe.bias"]) - 4 - config.appearance
+    if not (1 <= kinds <= config.kinds and 1 <= colours <= config.colours):
+        raise BadInput(f"an observer of {kinds} kinds and {colours} colours can't begin one of {config.kinds} and "
+                       f"{config.colours}: the vocabularies only grow")
+    return kinds, colours
+
+
+def grown(weights: dict[str, Tensor], fresh: dict[str, Tensor], known: tuple[int, int], asked: tuple[int, int]
+          ) -> dict[str, Tensor]:
+    """Weights whose heads have rows for more kinds and colours: the old rows where they were, new ones from ``fresh``.
+
+    known, asked: how many kinds and colours there are, and are to be. Every other tensor is as it was.
+    """
+    (kinds, colours), (more_kinds, more_colours) = known, asked
+    # the rows of each head, as runs of (old, new) lengths; the second look has a row for nothing after its kinds
+    heads = {"head_find": [(kinds, more_kinds)], "head_describe": [(colours, more_colours)],
+             f"{SECOND}head": [(kinds, more_kinds), (1, 1), (colours, more_colours)]}
+    out = dict(weights)
+    for head, runs in heads.items():
+        for name in (f"{head}.weight", f"{head}.bias"):
+            if name not in weights or name not in fresh or known == asked:
+                continue
+            rows, at, to = [], 0, 0
+            for old, new in runs:
+                rows += [weights[name][at : at + old], fresh[name][to + old : to + new].to(weights[name])]
+                at, to = at + old, to + new
+            out[name] = torch.cat([*rows, weights[name][at:]]).detach().cpu().clone()
+    return out
 
 
 def _fit_second(first: Observer, config: ObserverConfig, clips: ClipSet, train: Sequence[int], held: ClipSet,

@@ -31,8 +31,6 @@ examples:
 
 exit status: 0 done; 1 it failed; 2 a bad argument; 130 stopped by Ctrl-C. Why is said on stderr.
 """
-
-
 _GENERATE = """\
 a script (times in seconds, the first 0; camera is optional, and is spread over its line):
   [[line]]
@@ -195,7 +193,7 @@ def _data_make(args) -> None:
 
     made = make(args.world, args.output, clips=args.clips, things_only=args.things_only, seconds=args.seconds,
                 size=args.size, fps=args.fps, seed=args.seed, split=args.split, workers=args.workers,
-                shard_size=args.shard_size, planted=args.planted, progress=True)
+                shard_size=args.shard_size, planted=args.planted, rig=args.rig, traces=args.traces, progress=True)
     if args.json:
         _print_json(made)
     else:
@@ -345,7 +343,7 @@ def _add_audit(verbs) -> None:
 def _add_data(verbs) -> None:
     add = _verb(verbs, "make", _data_make, "simulate, draw and caption clips into tar shards",
                 epilog="The same command goes on where it was stopped.")
-    add("world", metavar="WORLD", help="lab")
+    add("world", metavar="WORLD", help="lab, or road")
     add("-o", "--output", required=True, metavar="DIR", help="the folder of shards")
     add("--clips", type=_whole, default=256, metavar="N", help="how many (default 256)")
     add("--things-only", action="store_true", help="simulate without drawing: 100 times as fast")
@@ -356,6 +354,8 @@ def _add_data(verbs) -> None:
     add("--split", choices=("train", "test"), default="train",
         help="test holds what training never sees (default train)")
     add("--planted", default="", metavar="CRIMES", help="violations that things commit in turn: all, or deleted,moved")
+    add("--rig", metavar="FILE.json", help="of the road: its cameras (default: front, left, right, rear)")
+    add("--traces", metavar="DIR", help="of the road: traffic that is drawn without SUMO, or else kept there")
     add("--workers", type=_whole, metavar="N", help="processes (default: one per core)")
     add("--shard-size", type=_whole, default=32, metavar="N", help="clips in a shard (default 32)")
     _add_json(add)

@@ -46,6 +46,8 @@ class Truth:
     Two things may never share an index; a thing that is not (yet, or any more) in the world has
     exists False and zeros elsewhere. A thing that exists may be out of the picture.
 
+    lane: of the road, (T, N) int16, the number of each agent's lane in the road's net, -1 for none; else None.
+    ego: which thing carries the cameras, -1 for none.
     source: "simulated", or "seen" where an observer guessed all of it from the pixels (see ``Clip.exact``); then
     setting and materials are "", for nobody knows them.
     """
@@ -69,6 +71,8 @@ class Truth:
     masks: dict[str, np.ndarray] = field(default_factory=dict)  # camera -> (T, H, W) uint8: thing + 1, 0 background
     look: np.ndarray = field(default_factory=lambda: np.zeros(len(LOOK), np.float32))  # of the setting, see LOOK
     source: str = "simulated"
+    lane: np.ndarray | None = None
+    ego: int = -1
 
 
 @dataclass(frozen=True)

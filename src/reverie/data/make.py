@@ -54,6 +54,8 @@ class Job:
     shard_size: int
     format: int = FORMAT
     planted: tuple[str, ...] = ()  # crimes (data.scenes.crimes) of which each clip has one, in turn
+    rig: str = ""  # of the road, its cameras as JSON
+    traces: str = ""  # of the road, a folder of traffic that is used, or else kept; it is not a part of what is made
 
     @property
     def shards(self) -> int:
@@ -133,7 +135,6 @@ def _clip_seconds(job: Job, rng: np.random.Generator) -> float:
 
 def make_sample(job: Job, index: int) -> Sample:
     """Clip ``index`` of a job, with its captions. Raises what the scene raises."""
-    from reverie.data.captions import caption
     from reverie.data.scenes import SCENES
 
     seed = clip_seed(job, index)
@@ -141,6 +142,7 @@ def make_sample(job: Job, index: int) -> Sample:
     seconds = _clip_seconds(job, rng)
     scene, crime = SCENES[job.world], None
     options = {"fps": job.fps, "split": job.split, "size": job.size}
+    options |= scene.options(job.key(index), seed, seconds, job.fps, rig=job.rig, traces=job.traces)
     if job.planted:
         from reverie.data.scenes.crimes import plant
 
@@ -153,8 +155,8 @@ def make_sample(job: Job, index: int) -> Sample:
         told = replace(told, exists=told.exists & (np.arange(len(told.kinds)) != crime.other))
     captions = []
     for language, held_out, long in _CAPTIONS + (_HELD_OUT_CAPTIONS if job.split != "train" else []):
-        lines = caption(told, rng, language=language, long=long, held_out=held_out,
-                        cameras=clip.cameras, fps=clip.fps)
+        lines = scene.caption(told, rng, language=language, long=long, held_out=held_out,
+                              cameras=clip.cameras, fps=clip.fps)
         stored = [{"start": float(line.start), "text": line.text, "template": list(line.template),
                    "order": [int(thing) for thing in line.order]} for line in lines]
         captions.append({"language": language, "long": long, "held_out": held_out, "lines": stored})
@@ -213,7 +215,8 @@ def choose_renderer() -> str:
 def make(world: str, out: Path | str, *, clips: int, things_only: bool = False,
          seconds: float | str | Sequence = 8.0, size: tuple[int, int] = (128, 128), fps: float = 24.0,
          seed: int = 0, split: str = "train", workers: int | None = None, shard_size: int = 32,
-         planted: str | Sequence[str] = (), progress: bool = True) -> dict:
+         planted: str | Sequence[str] = (), rig: Path | str | None = None, traces: Path | str | None = None,
+         progress: bool = True) -> dict:
     """Make ``clips`` clips of a world into shards in folder ``out``; the same call goes on after a stop.
 
     seconds: a length, a (low, high) range, a list of (low, high, weight), or text as
@@ -221,7 +224,8 @@ def make(world: str, out: Path | str, *, clips: int, things_only: bool = False,
     split: "train" or "test" (where held-out combinations and phrasings may appear). workers:
     processes, default one per CPU core; 0 makes everything in this process. planted: names of crimes
     (data.scenes.crimes), or text as ``parse_planted`` takes it: clip i has crime i in turn in it, and
-    says so in its provenance. progress: a bar on a terminal, else a line now and then, on stderr.
+    says so in its provenance. rig: of the road, a JSON file of cameras (default: four). traces: of the road, a folder
+    of traffic: what is there needs no SUMO, what is not is simulated and kept. progress: a bar, on stderr.
 
     Returns {"folder", "clips", "made", "frames", "failed", "seconds", "fps"}: clips in the folder,
     clips and frames made by this call, messages of scenes that could not be made (left out; more
@@ -229,7 +233,7 @@ def make(world: str, out: Path | str, *, clips: int, things_only: bool = False,
     Raises BadInput (arguments, or a folder made with others), CannotWrite, BadData, KeyboardInterrupt.
     """
     job = _checked(Job(world, split, seed, clips, things_only, _ranges(seconds), tuple(size), float(fps),
-                       shard_size, planted=parse_planted(planted)))
+                       shard_size, planted=parse_planted(planted), rig=_rig(rig), traces=str(traces or "")))
     out = Path(out)
     _claim(out, job)
     began, made, frames, failed = time.monotonic(), 0, 0, []
@@ -257,6 +261,14 @@ def make(world: str, out: Path | str, *, clips: int, things_only: bool = False,
             "seconds": round(wall, 2), "fps": round(frames / max(wall, 1e-9), 1)}
 
 
+def _rig(path: Path | str | None) -> str:
+    if path is None:
+        return ""
+    from reverie.data.road.rig import load, saved
+
+    return saved(load(path))
+
+
 def _checked(job: Job) -> Job:
     from reverie.data.scenes import SCENES
 
@@ -264,6 +276,8 @@ def _checked(job: Job) -> Job:
         raise BadInput(f"no world {job.world!r}: there is {', '.join(sorted(SCENES))}")
     if job.planted and job.world != "lab":
         raise BadInput(f"crimes can be planted in the lab, not in {job.world}")
+    if job.world != "road" and (job.rig or job.traces):
+        raise BadInput(f"cameras of a rig, and traces of traffic, are of the road, not of {job.world}")
     if job.planted and min(low for low, _, _ in job.seconds) < 3:
         raise BadInput("a clip with a crime in it lasts at least 3 seconds")
     if job.split not in ("train", "test"):
@@ -280,14 +294,16 @@ def _checked(job: Job) -> Job:
 def _claim(out: Path, job: Job) -> None:
     """Write the folder's parameters, or check that they are the ones it was begun with."""
     wanted = json.loads(json.dumps(asdict(job)))
-    if not job.planted:  # as in folders made before there were crimes
-        del wanted["planted"]
+    del wanted["traces"]
+    for name in ("planted", "rig"):  # as in folders made before there were any
+        if not wanted[name]:
+            del wanted[name]
     try:
         (out / _PARTS).mkdir(parents=True, exist_ok=True)
         if (out / PARAMETERS).exists():
             found = json.loads((out / PARAMETERS).read_text())
             other = [f"{name} {found.get(name)} (now {wanted.get(name)})"
-                     for name in dict.fromkeys([*wanted, "planted"]) if found.get(name) != wanted.get(name)]
+                     for name in dict.fromkeys([*wanted, "planted", "rig"]) if found.get(name) != wanted.get(name)]
             if other:
                 raise BadInput(f"{out} was made with {', '.join(other)}: choose another folder")
             return

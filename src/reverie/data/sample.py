@@ -65,6 +65,7 @@ def _things_meta(truth: Truth) -> dict:
     return {
         **({"source": truth.source} if truth.source != "simulated" else {}),  # absent: simulated
         "setting": truth.setting, "kinds": list(truth.kinds), "colours": list(truth.colours),
+        **({"ego": int(truth.ego)} if truth.ego >= 0 else {}),  # absent: nobody
         "sizes": list(truth.sizes), "materials": list(truth.materials),
         "events": [asdict(event) for event in truth.events], "beats": [float(beat) for beat in truth.beats],
     }
@@ -97,6 +98,8 @@ def encode(sample: Sample) -> dict[str, bytes]:
         arrays["exists"] = np.asarray(truth.exists, bool)
         for name in _OVER_TIME[1:]:
             arrays[name] = np.asarray(getattr(truth, name), np.float32)
+        if truth.lane is not None:
+            arrays["lane"] = np.asarray(truth.lane, np.int16)
         for name, boxes in truth.boxes.items():
             arrays[f"boxes.{name}"] = np.asarray(boxes, np.float32)
         for name, visible in truth.visible.items():
@@ -255,7 +258,8 @@ def _undrawn(meta: dict, arrays: dict[str, np.ndarray], start: int, stop: int) -
         [0.0] + [beat - shift for beat in known["beats"] if 0 < beat - shift < seconds],
         {name[6:]: value[start:stop] for name, value in arrays.items() if name.startswith("boxes.")},
         {name[8:]: value[start:stop] for name, value in arrays.items() if name.startswith("visible.")},
-        look=arrays["look"], source=known.get("source", "simulated"))
+        look=arrays["look"], source=known.get("source", "simulated"), ego=known.get("ego", -1),
+        lane=arrays["lane"][start:stop] if "lane" in arrays else None)
     return clip
 
 

@@ -1,16 +1,23 @@
 """The simulated worlds, by name; each is loaded when it is first used.
 
-A scene has plan(seed, seconds, *, fps, split, size) -> Plan, simulate(plan) -> Clip (things only) 
-draw(plan, size=None) -> Clip and ending(plan, seconds) -> Plan.
+A scene has plan(seed, seconds, *, fps, split, size) -> Plan, simulate(plan) -> Clip (things only),
+draw(plan, size=None) -> Clip and ending(plan, seconds) -> Plan. One that is told in other words than the lab's has
+caption as well, and one whose plans can be given more has options(key, seed, seconds, fps, ...) -> what they are given.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reverie.core.clip import Clip
+import numpy as np
+
+from reverie.core.clip import Clip, Truth
+from reverie.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from reverie.data.teller import CaptionLine
 
 
 @dataclass(frozen=True)
@@ -35,5 +42,17 @@ class Scene:
         """The last seconds of a plan, as a plan of their own."""
         return import_module(self.module).ending(plan, seconds)
 
+    def caption(self, truth: Truth, rng: np.random.Generator, **how: Any) -> list[CaptionLine]:
+        """A line for each beat, in the world's own words: see data.captions.caption."""
+        own = getattr(import_module(self.module), "caption", None)
+        return (own or import_module("reverie.data.captions").caption)(truth, rng, **how)
 
-SCENES = {"lab": Scene("reverie.data.scenes.lab")}
+    def options(self, key: str, seed: int, seconds: float, fps: float, **more: str) -> dict:
+        """What a clip's plan is given besides; more: of what only some worlds have, empty for none. Raises BadInput."""
+        own, asked = getattr(import_module(self.module), "options", None), {k: v for k, v in more.items() if v}
+        if asked and own is None:
+            raise BadInput(f"{' and '.join(asked)}: that is of another world")
+        return own(key, seed, seconds, fps, **asked) if asked else {}
+
+
+SCENES = {"lab": Scene("reverie.data.scenes.lab"), "road": Scene("reverie.data.road.world")}

@@ -155,8 +155,6 @@ CRIMES = {  # name -> (law, what, index of the victim, all things)
     "another colour": ("identity", "colour", 0, [Thing(3.0, colour=changed("red", "cyan"))]),
     "another colour as it rolls": ("identity", "colour", 0, [Thing(rolling, colour=changed("yellow", "blue"))]),
     "another kind": ("identity", "kind", 0, [Thing(3.0, kind=changed("cone", "box"))]),
-    "another kind and size": ("identity", "kind", 0, [Thing(3.0, kind=changed("cone", "box"), wide=np.where(
-        before(WHEN), 0.6, 1.0), high=np.where(before(WHEN), 0.6, 1.0))]),
     "another colour as it is set going": ("identity", "colour", 0, [
         Thing(2.0 + 2.0 * since(WHEN - 0.15), colour=changed("red", "cyan"))]),
     "another colour beside what moves with it": ("identity", "colour", 0, [
@@ -237,6 +235,13 @@ def test_what_sinks_where_it_lands_sinks_or_vanishes():
                                        sunk=depth.clip(0, 0.9))]))
     assert (crime.law, crime.what) in (("collision", "sank"), ("permanence", "vanished"))
     assert crime.start == pytest.approx(WHEN, abs=0.5)
+
+
+def test_what_becomes_another_thing_of_another_size_does_both():
+    size = np.where(before(WHEN), 0.6, 1.0)
+    crimes = violations(staged([Thing(3.0, kind=changed("cone", "box"), wide=size, high=size)]))
+    assert {(v.law, v.what) for v in crimes} == {("identity", "kind"), ("rigidity", "grew")}
+    assert all(abs(v.start - WHEN) <= SOON for v in crimes)
 
 
 def test_two_crimes_are_both_found():

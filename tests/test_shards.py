@@ -217,7 +217,7 @@ class CaptionLine:
 
 @pytest.fixture
 def fake_world(monkeypatch):
-    """A world "tiny" and a caption function, in place of the real ones; counts the clips made."""
+    """A world "tiny" in place of the real ones; counts the clips made."""
     made = []
 
     def plan(seed, seconds, *, fps, split, size):
@@ -243,12 +243,10 @@ def fake_world(monkeypatch):
         stop_at = after
 
     scenes = types.ModuleType("reverie.data.scenes")
-    world = types.SimpleNamespace(plan=plan, simulate=simulate, draw=draw, made=made, stop=stop)
+    world = types.SimpleNamespace(plan=plan, simulate=simulate, draw=draw, caption=caption, made=made, stop=stop,
+                                  options=lambda *clip, **more: {})
     scenes.SCENES = {"tiny": world}
-    captions = types.ModuleType("reverie.data.captions")
-    captions.caption = caption
     monkeypatch.setitem(sys.modules, "reverie.data.scenes", scenes)
-    monkeypatch.setitem(sys.modules, "reverie.data.captions", captions)
     return world
 
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from reverie.audit.findings import LAWS, Violation
 from reverie.audit.laws_collision import collision
 from reverie.audit.laws_forces import causality, gravity, support
-from reverie.audit.laws_things import TURN_COLOUR, continuity, identity, permanence, rigidity
+from reverie.audit.laws_looks import TURN_COLOUR, identity
+from reverie.audit.laws_things import continuity, permanence, rigidity
 from reverie.audit.scene import Scene
 
 RULES: dict[str, Callable[[Scene], list[Violation]]] = {
@@ -45,5 +46,7 @@ def _rank(v: Violation) -> float:
 
 
 def _same(new: Violation, old: Violation) -> bool:
+    if {new.law, old.law} == {"identity", "rigidity"}:
+        return False  # what became another thing of another size did both
     sinking = old.law == "collision" and old.start <= new.start <= old.end + SAME_MOMENT
     return new.track in (old.track, old.other) and (sinking or abs(new.start - old.start) < SAME_MOMENT)

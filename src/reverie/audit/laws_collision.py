@@ -9,7 +9,8 @@ from reverie.audit.findings import Track, Violation
 from reverie.audit.laws_forces import ALOFT, MOVES, REACH, SHOWN, lifeless, reshaped, runs, violation
 from reverie.audit.laws_things import evident
 from reverie.audit.scene import Path, Scene
-from reverie.core.vocabulary import ALIVE
+from reverie.audit.tracks import at_border
+from reverie.core.vocabulary import ALIVE, KINDS
 
 SINKS = 0.2  # of its height that a thing's top comes down as it sinks into the ground
 SLIPS, SINKING = 0.45, 0.5  # the same of its foot; seconds that it takes at most
@@ -18,6 +19,8 @@ LANDS, CUT = 1.5, 0.8  # metres a second that falls through the ground; share of
 DRIFTS = 0.4  # of its width that it may move sideways meanwhile
 GAIN, SPURT = 1.5, 1.6  # ratio of speeds after and before, when nothing touched it, and metres a second besides
 SPURTS = 0.25  # seconds before and after, over which these are taken: longer than a latent
+_WALL = KINDS.index("wall")
+SLAB_LIKE = 0.2  # mean score of a wall: seen end on, it is like a domino now and then
 SLAB = 0.65  # of its height: a wall that is seen less wide stands end on, and what is before its middle is beside it
 INSIDE, CUT_OFF = 0.22, 0.12  # of its width: how far a thing's front is in the wall's picture; how much of it is gone
 GOES_ON = 0.2  # of its width that its back goes on by meanwhile
@@ -104,13 +107,14 @@ def _passed(scene: Scene) -> list[Violation]:
             grounded = path.lift[both - path.first] < 0.1
             left, right = mine[:, 2] < its[:, 0] + 0.1 * wide, mine[:, 0] > its[:, 2] - 0.1 * wide
             inside = ~left & ~right
+            cut = np.array([any(at_border(box, scene.size) for box in pair) for pair in zip(mine, its, strict=True)])
             for a, b in runs(inside):
                 if a == 0 or b >= len(both) or not (left[a - 1] and right[b] or right[a - 1] and left[b]):
                     continue
                 ends = both[[a - 1, b]]
                 if np.ptp(path.at[ends - path.first, 0]) < np.ptp(scene.paths[other.number].at[ends - other.first, 0]):
                     continue  # it is the other that went, and that is asked in its turn
-                if (level & grounded)[a - 1 : b + 1].mean() > 0.9 and b - a < scene.fps:
+                if (level & grounded & ~cut)[a - 1 : b + 1].mean() > 0.9 and b - a < scene.fps:
                     k = int(both[(a + b) // 2]) - path.first
                     low, high = int(both[a]) - path.first, int(both[b]) - path.first
                     found.append(violation(scene, track, path, "collision", "passed through", low, high, 1.0, 0.9,
@@ -125,11 +129,12 @@ def _entered(scene: Scene) -> list[Violation]:
     found = []
     for track, path in lifeless(scene):
         for other in scene.tracks:
-            if other.kind != "wall" or other is track or other.colour == track.colour:
+            if other.kind_scores[:, _WALL].mean() < SLAB_LIKE or other is track or other.colour == track.colour:
                 continue
             both, mine, its = np.intersect1d(track.frames, other.frames, return_indices=True)
             for way in (1, -1) if len(both) > 8 else ():
-                k, gone = _cut_off(track.boxes[mine], other.boxes[its], track.confidence[mine], way)
+                k, gone = _cut_off(track.boxes[mine], other.boxes[its], track.confidence[mine],
+                                   np.nan_to_num(track.visible[mine], nan=1.0), way)
                 if k >= 0 and path.lift[both[k] - path.first] < ALOFT:
                     low = int(both[k]) - path.first
                     found.append(violation(scene, track, path, "collision", "entered", low, low + 2, gone, CUT_OFF,
@@ -137,7 +142,7 @@ def _entered(scene: Scene) -> list[Violation]:
     return found
 
 
-def _cut_off(mine: np.ndarray, its: np.ndarray, sure: np.ndarray, way: int) -> tuple[int, float]:
+def _cut_off(mine: np.ndarray, its: np.ndarray, sure: np.ndarray, visible: np.ndarray, way: int) -> tuple[int, float]:
     """Where a thing's boxes (n, 4), going right (way 1) or left (-1), begin to be cut off within another's, and how
     much is gone at most; -1 where they are not."""
     front = mine[:, 2] - its[:, 0] if way > 0 else its[:, 2] - mine[:, 0]
@@ -148,7 +153,7 @@ def _cut_off(mine: np.ndarray, its: np.ndarray, sure: np.ndarray, way: int) -> t
         whole, later = float(np.median(wide[max(k - 7, 0) : k + 1])), slice(k + 1, k + 16)
         if k < 3 or back[k] - back[k - 3] < 0.1 * whole or not beside[k]:
             continue
-        gone, within = 1 - wide[later] / whole, front[later] / whole
+        gone, within = np.maximum(1 - wide[later] / whole, 1 - visible[later]), front[later] / whole
         cut = (gone > CUT_OFF) & (sure[later] > 0.2) & beside[later] & (front[later] < slab[later, 0] - 1)
         inside = cut & (within > INSIDE) & (back[later] - back[k] > GOES_ON * whole)
         if inside.sum() >= 2 and inside.sum() > 0.7 * cut.sum():

@@ -35,10 +35,14 @@ LASTS, THROUGH_NET = 0.16, 0.4  # seconds for which it must not fall; if slow, o
 HANGS = 0.5  # seconds for which a thing must hang
 STARTS, STARTS_UNSTEADY = 0.85, 1.3  # metres a second that a thing at rest has within a third of a second, if pushed
 STILL = 0.05  # metres that a thing at rest is seen to move by at most before
+UNDERWAY = 0.25  # share of the way of a third of a second that lies behind it at half time
 SHOWN = 0.4  # share of this that it moves by in the picture, whatever the camera does
 HOLDS_NOTHING = ("hoop", "screen")  # kinds on which nothing lies
 ASLANT = ("ramp", "plank", "domino")  # kinds from which things roll and slide by themselves
+UNDER = 0.2  # of its width: what holds a thing is under it by so much from either side
 HOLDS_FROM = 0.15  # confidence from which what is seen in a frame, followed or not, may hold a thing
+ON = 0.05  # of its sides: what is nearer touches it
+STIRRED = 80  # percentile of the speeds of what may have pushed: a few wrong ones are no push
 REST = 0.35  # seconds for which it must have rested
 REACH = 0.35  # of its sides: what is nearer may have touched it
 RESHAPED = 0.15  # logarithm of the ratio of a side's lengths, before and after
@@ -48,9 +52,11 @@ def support(scene: Scene) -> list[Violation]:
     """Things that hang in the air, or came to. amount: for how long, in seconds."""
     found = []
     for track, path in lifeless(scene):
+        shown = np.hypot(*path.velocity(scene.fps, max(1, round(0.06 * scene.fps)), shown=True).T)
         speed, still = _speed(path, scene), round(0.25 * scene.fps)
         limit = UNSTEADY if scene.moving(path.first, path.first + len(path)) else RESTS
-        calm = (path.whole | ~path.seen) & (smoothed(speed[:, None], 2 * (still // 2) + 1)[:, 0] < limit)
+        calm = (path.whole | ~path.seen) & (smoothed(np.minimum(speed, shown)[:, None], 2 * (still // 2) + 1)[:, 0]
+                                                   < limit)
         for low, high in runs(calm):
             if (high - low) / scene.fps < HANGS:
                 continue
@@ -123,12 +129,18 @@ def _airborne(scene: Scene, track: Track, path: Path, low: int, high: int, least
     rises = _rises(path, scene)[low:high]
     for k in np.flatnonzero(aloft):
         box, t = path.box[low + k], int(path.first + low + k)
-        reach = box + np.array([-2, -2, 2, 0.25 * (box[3] - box[1]) + 2])
+        reach = _holding(box)
         beside = [o for o in scene.tracks if o is not track and o.kind not in HOLDS_NOTHING and _reached(o, t, reach)]
         if rises[k]:
             beside = [o for o in beside if not _stands(scene, o, t)]
         aloft[k] = not beside and (rises[k] or not _held_faintly(scene, track, t, reach))
     return aloft
+
+
+def _holding(box: np.ndarray) -> np.ndarray:
+    """Where what holds a thing with this box must reach: a fifth of its width inside, and to a little below it."""
+    wide, high = box[2] - box[0], box[3] - box[1]
+    return box + np.array([UNDER * wide, -2, -UNDER * wide, 0.12 * high + 2])
 
 
 def _stands(scene: Scene, other: Track, frame: int) -> bool:
@@ -201,7 +213,7 @@ def causality(scene: Scene) -> list[Violation]:
                 continue
             k, speed = start
             around = [o for o in scene.near(track, path.first + k, REACH, third)
-                      if _stirs(scene, o, path.first + k, third + rest)]
+                      if _stirs(scene, track, o, path.first + k, third + rest)]
             later = [o for o in scene.near(track, path.first + k + third, REACH, 0) if o not in around]
             unseen = _from_outside(scene, track, path, k, third)
             if not around and not unseen and not reshaped(track, path.first + k):
@@ -233,16 +245,18 @@ def reshaped(track: Track, frame: int) -> bool:
     return bool(steps and max(steps) > RESHAPED)
 
 
-def _stirs(scene: Scene, other: Track, frame: int, ago: int) -> bool:
-    """Whether a thing may have set another going about a frame: it is alive, or aslant, or moved shortly before, or was
-    not seen well enough to tell."""
+def _stirs(scene: Scene, track: Track, other: Track, frame: int, ago: int) -> bool:
+    """Whether another may have set a thing going about a frame: it is alive, or aslant and under it, or moved shortly
+    before, or was not seen well enough to tell."""
     path = scene.paths[other.number]
     low, high = frame - ago - path.first, frame - path.first + 1
-    if other.kind in (*ALIVE, *ASLANT) or low < 0 or high >= len(path):
+    if other.kind in ALIVE or low < 0 or high >= len(path):
+        return True
+    if other.kind in ASLANT and other in scene.near(track, frame, ON):
         return True
     rows = slice(low, high + 1)
     limit = UNSTEADY if scene.moving(frame - ago, frame) else RESTS
-    return bool(path.seen[rows].mean() < 0.8 or _speed(path, scene)[rows].max() > limit)
+    return bool(path.seen[rows].mean() < 0.8 or np.percentile(_speed(path, scene)[rows], STIRRED) > limit)
 
 
 def _start(scene: Scene, path: Path, k: int, rest: int, third: int) -> tuple[int, float] | None:
@@ -262,6 +276,9 @@ def _start(scene: Scene, path: Path, k: int, rest: int, third: int) -> tuple[int
     row = max(rows, key=lambda r: speeds(r)[1] - 2 * speeds(r)[0])
     before, side, down = speeds(row)
     shown = np.abs(path.centre[row + third, 0] - path.centre[row, 0]) / path.metre[row] / third * scene.fps
+    early = abs(path.at[row + third // 2, 0] - path.at[row, 0])
+    if early < UNDERWAY * abs(path.at[row + third, 0] - path.at[row, 0]):  # all at once, at the end: a misreading
+        return None
     if shown < SHOWN * starts:  # only the camera's motion says that it moves, and that may be misread
         return None
     spread = np.abs(path.at[row - rest : row + 1] - path.at[row]).max() / path.metre[row]

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from reverie.audit.findings import Track, Violation
-from reverie.audit.observer import COLOUR_NAMES, overlap
+from reverie.audit.observer import overlap
 from reverie.audit.scene import STEP, Path, Scene, grown, stepped
 from reverie.audit.tracks import ahead, alike, at_border, share
-from reverie.core.vocabulary import COLOURS, KINDS
 
 WITNESS = 0.35  # seconds for which a thing must be seen before it vanishes, or after it appears
 WELL_SEEN = 0.7  # share of these frames in which it is seen
 CLEAR, PLAIN = 0.35, 0.78  # mean confidence in them, and mean share of it in sight
-LIFE, BRIEF = 0.7, 1.2  # seconds that a thing is seen at all: a shadow that is taken for a thing lasts for less; and
+LIFE, BRIEF = 0.7, 1.0  # seconds that a thing is seen at all: a shadow that is taken for a thing lasts for less; and
 # that a thing is seen which came from nothing and vanishes
+SHADOW = 0.45  # mean confidence from which what is black is a thing, and no shadow
 GONE = 0.4  # seconds for which there must be nothing, however faint, where it should be
 TWICE = 6, 3  # of so many frames before and after: those in which something else is seen in the same place
 SEEN_AGAIN, SAME_BOX, APART = 0.3, 0.6, 0.1  # overlap: of a thing where it should be; of one thing's boxes; of two
@@ -32,14 +32,8 @@ JUMP = 1.05  # widths: a thing that goes further from one frame to the next jump
 GROWTH = 1.42  # ratio of sizes from one moment to the next
 SURE_SIZE, GREATLY = 0.3, 1.8  # mean confidence before and after; the ratio where that is less
 SKEW = 0.35  # logarithm of the ratio by which one side may grow more than the other
-BEYOND_DOUBT, KIND_FOR_SIZE = 0.8, 0.85  # of a kind's score: it is another kind, however it moves; whatever its size
-TURN, TURN_COLOUR = 0.55, 0.65  # of a kind's or colour's score: before one and after the other
-LEAST_TURN = 0.2  # of either
-SHARP = 0.8  # share of this that happens within half of STEADY seconds
 STEADY = 0.3  # seconds for which a thing must look the same before and after it changes
-JOLT = 0.6  # widths in five frames by which a thing's way before and after a moment may differ
 BETWEEN = 0.3  # share of a thing that another covers: then what changes may be which of the two is seen
-FAR, FAR_SMEARED = 0.35, 0.78  # least distance in sRGB of two colours that are told apart for certain; by and by
 
 
 def permanence(scene: Scene) -> list[Violation]:
@@ -88,6 +82,8 @@ def evident(scene: Scene, track: Track, *, forward: bool) -> bool:
         return False
     if any(at_border(box, scene.size) for box in track.boxes[rows]) or len(track.frames) < LIFE * scene.fps:
         return False
+    if track.colour == "black" and track.confidence.mean() < SHADOW:
+        return False
     if track.began == track.ended == "sight" and len(track.frames) < BRIEF * scene.fps:
         return False
     return not _read_twice(track, scene.tracks, edge) and _faintly(scene, track, forward=forward) <= FAINTLY
@@ -112,7 +108,7 @@ def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
     What is smeared over the first frames does not count, nor what is the twin's that stood beside it.
     """
     edge, span = (track.last if forward else track.first), max(3, round(GONE * scene.fps))
-    others = _beside(scene, track, edge)
+    others = _beside(scene, track, edge, forward)
     usual = np.maximum(np.median(track.sides[slice(-9, None) if forward else slice(None, 9)], 0), 1)
     first = 1 + round(BLUR * scene.fps)
     hits = []
@@ -130,19 +126,20 @@ def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
     return float(np.mean(hits)) if hits else 1.0
 
 
-def _beside(scene: Scene, track: Track, frame: int) -> list[Track]:
-    """Others that look the same, are there before and after a frame, and then not where the track is."""
+def _beside(scene: Scene, track: Track, frame: int, forward: bool) -> list[Track]:
+    """Others that look the same, are there after a frame (before it), and at it not where the track is."""
     mine = track.boxes[int(np.abs(track.frames - frame).argmin())]
     out = []
     for other in scene.tracks:
-        if other is not track and other.first < frame - 2 < frame + 2 < other.last and alike(other, track):
+        there = other.last > frame + 2 if forward else other.first < frame - 2
+        if other is not track and there and alike(other, track):
             its = other.boxes[int(np.abs(other.frames - frame).argmin())]
             if overlap(mine[None], its[None])[0, 0] < APART:
                 out.append(other)
     return out
 
 
-def _changes(scene: Scene) -> list[tuple[Track, Track]]:
+def changes(scene: Scene) -> list[tuple[Track, Track]]:
     """Pairs of a track's end and another's beginning at one moment, of which at least one is beyond doubt."""
     ends, begins = _breaks(scene)
     pairs = [(old, new) for old in ends for new in scene.tracks if new is not old and new.began != "clip"]
@@ -179,7 +176,7 @@ def _twin(track: Track, scene: Scene, frame: int) -> Track | None:
 def continuity(scene: Scene) -> list[Violation]:
     """Things that jump. amount: how far, in their own widths."""
     found = []
-    for old, new in _changes(scene):
+    for old, new in changes(scene):
         if not alike(old, new):
             continue
         far, by = _leap(ahead(old, new.first - old.last), new.boxes[0]), _grown_by(old.sides[-5:], new.sides[:5])
@@ -189,14 +186,15 @@ def continuity(scene: Scene) -> list[Violation]:
     for track in scene.tracks:
         path = scene.paths[track.number]
         in_steps = stepped(track.centres)
-        step = np.hypot(*np.diff(track.centres, axis=0).T) / np.maximum(np.sqrt(track.sides.prod(1))[:-1], 4)
+        sides = np.maximum(np.maximum(track.sides[:-1], track.sides[1:]), 4)  # what topples is not narrow for long
+        step = np.hypot(*(np.diff(track.centres, axis=0) / sides).T)
         for k in np.flatnonzero((step > JUMP) & (np.diff(track.frames) <= 3)):
             before, after = track.frames[k], track.frames[k + 1]
             usual = np.median(step[max(0, k - 5) : k + 6]) if len(step) > 1 else 0.0
             if in_steps:  # then as far as it goes in the latent before or after this one
                 usual = max(usual, *step[max(0, k - STEP) : k - STEP + 1], *step[k + STEP : k + STEP + 1])
             clear = min(track.confidence[k], track.confidence[k + 1], track.confidence.mean() - 0.1) > SURE_JUMP
-            if clear and step[k] > JUMP + 2 * usual and _whole(path, before, after, scene):
+            if clear and step[k] > JUMP + 2 * usual and whole(path, before, after, scene):
                 found.append(_leapt(scene, track, int(after), float(step[k]), None, int(k)))
     return found
 
@@ -208,11 +206,12 @@ def _leapt(scene: Scene, track: Track, frame: int, far: float, new: Track | None
 
 
 def _leap(box: np.ndarray, other: np.ndarray) -> float:
-    wide = np.sqrt(max(float(np.prod(other[2:] - other[:2])), 16.0))
-    return float(np.hypot(*((box[:2] + box[2:] - other[:2] - other[2:]) / 2)) / wide)
+    """How far from one box to another, sideways in widths and upwards in heights of the larger."""
+    sides = np.maximum(np.maximum(other[2:] - other[:2], box[2:] - box[:2]), 4)
+    return float(np.hypot(*((box[:2] + box[2:] - other[:2] - other[2:]) / 2 / sides)))
 
 
-def _plain(scene: Scene, track: Track, k: int, colours: Sequence[str] = ()) -> bool:
+def plain(scene: Scene, track: Track, k: int, colours: Sequence[str] = ()) -> bool:
     """Whether a track's rows k - 1 and k are one thing for certain: near one another, nothing else between. colours:
     only what has one of these could be it."""
     old, new = track.boxes[max(k - 3, 0) : k].mean(0), track.boxes[k : k + 3].mean(0)
@@ -242,7 +241,7 @@ def _stands_by(other: Track, frame: int) -> bool:
     return bool(overlap(before.mean(0)[None], after.mean(0)[None])[0, 0] > WELL_SEEN)
 
 
-def _whole(path: Path, before: int, after: int, scene: Scene) -> bool:
+def whole(path: Path, before: int, after: int, scene: Scene) -> bool:
     """Whether a thing is whole for STEADY seconds before and after."""
     span = max(2, round(0.15 * scene.fps))
     a, b = before - path.first, after - path.first
@@ -253,10 +252,10 @@ def _whole(path: Path, before: int, after: int, scene: Scene) -> bool:
 def rigidity(scene: Scene) -> list[Violation]:
     """Things that grow or shrink at once. amount: ratio of sizes."""
     found = []
-    for old, new in _changes(scene):
+    for old, new in changes(scene):
         by = _grown_by(old.sides[-5:], new.sides[:5])
         same = alike(old, new) or old.colour == new.colour
-        if same and _rescaled(old.sides[-5:], new.sides[:5]) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
+        if same and rescaled(old.sides[-5:], new.sides[:5]) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
             found.append(_grew(scene, old, new.first, by, new))
     for track in scene.tracks:
         found += _grows_at_once(scene, track)
@@ -283,7 +282,7 @@ def _grows_at_once(scene: Scene, track: Track) -> list[Violation]:
                 both).max() and steady < 0.25 * abs(by)):
             best, at = abs(by), k
     sure = min(track.confidence[at - span : at].mean(), track.confidence[at : at + span].mean()) if at > 0 else 0.0
-    if best < np.log(GROWTH if sure > SURE_SIZE else GREATLY) or not _plain(scene, track, at) or not _whole(
+    if best < np.log(GROWTH if sure > SURE_SIZE else GREATLY) or not plain(scene, track, at) or not whole(
             path, int(track.frames[at - 1]), int(track.frames[at]), scene):
         return []
     by = float(np.median(size[at : at + span]) - np.median(size[at - span : at]))
@@ -295,7 +294,7 @@ def _grown_by(before: np.ndarray, after: np.ndarray) -> float:
     return float(np.log(np.maximum(np.median(after, 0), 1) / np.maximum(np.median(before, 0), 1)).mean())
 
 
-def _rescaled(before: np.ndarray, after: np.ndarray) -> bool:
+def rescaled(before: np.ndarray, after: np.ndarray) -> bool:
     """Whether sides (n, 2) are larger or smaller after than before, both by about the same."""
     by = np.log(np.maximum(np.median(after, 0), 1) / np.maximum(np.median(before, 0), 1))
     return bool(np.abs(by).min() > np.log(GROWTH) and np.ptp(by) < SKEW)
@@ -306,91 +305,6 @@ def _grew(scene: Scene, track: Track, frame: int, by: float, new: Track | None, 
     return Violation("rigidity", what, track.number, frame / scene.fps, frame / scene.fps, float(np.exp(abs(by))),
                      GROWTH, "times", f"the {track.name} {what} to {np.exp(by):.1f} times its size at once",
                      as_box(track.boxes[row]), None if new is None else new.number)
-
-
-def identity(scene: Scene) -> list[Violation]:
-    """Things that change their colour or kind. amount: by how much its score changes, 0..1."""
-    found = []
-    for old, new in _changes(scene):
-        rescaled = old.colour == new.colour and _rescaled(old.sides[-5:], new.sides[:5])
-        if not alike(old, new) and not rescaled:
-            changed = "colour" if old.colour != new.colour else "kind"
-            found.append(_changed(scene, old, new.first, changed, old.name, new.name, 1.0, new))
-    for track in scene.tracks:
-        for names, scores, which in ((COLOUR_NAMES, track.colour_scores, "colour"), (KINDS, track.kind_scores, "kind")):
-            turn, far = _turn(scene, track, scores, names, 0), FAR
-            if turn is None:
-                turn, far = _turn(scene, track, scores, names, round(BLUR * scene.fps / 2)), FAR_SMEARED
-            if turn is None:
-                continue
-            k, before, after, amount = turn
-            if which == "colour":
-                if amount < TURN_COLOUR:
-                    continue
-                if np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]])) < far:
-                    continue
-                was, now = f"{names[before]} {track.kind}", f"{names[after]} {track.kind}"
-            elif _doubtful(track, k, amount, far == FAR_SMEARED):
-                continue
-            else:
-                was, now = f"{track.colour} {names[before]}", f"{track.colour} {names[after]}"
-            found.append(_changed(scene, track, int(track.frames[k]), which, was, now, amount, None, k))
-    return found
-
-
-def _doubtful(track: Track, k: int, amount: float, smeared: bool) -> bool:
-    """Whether a turn of a kind's score at row k may be another look at one thing: by and by, as it lands, or as its
-    size changes."""
-    return bool(smeared and amount < TURN_COLOUR or amount < BEYOND_DOUBT and _jolted(track, k)
-                or amount < KIND_FOR_SIZE and _rescaled(track.sides[max(k - 4, 0) : k], track.sides[k : k + 4]))
-
-
-def _turn(scene: Scene, track: Track, scores: np.ndarray, names: Sequence[str], smear: int
-          ) -> tuple[int, int, int, float] | None:
-    """Where scores (n, ...) turn for good from one name to another: row, names before and after, how much. smear: rows
-    before and after it that may be in between."""
-    span = max(3, round(STEADY * scene.fps))
-    n, life = len(scores), round(LIFE / 2 * scene.fps)
-    total = np.concatenate([np.zeros((1, scores.shape[1])), scores.cumsum(0)])
-    best = None
-    for k in range(max(span, life), n - max(span, life) + 1):
-        near = (total[k] - total[k - span]) / span, (total[k + span] - total[k]) / span
-        before, after = int(near[0].argmax()), int(near[1].argmax())
-        if before == after:
-            continue
-        less, more = near[0][before] - near[1][before], near[1][after] - near[0][after]
-        amount = (less + more) / 2 if min(less, more) > LEAST_TURN else 0.0
-        if amount > TURN and (best is None or amount > best[3]):
-            best = (k, before, after, float(amount))
-    if best is None:
-        return None
-    k, before, after, _ = best
-    path = scene.paths[track.number]
-    whole, rest = (total[k] / k, (total[n] - total[k]) / (n - k))
-    lasting = whole[before] > whole[after] and rest[after] > rest[before]
-    close = max(2, span // 2)  # it turns at once: what tumbles looks like something else by and by
-    first, last = max(k - smear - close, 0), min(k + smear + close, n)
-    change = (total[last] - total[last - close]) - (total[first + close] - total[first])
-    sharp = (change[after] - change[before]) / close / 2
-    colours = (names[before], names[after]) if names is COLOUR_NAMES else ()
-    if not (lasting and sharp > SHARP * best[3] and _plain(scene, track, k, colours)):
-        return None
-    return best if _whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
-
-
-def _jolted(track: Track, k: int) -> bool:
-    """Whether a track moves otherwise from row k on: what lands is smeared before and sharp after."""
-    size = np.sqrt(max(float(track.sides[k - 3 : k + 3].prod(1).mean()), 16.0))
-    before = track.centres[k - 1] - track.centres[max(k - 6, 0)]
-    after = track.centres[min(k + 5, len(track.frames) - 1)] - track.centres[k]
-    return bool(np.hypot(*(after - before)) > JOLT * size)
-
-
-def _changed(scene: Scene, track: Track, frame: int, which: str, was: str, now: str, amount: float, new: Track | None,
-             row: int = -1) -> Violation:
-    return Violation("identity", which, track.number, frame / scene.fps, frame / scene.fps, amount, TURN,
-                     "of its score", f"the {was} became a {now}", as_box(track.boxes[row]),
-                     None if new is None else new.number)
 
 
 def as_box(box: np.ndarray) -> tuple[float, float, float, float]:

@@ -128,12 +128,14 @@ class Path:
     def __len__(self) -> int:
         return len(self.box)
 
-    def velocity(self, fps: float, over: int = 2) -> np.ndarray:
-        """Velocity (m, 2) in metres a second, x to the right and y down, between ``over`` frames before and after."""
-        n = len(self.at)
+    def velocity(self, fps: float, over: int = 2, *, shown: bool = False) -> np.ndarray:
+        """Velocity (m, 2) in metres a second, x to the right and y down, between ``over`` frames before and after.
+        shown: in the picture, with the camera's motion in it."""
+        at = self.centre if shown else self.at
+        n = len(at)
         low, high = np.maximum(np.arange(n) - over, 0), np.minimum(np.arange(n) + over, n - 1)
         span = np.maximum(high - low, 1)[:, None] / fps
-        return (self.at[high] - self.at[low]) / span / self.metre[:, None]
+        return (at[high] - at[low]) / span / self.metre[:, None]
 
 
 def smoothed(values: np.ndarray, width: int) -> np.ndarray:

@@ -50,7 +50,8 @@ class Mesh:
     def patch(self, outline: np.ndarray, top: float) -> None:
         """What is inside an outline (K, 2), flat, as seen from its middle."""
         middle = outline.mean(0)
-        area = float(np.cross(outline - middle, np.roll(outline, -1, 0) - middle).sum())
+        (x, y), (u, v) = (outline - middle).T, (np.roll(outline, -1, 0) - middle).T
+        area = float((x * v - y * u).sum())
         ring = outline if area > 0 else outline[::-1]
         k = len(ring)
         points = np.column_stack([np.concatenate([ring, middle[None]]), np.full(k + 1, top)])

@@ -24,6 +24,7 @@ EXTENT = 30.0  # metres, what MuJoCo's distances are told in
 FACADE = 128  # pixels of a painted wall's side
 _FILLED = 0.6  # share of its box that an agent in plain sight fills
 NEAREST, LAMPS = 0.12, 4  # metres before a lens that are not drawn; street lamps that shed light
+CLOSE = 18.0  # metres around a camera within which everything is drawn, for its shadow may be in the picture
 BRAKES = -0.8  # m/s^2 from which brake lights are lit
 _SHOWN = {"r": (0.95, 0.08, 0.05), "y": (1.0, 0.75, 0.05), "g": (0.10, 0.90, 0.30)}
 _GREY = (0.20, 0.20, 0.21)
@@ -58,7 +59,7 @@ def see(trace: Trace, weather: Weather, mounts: Sequence[Mount], size: tuple[int
         for t in range(frames):
             stage.at(t)
             for name, path in paths.items():
-                stage.through(path, t)
+                stage.through(path, t, width / height)
                 stage.draw(renderer, seen[name], t)
     for view in seen.values():
         pixels = np.stack([np.bincount(mask.ravel(), minlength=count + 1)[1 : count + 1] for mask in view.masks])
@@ -82,13 +83,17 @@ class _Stage:
         model.geom_sameframe[:] = 0  # walkers' limbs move within their bodies
         self.walks = {n: walked(trace.place[:, n], trace.speed[:, n], trace.fps) for n in others
                       if trace.kinds[n] == "person"}
-        self.lights = [(post.number, [model.geom(f"light{k}{letter}").id for letter in _SHOWN])
+        self.lights = [(post.number, [model.geom(f"p{k}glight{letter}").id for letter in _SHOWN])
                        for k, post in enumerate(town.posts) if post.what == "light"]
         self.lamps = np.array([post.at for post in town.posts if post.what == "lamp"]).reshape(-1, 2)
         slowing = np.diff(trace.speed, axis=0, append=trace.speed[-1:]) * trace.fps < BRAKES
         self.braking = slowing & trace.exists
         self.tails = {n: [g for g in self.geoms[n] if "tail" in model.geom(int(g)).name] for n in others}
         self.option = mujoco.MjvOption()
+        named = [model.geom(g).name for g in range(model.ngeom)]
+        self.posts = [(post.at, 1.0 + 0.5 * float(np.hypot(*post.size[:2])) if post.what == "house" else 3.0,
+                       np.array([g for g, name in enumerate(named) if name.partition("g")[0] == f"p{k}"]))
+                      for k, post in enumerate(town.posts)]
         mujoco.mj_forward(model, self.data)
 
     def at(self, t: int) -> None:
@@ -96,7 +101,6 @@ class _Stage:
         trace, model, data = self.trace, self.model, self.data
         for n, body in self.bodies.items():
             there = bool(trace.exists[t, n])
-            model.geom_group[self.geoms[n]] = 1 if there else 4
             if there:
                 slot = model.body_mocapid[body]
                 data.mocap_pos[slot] = *trace.place[t, n], 0.0
@@ -121,8 +125,21 @@ class _Stage:
             for k, lamp in enumerate(nearest):
                 data.light_xpos[2 + k], data.light_xdir[2 + k] = (*self.lamps[lamp], 5.0), (0, 0, -1)
 
-    def through(self, path: CameraPath, t: int) -> None:
-        """Look through a camera."""
+    def through(self, path: CameraPath, t: int, aspect: float) -> None:
+        """Look through a camera: what stands or drives outside of its view, and not near by, is left out."""
+        spot, ahead = path.position[t, :2], -path.rotation[t, :2, 2]
+        slope = np.tan(np.radians(path.fovy) / 2) * aspect
+
+        def shown(at: np.ndarray, reach: float) -> bool:
+            gap = at - spot
+            deep, aside = float(gap @ ahead), float(abs(gap[0] * ahead[1] - gap[1] * ahead[0]))
+            return bool(gap @ gap < CLOSE**2 or deep > -reach and aside < deep * slope + reach * (1 + slope))
+
+        group = self.model.geom_group
+        for at, reach, mine in self.posts:
+            group[mine] = 1 if shown(at, reach) else 4
+        for n, mine in self.geoms.items():
+            group[mine] = 1 if self.trace.exists[t, n] and shown(self.trace.place[t, n], 4.0) else 4
         self.data.cam_xpos[0], self.data.cam_xmat[0] = path.position[t], path.rotation[t].reshape(-1)
         self.model.cam_fovy[0] = path.fovy
 
@@ -175,7 +192,7 @@ def _model_xml(trace: Trace, others: Sequence[int], town: Town, weather: Weather
       <statistic extent="{EXTENT}" center="0 0 1"/>
       <visual>
         <global offwidth="{size[1]}" offheight="{size[0]}"/>
-        <quality shadowsize="2048" offsamples="4"/>
+        <quality shadowsize="1024" offsamples="4" numslices="14" numstacks="8" numquads="1"/>
         <map znear="{NEAREST / EXTENT}" zfar="{400 / EXTENT}" shadowclip="1.2" shadowscale="0.6"
              fogstart="{near / EXTENT}" fogend="{far / EXTENT}"/>
         <headlight ambient="{_rgb(weather.ambient)}" diffuse="0 0 0" specular="0 0 0"/>
@@ -208,6 +225,7 @@ def _model_xml(trace: Trace, others: Sequence[int], town: Town, weather: Weather
 def _post_xml(post: Post, k: int, weather: Weather) -> list[str]:
     """The geoms of something that stands."""
     x, y = post.at
+    parts: list[str] = []
     turn = f'quat="{np.cos(post.heading / 2):.5f} 0 0 {np.sin(post.heading / 2):.5f}"'
 
     def geom(shape: str, size: Sequence[float], at: Sequence[float], rgb: Sequence[float], more: str = "",
@@ -215,7 +233,8 @@ def _post_xml(post: Post, k: int, weather: Weather) -> list[str]:
         sizes = " ".join(f"{v:.3f}" for v in size)
         place = np.array([np.cos(post.heading), np.sin(post.heading)])
         px, py = x + at[0] * place[0] - at[1] * place[1], y + at[0] * place[1] + at[1] * place[0]
-        label = f'name="{name}" ' if name else ""
+        parts.append(name)
+        label = f'name="{name or f"p{k}g{len(parts)}"}" '
         return (f'<geom {label}type="{shape}" size="{sizes}" pos="{px:.3f} {py:.3f} {at[2]:.3f}" {turn} '
                 f'rgba="{_rgb(rgb)} 1" {more or "material=" + chr(34) + "dull" + chr(34)}/>')
 
@@ -233,7 +252,7 @@ def _post_xml(post: Post, k: int, weather: Weather) -> list[str]:
                      'material="lit"' if weather.dark else "")]
     height = post.size[0]
     bulbs = [geom("sphere", (0.13,), (-0.14, 0, height + 0.1 - 0.3 * n), (0.1, 0.1, 0.1), 'material="lit"',
-                  f"light{k}{letter}") for n, letter in enumerate(_SHOWN)]
+                  f"p{k}glight{letter}") for n, letter in enumerate(_SHOWN)]
     return [geom("cylinder", (0.06, height / 2), (0, 0, height / 2), (0.25, 0.26, 0.27)),
             geom("box", (0.12, 0.2, 0.5), (0, 0, height - 0.2), (0.07, 0.07, 0.08)), *bulbs]
 

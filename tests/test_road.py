@@ -256,6 +256,9 @@ def test_stored_traffic_needs_no_sumo(tmp_path, monkeypatch):
     assert made["clips"] == 2 and clips.clip(1).truth.kinds == trace().kinds
     told = {caption["language"]: caption["lines"][0]["text"] for caption in clips.meta(0)["captions"]}
     assert set(told) == {"en", "zh"} and any(word in told["zh"] for word in ("城镇", "街道"))
+    kept = clips.meta(0)["provenance"]
+    assert kept["driver"] == "smooth" and len(kept["rig"]) == 4 and {"start", "en", "zh"} == set(kept["commands"][0])
+    assert kept["commands"][1]["en"] in COMMANDS["en"]["turns straight"]
     with pytest.raises(ReverieError, match="SUMO"):
         make("road", tmp_path / "more", clips=3, **arguments)
     with pytest.raises(BadInput, match="of the road"):

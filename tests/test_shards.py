@@ -244,7 +244,7 @@ def fake_world(monkeypatch):
 
     scenes = types.ModuleType("reverie.data.scenes")
     world = types.SimpleNamespace(plan=plan, simulate=simulate, draw=draw, caption=caption, made=made, stop=stop,
-                                  options=lambda *clip, **more: {})
+                                  options=lambda *clip, **more: {}, about=lambda plan: {})
     scenes.SCENES = {"tiny": world}
     monkeypatch.setitem(sys.modules, "reverie.data.scenes", scenes)
     return world

@@ -162,6 +162,7 @@ def make_sample(job: Job, index: int) -> Sample:
         captions.append({"language": language, "long": long, "held_out": held_out, "lines": stored})
     provenance = {"world": job.world, "seed": seed, "index": index, "plan_seconds": seconds,
                   "split": job.split, "things_only": job.things_only, "size": list(job.size)}
+    provenance |= scene.about(plan)
     if crime is not None:
         provenance["crime"] = asdict(crime)
     return Sample(job.key(index), clip, provenance, captions)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +24,17 @@ from reverie.core.vocabulary import LOOK
 from reverie.data.road.agents import PAINT_NAMES
 from reverie.data.road.net import Net
 from reverie.data.road.rig import FOUR, Mount, checked
-from reverie.data.road.telling import caption
+from reverie.data.road.telling import caption, command
 from reverie.data.road.trace import Trace
 from reverie.data.road.weather import WEATHERS, Weather, drawn
 
-__all__ = ["Plan", "caption", "draw", "ending", "options", "plan", "simulate"]
+__all__ = ["Plan", "about", "caption", "draw", "ending", "options", "plan", "simulate"]
 SIZE = (128, 192)  # of each camera's picture
 CHANNELS = (Channel("curvature", "1/m", -0.18, 0.18, 0.0), Channel("acceleration", "m/s^2", -7.0, 2.5, 0.0),
             Channel("speed", "m/s", 0.0, None, 0.0, measured=True))
 _SIZES = {"person": "small", "bicycle": "small", "car": "medium", "van": "large", "truck": "large"}
 STANDS, HARD = 0.3, -4.0  # m/s; m/s^2 of hard braking
+TOLD_BEFORE = 2.0  # seconds before it does something that the driver is told to
 AHEAD = 28.0  # metres before our car in which what others do is told
 
 
@@ -87,6 +88,18 @@ def options(key: str, seed: int, seconds: float, fps: float, *, rig: str = "", t
             traffic(seed, seconds, fps=fps).save(path)
         given["trace"] = Trace.load(path)
     return given
+
+
+def about(plan: Plan) -> dict:
+    """Who drives, the weather and the cameras; and what the driver was told, and when, in both languages: one line at the
+    start, and one two seconds before each turn, stop and start."""
+    rng = np.random.default_rng([plan.seed, 23])
+    own = [event for event in events_of(plan.trace) if event.actor == plan.trace.ego and event.kind != "brakes"]
+    told = [(0.0, None), *((max(event.start - TOLD_BEFORE, 0.0), event) for event in own)]
+    commands = [{"start": start, **{language: command(event, language, rng) for language in ("en", "zh")}}
+                for start, event in told]
+    return {"driver": plan.trace.driver, "weather": plan.weather.name, "commands": commands,
+            "rig": [asdict(mount) for mount in plan.mounts]}
 
 
 def ending(plan: Plan, seconds: float) -> Plan:

@@ -2,7 +2,8 @@
 
 A scene has plan(seed, seconds, *, fps, split, size) -> Plan, simulate(plan) -> Clip (things only),
 draw(plan, size=None) -> Clip and ending(plan, seconds) -> Plan. One that is told in other words than the lab's has
-caption as well, and one whose plans can be given more has options(key, seed, seconds, fps, ...) -> what they are given.
+caption as well; one whose plans can be given more has options(key, seed, seconds, fps, ...) -> what they are given;
+one that has more to say of a plan than its truth has about(plan) -> plain values, kept with the clip.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ class Scene:
         """A line for each beat, in the world's own words: see data.captions.caption."""
         own = getattr(import_module(self.module), "caption", None)
         return (own or import_module("reverie.data.captions").caption)(truth, rng, **how)
+
+    def about(self, plan: Any) -> dict:
+        """What is kept with a clip besides its truth: plain values."""
+        own = getattr(import_module(self.module), "about", None)
+        return own(plan) if own else {}
 
     def options(self, key: str, seed: int, seconds: float, fps: float, **more: str) -> dict:
         """What a clip's plan is given besides; more: of what only some worlds have, empty for none. Raises BadInput."""

@@ -91,7 +91,7 @@ def options(key: str, seed: int, seconds: float, fps: float, *, rig: str = "", t
 
 
 def about(plan: Plan) -> dict:
-    """Who drives, the weather and the cameras; and what the driver was told, and when, in both languages: one line at the
+    """Who drives, the weather and the cameras; and what the driver was told, and when, in both languages: a line at the
     start, and one two seconds before each turn, stop and start."""
     rng = np.random.default_rng([plan.seed, 23])
     own = [event for event in events_of(plan.trace) if event.actor == plan.trace.ego and event.kind != "brakes"]

@@ -261,6 +261,8 @@ def test_stored_traffic_needs_no_sumo(tmp_path, monkeypatch):
     assert kept["commands"][1]["en"] in COMMANDS["en"]["turns straight"]
     with pytest.raises(ReverieError, match="SUMO"):
         make("road", tmp_path / "more", clips=3, **arguments)
+    with pytest.raises(BadInput, match="road-00000000.npz has 48 frames"):
+        make("road", tmp_path / "long", clips=1, **(arguments | {"seconds": 3.0}))
     with pytest.raises(BadInput, match="of the road"):
         make("lab", tmp_path / "lab", clips=1, **arguments)
 

@@ -86,7 +86,10 @@ def options(key: str, seed: int, seconds: float, fps: float, *, rig: str = "", t
 
             path.parent.mkdir(parents=True, exist_ok=True)
             traffic(seed, seconds, fps=fps).save(path)
-        given["trace"] = Trace.load(path)
+        given["trace"] = kept = Trace.load(path)
+        if kept.fps != fps or kept.frames < round(seconds * fps):
+            raise BadInput(f"{path} has {kept.frames} frames at {kept.fps:g} a second, and the clip asks for "
+                           f"{seconds:g} s at {fps:g}: another folder, or another length")
     return given
 
 

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from reverie.data.road.net import along
 from reverie.data.scenes.bodies import TINTS, Geom, make
 from reverie.data.scenes.gaits import STRIDE, pose
 
@@ -71,7 +72,6 @@ def geoms(kind: str) -> tuple[Geom, ...]:
 
 def walked(places: np.ndarray, speed: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """Where a walker's geoms are: (T, G, 3) and quaternions (T, G, 4) in its frame, for places (T, 2), speeds (T,)."""
-    far = np.concatenate([[0.0], np.hypot(*np.diff(places, axis=0).T).cumsum()])
-    height = 2 * make("person", "large").extent[2]
-    spots, quats = pose("person", "large", 2 * np.pi * far / (STRIDE["person"] * height), np.clip(speed / 1.3, 0, 1))
-    return spots + np.array([0, 0, make("person", "large").extent[2]]), quats
+    far, half = along(places), make("person", "large").extent[2]
+    spots, quats = pose("person", "large", 2 * np.pi * far / (STRIDE["person"] * 2 * half), np.clip(speed / 1.3, 0, 1))
+    return spots + np.array([0, 0, half]), quats

@@ -15,7 +15,7 @@ from reverie.core.errors import ReverieError
 from reverie.data.road.agents import PAINTS, PARTS, geoms, walked
 from reverie.data.road.rig import Mount
 from reverie.data.road.town import Mesh, Post, Town, built
-from reverie.data.road.trace import Trace
+from reverie.data.road.trace import LIGHTS, Trace
 from reverie.data.road.weather import Weather
 from reverie.data.scenes.bodies import Geom
 from reverie.data.scenes.drawing import Seen, geom_xml, mesh_xml
@@ -100,8 +100,7 @@ class _Stage:
         """Put everybody where they are in a frame."""
         trace, model, data = self.trace, self.model, self.data
         for n, body in self.bodies.items():
-            there = bool(trace.exists[t, n])
-            if there:
+            if trace.exists[t, n]:
                 slot = model.body_mocapid[body]
                 data.mocap_pos[slot] = *trace.place[t, n], 0.0
                 half = trace.heading[t, n] / 2
@@ -111,7 +110,7 @@ class _Stage:
         for n, (spots, quats) in self.walks.items():
             model.geom_pos[self.geoms[n]], model.geom_quat[self.geoms[n]] = spots[t], quats[t]
         for number, bulbs in self.lights:
-            shown = "ryg"[trace.signals[t, number]]
+            shown = LIGHTS[trace.signals[t, number]]
             for bulb, letter in zip(bulbs, _SHOWN, strict=True):
                 model.geom_rgba[bulb, :3] = _SHOWN[letter] if letter == shown else (0.10, 0.10, 0.10)
         self.mujoco.mj_kinematics(model, data)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reverie.data.road.net import Net
+from reverie.data.road.net import Net, along, even
 
 DRIVERS = ("smooth", "clumsy", "late", "wrong")
 TIGHTEST = 0.18  # 1/m: of the tightest circle that a car can drive
@@ -41,7 +41,7 @@ class Way:
     def random(cls, net: Net, lane: int, length: float, rng: np.random.Generator) -> Way:
         """From the start of a lane on, over at least so many metres where lanes go on so far; now and then it changes
         to the lane beside."""
-        points, numbers, stops, turns, far, shift = [], [], [], [], 0.0, 0.0
+        points, numbers, stops, turns, far = [], [], [], [], 0.0
         while True:
             here = net.lanes[lane]
             line, beside = here.line, net.beside(lane)
@@ -51,21 +51,21 @@ class Way:
                 lane, here = other, net.lanes[other]
             points.append(line if not points else line[1:])
             numbers += [lane] * len(points[-1])
-            far += float(np.hypot(*np.diff(line, axis=0).T).sum())
+            far += float(along(line)[-1])
             onward = [n for n in here.after if net.lanes[n].use == "drive" and net.lanes[n].turn != "back"]
             if not onward or far > length:
                 break
             after = int(rng.choice(onward))
             stop = net.stop(lane, after)
             if stop >= 0:
-                stops.append((far - shift, stop))
+                stops.append((far, stop))
             if net.lanes[after].turn:
                 turns.append((far, net.lanes[after].turn))
             lane = after
-        line, keep = _even(np.concatenate(points))
+        line, keep = even(np.concatenate(points))
         numbers = np.array(numbers)[keep]
-        along = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
-        return cls(line, along, numbers, np.array([net.lanes[n].limit for n in numbers]), tuple(stops), tuple(turns))
+        limits = np.array([net.lanes[n].limit for n in numbers])
+        return cls(line, along(line), numbers, limits, tuple(stops), tuple(turns))
 
     def nearest(self, place: np.ndarray, about: float | None = None) -> float:
         """Metres along the way of the point of it that is nearest to a place; about: not far from so many metres."""
@@ -87,21 +87,13 @@ class Way:
 
 def _shifted(line: np.ndarray, other: np.ndarray, where: float) -> np.ndarray:
     """A line (K, 2) that leaves one for another that runs beside it, from a share of its length on, over 25 metres."""
-    length = float(np.hypot(*np.diff(line, axis=0).T).sum())
+    length = float(along(line)[-1])
     t = np.linspace(0, 1, max(int(length / 2), 2))
     both = [np.stack([np.interp(t, np.linspace(0, 1, len(x)), x[:, n]) for n in (0, 1)], -1) for x in (
-        _even(line)[0], _even(other)[0])]
+        even(line)[0], even(other)[0])]
     share = np.clip((t - where) * length / 25.0, 0, 1)[:, None]
     share = share * share * (3 - 2 * share)
     return (1 - share) * both[0] + share * both[1]
-
-
-def _even(line: np.ndarray, step: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """A line with a point every metre, and for each the number of the last point of the old one before it."""
-    along = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
-    new = np.linspace(0, along[-1], max(int(along[-1] / step), 1) + 1)
-    keep = (np.searchsorted(along, new, side="right") - 1).clip(0, len(line) - 1)
-    return np.stack([np.interp(new, along, line[:, n]) for n in (0, 1)], -1), keep
 
 
 @dataclass

@@ -46,7 +46,7 @@ class Lane:
     @property
     def length(self) -> float:
         """Of its middle line, in metres."""
-        return float(np.hypot(*np.diff(self.line, axis=0).T).sum())
+        return float(along(self.line)[-1])
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,19 @@ class Net:
         """The number of the light that stops who goes from one lane to another, or -1."""
         found = np.flatnonzero((self.signals == (number, onward)).all(1)) if len(self.signals) else ()
         return int(found[0]) if len(found) else -1
+
+
+def along(line: np.ndarray) -> np.ndarray:
+    """Metres (K,) from a line's start to each of its points."""
+    return np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
+
+
+def even(line: np.ndarray, step: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """A line with a point every so many metres, and for each the number of the last point of the old one before it."""
+    old = along(line)
+    new = np.linspace(0, old[-1], max(int(old[-1] / step), 1) + 1)
+    keep = (np.searchsorted(old, new, side="right") - 1).clip(0, len(line) - 1)
+    return np.stack([np.interp(new, old, line[:, n]) for n in (0, 1)], -1), keep
 
 
 def made(seed: int, folder: Path) -> Path:
@@ -113,8 +126,8 @@ def made(seed: int, folder: Path) -> Path:
     return out
 
 
-def ran(command: Sequence[str]) -> str:
-    """What one of SUMO's programs said. Raises ReverieError where it is missing or fails."""
+def ran(command: Sequence[str]) -> None:
+    """Run one of SUMO's programs. Raises ReverieError where it is missing or fails."""
     try:
         import sumo
     except ImportError as error:
@@ -124,7 +137,6 @@ def ran(command: Sequence[str]) -> str:
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["no message"]
         raise ReverieError(f"SUMO's {command[0]} failed: {said[0]}")
-    return done.stdout
 
 
 def _bent(start: np.ndarray, end: np.ndarray, sag: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reverie.data.road.net import LANE, PAVEMENT, Lane, Net
+from reverie.data.road.net import LANE, PAVEMENT, Lane, Net, along, even
 
 KERB, PAINT = 0.12, 0.012  # metres above the road: pavements, lines
 DASH, DASH_GAP = 3.0, 4.5  # metres of a broken line
@@ -153,8 +153,8 @@ def _lights(net: Net, path: np.ndarray) -> Iterator[Post]:
 
 def _along(net: Net, near: Sequence[Lane], roads: dict[str, list[Lane]], rng: np.random.Generator) -> list[Post]:
     """Lamps and trees at the pavements' far side, and houses behind them, where no lane is."""
-    taken = np.concatenate([np.column_stack([_dense(lane.line), np.full(len(_dense(lane.line)), lane.width / 2)])
-                            for lane in near])
+    dense = [(even(lane.line, 2.0)[0], lane.width / 2) for lane in near]
+    taken = np.concatenate([np.column_stack([line, np.full(len(line), half)]) for line, half in dense])
     posts: list[Post] = []
     houses: list[tuple[np.ndarray, float]] = []
 
@@ -191,19 +191,13 @@ def _way(line: np.ndarray) -> np.ndarray:
     return way / max(float(np.hypot(*way)), 1e-9)
 
 
-def _dense(line: np.ndarray, step: float = 2.0) -> np.ndarray:
-    along = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
-    new = np.linspace(0, along[-1], max(int(along[-1] / step), 1) + 1)
-    return np.stack([np.interp(new, along, line[:, n]) for n in (0, 1)], -1)
-
-
 def _steps(line: np.ndarray, step: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Places (2,) along a line, so far apart, and the direction there."""
-    along = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
-    for far in np.arange(step / 2, along[-1], step):
-        k = int(np.searchsorted(along, far).clip(1, len(line) - 1))
+    metres = along(line)
+    for far in np.arange(step / 2, metres[-1], step):
+        k = int(np.searchsorted(metres, far).clip(1, len(line) - 1))
         way = _way(line[k - 1 : k + 1])
-        yield line[k - 1] + (far - along[k - 1]) * way, way
+        yield line[k - 1] + (far - metres[k - 1]) * way, way
 
 
 def _reach(line: np.ndarray, path: np.ndarray) -> float:

@@ -22,6 +22,7 @@ from reverie.core.clip import Channel, Clip, Event, Truth
 from reverie.core.errors import BadInput
 from reverie.core.vocabulary import LOOK
 from reverie.data.road.agents import PAINT_NAMES
+from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST
 from reverie.data.road.net import Net
 from reverie.data.road.rig import FOUR, Mount, checked
 from reverie.data.road.telling import caption, command
@@ -30,7 +31,8 @@ from reverie.data.road.weather import WEATHERS, Weather, drawn
 
 __all__ = ["Plan", "about", "caption", "draw", "ending", "options", "plan", "simulate"]
 SIZE = (128, 192)  # of each camera's picture
-CHANNELS = (Channel("curvature", "1/m", -0.18, 0.18, 0.0), Channel("acceleration", "m/s^2", -7.0, 2.5, 0.0),
+CHANNELS = (Channel("curvature", "1/m", -TIGHTEST, TIGHTEST, 0.0),
+            Channel("acceleration", "m/s^2", -HARDEST, EAGER, 0.0),
             Channel("speed", "m/s", 0.0, None, 0.0, measured=True))
 _SIZES = {"person": "small", "bicycle": "small", "car": "medium", "van": "large", "truck": "large"}
 STANDS, HARD = 0.3, -4.0  # m/s; m/s^2 of hard braking

@@ -24,6 +24,7 @@ HIGH = 0.45  # the same for one that was never seen to get there
 SMALL = 0.1  # of the picture's height: of what is less wide or high nobody can say how high it is
 STOPS = 1.0  # metres a second that a thing had which stops in the air
 FREE = 9.81  # metres a second squared
+ROLLS = 0.35  # metres a second, freed of the camera and in the picture: what is slower may roll far away
 FLIES, RISES = 0.2, 0.6  # metres over the ground from which a thing flies; metres a second at which it goes up
 BOUNCES = -4.0  # metres a second squared: what is thrown up harder has met something
 LEAST_FALL = 3.5  # the same: the downward acceleration that a thing in the air has at least
@@ -89,12 +90,16 @@ def gravity(scene: Scene) -> list[Violation]:
     found = []
     for track, path in lifeless(scene):
         pull, error = _pull(path, scene)
+        shown = np.hypot(*path.velocity(scene.fps, max(1, round(0.06 * scene.fps)), shown=True).T)
         odd = (pull < LEAST_FALL) & (pull > BOUNCES) & (error < ROUGH) & (_speed(path, scene) > RESTS)
         free = odd & path.whole
         odd &= _eroded(_airborne(scene, track, path, 0, len(path), FLIES), 2)
         for low, high in runs(odd):
             nets = any(o.kind == "hoop" for o in scene.near(track, path.first + low, 0.1, high - low))
-            slow = np.median(_speed(path, scene)[low:high]) < MOVES
+            speed = min(float(np.median(_speed(path, scene)[low:high])), float(np.median(shown[low:high])))
+            if speed < ROLLS:
+                continue
+            slow = speed < MOVES
             if high - low >= max(3, round((THROUGH_NET if nets or slow else LASTS) * scene.fps)):
                 amount = float(np.median(pull[low:high]))
                 start = low  # how high a thing is comes to be known late: it may have flown before

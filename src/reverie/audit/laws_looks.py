@@ -14,8 +14,11 @@ from reverie.audit.tracks import alike
 from reverie.core.vocabulary import COLOURS, KINDS
 
 BEYOND_DOUBT, KIND_FOR_SIZE = 0.68, 0.75  # of a kind's score: it is another kind, however it moves; whatever its size
-TURN, TURN_COLOUR = 0.55, 0.65  # of a kind's or colour's score: before one and after the other
+TURN, TURN_COLOUR = 0.55, 0.7  # of a kind's or colour's score: before one and after the other
+KIN = ({"ramp", "plank"}, {"pendulum", "ball"}, {"ball", "basketball"})  # kinds of which one looks like the other
+# edge-on, or where compression took what they differ by
 LEAST_TURN = 0.2  # of either
+SEEN = 0.2  # mean confidence before and after
 SHARP = 0.8  # share of this that happens within half of STEADY seconds
 JOLT = 0.6  # widths in five frames by which a thing's way before and after a moment may differ
 FAR, FAR_SMEARED = 0.35, 0.78  # least distance in sRGB of two colours that are told apart for certain; by and by
@@ -43,7 +46,8 @@ def identity(scene: Scene) -> list[Violation]:
                 if np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]])) < far:
                     continue
                 was, now = f"{names[before]} {track.kind}", f"{names[after]} {track.kind}"
-            elif _doubtful(track, k, amount, far == FAR_SMEARED):
+            elif _doubtful(track, k, amount, far == FAR_SMEARED) or amount < BEYOND_DOUBT and {
+                    names[before], names[after]} in KIN:
                 continue
             else:
                 was, now = f"{track.colour} {names[before]}", f"{track.colour} {names[after]}"
@@ -86,7 +90,8 @@ def _turn(scene: Scene, track: Track, scores: np.ndarray, names: Sequence[str], 
     change = (total[last] - total[last - close]) - (total[first + close] - total[first])
     sharp = (change[after] - change[before]) / close / 2
     colours = (names[before], names[after]) if names is COLOUR_NAMES else ()
-    if not (lasting and sharp > SHARP * best[3] and plain(scene, track, k, colours)):
+    seen = min(track.confidence[k - span : k].mean(), track.confidence[k : k + span].mean()) > SEEN
+    if not (seen and lasting and sharp > SHARP * best[3] and plain(scene, track, k, colours)):
         return None
     return best if whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from reverie.audit.findings import Track, Violation
 from reverie.audit.observer import overlap
-from reverie.audit.scene import STEP, Path, Scene, grown, stepped
+from reverie.audit.scene import STEP, Path, Scene, grown, meet, stepped
 from reverie.audit.tracks import ahead, alike, at_border, share
 
 WITNESS = 0.35  # seconds for which a thing must be seen before it vanishes, or after it appears
@@ -26,11 +26,14 @@ TWICE = 6, 3  # of so many frames before and after: those in which something els
 SEEN_AGAIN, SAME_BOX, APART = 0.3, 0.6, 0.1  # overlap: of a thing where it should be; of one thing's boxes; of two
 FAINTLY = 0.25  # share of these frames in which there may be
 BLUR = 0.13  # seconds around a moment over which compression smears what was before and what is after
+DWINDLES, SLIPS = 0.68, 0.92  # of its area: what is so much smaller at its end dwindles; and if something touches it
+LESS_SEEN, ON = 0.08, 0.15  # and so much less of it is in sight; of its sides: what is nearer touches it
+BACK = 1.0  # widths from where it was lost to where what was hidden is seen again
 TOGETHER = 0.35  # seconds between an end and a beginning that are one crime
 SURE_JUMP = 0.26  # confidence before and after a jump
 JUMP = 1.05  # widths: a thing that goes further from one frame to the next jumps
 GROWTH = 1.42  # ratio of sizes from one moment to the next
-SURE_SIZE, GREATLY = 0.3, 1.8  # mean confidence before and after; the ratio where that is less
+SURE_SIZE, GREATLY = 0.36, 1.8  # mean confidence before and after; the ratio where that is less
 SKEW = 0.35  # logarithm of the ratio by which one side may grow more than the other
 STEADY = 0.3  # seconds for which a thing must look the same before and after it changes
 BETWEEN = 0.3  # share of a thing that another covers: then what changes may be which of the two is seen
@@ -66,8 +69,16 @@ def _broken(scene: Scene, track: Track, what: str, text: str, twin: Track | None
 def _breaks(scene: Scene) -> tuple[list[Track], list[Track]]:
     """Tracks that end, and that begin, in sight, and for which there is good evidence."""
     ends = [t for t in scene.tracks if t.ended == "sight" and evident(scene, t, forward=True)]
-    begins = [t for t in scene.tracks if t.began == "sight" and evident(scene, t, forward=False)]
+    begins = [t for t in scene.tracks if t.began == "sight" and evident(scene, t, forward=False)
+              and not _comes_back(t, scene)]
     return ends, begins
+
+
+def _comes_back(track: Track, scene: Scene) -> bool:
+    """Whether a thing that looks the same went behind something before, near where a track begins."""
+    near = grown(track.boxes[0], BACK)
+    return any(other.ended == "hidden" and other.last < track.first and alike(other, track)
+               and meet(near, other.boxes[-1]) for other in scene.tracks if other is not track)
 
 
 def evident(scene: Scene, track: Track, *, forward: bool) -> bool:
@@ -86,7 +97,27 @@ def evident(scene: Scene, track: Track, *, forward: bool) -> bool:
         return False
     if track.began == track.ended == "sight" and len(track.frames) < BRIEF * scene.fps:
         return False
+    if _slips(scene, track, rows, forward=forward):
+        return False
     return not _read_twice(track, scene.tracks, edge) and _faintly(scene, track, forward=forward) <= FAINTLY
+
+
+def _slips(scene: Scene, track: Track, rows: np.ndarray, *, forward: bool) -> bool:
+    """Whether the rows at a track's end (or beginning) show less and less of it (more and more): it dwindles by itself,
+    or goes behind what it touches."""
+    boxes, visible = track.boxes[rows], np.nan_to_num(track.visible[rows], nan=1.0)
+    few = max(2, len(boxes) // 4)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    near, far = (slice(-few, None), slice(0, few)) if forward else (slice(0, few), slice(-few, None))
+    less = float(np.median(area[near]) / max(np.median(area[far]), 1.0))
+    if less < DWINDLES:
+        return True
+    hidden = visible[far].mean() - visible[near].mean()
+    if hidden < (LESS_SEEN if less < SLIPS else 2 * LESS_SEEN):
+        return False
+    edge, box = (track.last if forward else track.first), grown(boxes[-1 if forward else 0], ON)
+    return any(meet(box, other.boxes[row]) for other in scene.tracks if other is not track
+               for row in np.flatnonzero(np.abs(other.frames - edge) <= 3))
 
 
 def _read_twice(track: Track, others: Sequence[Track], frame: int) -> bool:
@@ -225,7 +256,7 @@ def plain(scene: Scene, track: Track, k: int, colours: Sequence[str] = ()) -> bo
         if colours and other.colour not in colours:
             continue
         for row in np.flatnonzero(np.abs(other.frames - frame) <= 5):
-            if share(old, other.boxes[row]) > BETWEEN:
+            if share(old, other.boxes[row]) > (BETWEEN if other.name != track.name else BETWEEN / 2):
                 return False
     return True
 

@@ -32,6 +32,9 @@ PIECE = 96  # frames that go through the tokenizer together
 OWNS = 0.4  # overlap from which a track's box is a true thing's
 HANDLED = ("support", "gravity", "causality", "collision")  # laws that the unseen hand breaks
 NEAR = 0.35  # seconds around the hand's doing in which an alarm is its
+# metres to the side and behind: walls that the lab draws (data/scenes/settings.py) and that stop nothing; what rolls
+# into one vanishes, and what comes out of one appears, in truth
+WALLS = {"room": (8.0, 4.2)}
 _PULL = 2.5  # m/s^2 by which a thing that touches nothing may differ from free fall
 
 
@@ -187,6 +190,17 @@ def hand(truth: Truth, fps: float) -> list[tuple[int, float, float]]:
     return found
 
 
+def in_wall(truth: Truth, thing: int, start: float, end: float, fps: float) -> bool:
+    """Whether a true thing is in a wall of its setting, or beyond it, at any time between two moments (seconds), or
+    NEAR them."""
+    if truth.setting not in WALLS:
+        return False
+    side, back = WALLS[truth.setting]
+    rows = slice(max(round((start - NEAR) * fps), 0), round((end + NEAR) * fps) + 1)
+    at, reach = truth.position[rows, thing][truth.exists[rows, thing]], float(max(truth.extent[thing]))
+    return bool((np.abs(at[:, 0]).max(initial=0) > side - reach) or at[:, 1].max(initial=-np.inf) > back - reach)
+
+
 def _spread(flags: np.ndarray, by: int) -> np.ndarray:
     out = flags.copy()
     for step in range(1, by + 1):
@@ -212,5 +226,6 @@ def alarms(seen: Watched) -> tuple[list, list]:
         things = accused(seen, v)
         handled = v.law in HANDLED and any(i in things and low - NEAR <= v.end and v.start <= high + NEAR
                                            for i, low, high in hands)
+        handled = handled or any(in_wall(seen.truth, i, v.start, v.end, seen.verdict.fps) for i in things)
         (true if handled else false).append(v)
     return false, true

@@ -68,9 +68,10 @@ def _broken(scene: Scene, track: Track, what: str, text: str, twin: Track | None
 
 def _breaks(scene: Scene) -> tuple[list[Track], list[Track]]:
     """Tracks that end, and that begin, in sight, and for which there is good evidence."""
-    ends = [t for t in scene.tracks if t.ended == "sight" and evident(scene, t, forward=True)]
+    ends = [t for t in scene.tracks if t.ended == "sight" and evident(scene, t, forward=True)
+            and not _slips(scene, t, forward=True)]
     begins = [t for t in scene.tracks if t.began == "sight" and evident(scene, t, forward=False)
-              and not _comes_back(t, scene)]
+              and not _slips(scene, t, forward=False) and not _comes_back(t, scene)]
     return ends, begins
 
 
@@ -85,7 +86,7 @@ def evident(scene: Scene, track: Track, *, forward: bool) -> bool:
     """Whether a thing was seen well up to its end (from its beginning on), and then (before) not at all."""
     span = max(3, round(WITNESS * scene.fps))
     edge = track.last if forward else track.first
-    rows = (track.frames > edge - span) if forward else (track.frames < edge + span)
+    rows = _edge(scene, track, forward)
     room = scene.frames - 1 - edge if forward else edge
     if rows.sum() < WELL_SEEN * span or room < 0.25 * scene.fps:
         return False
@@ -97,14 +98,19 @@ def evident(scene: Scene, track: Track, *, forward: bool) -> bool:
         return False
     if track.began == track.ended == "sight" and len(track.frames) < BRIEF * scene.fps:
         return False
-    if _slips(scene, track, rows, forward=forward):
-        return False
     return not _read_twice(track, scene.tracks, edge) and _faintly(scene, track, forward=forward) <= FAINTLY
 
 
-def _slips(scene: Scene, track: Track, rows: np.ndarray, *, forward: bool) -> bool:
-    """Whether the rows at a track's end (or beginning) show less and less of it (more and more): it dwindles by itself,
-    or goes behind what it touches."""
+def _edge(scene: Scene, track: Track, forward: bool) -> np.ndarray:
+    """The rows (n,) bool of WITNESS seconds at a track's end, or at its beginning."""
+    span = max(3, round(WITNESS * scene.fps))
+    return (track.frames > track.last - span) if forward else (track.frames < track.first + span)
+
+
+def _slips(scene: Scene, track: Track, *, forward: bool) -> bool:
+    """Whether less and less is seen of a thing at its end (at its beginning, more and more): it dwindles by itself, or
+    goes behind what it touches."""
+    rows = _edge(scene, track, forward)
     boxes, visible = track.boxes[rows], np.nan_to_num(track.visible[rows], nan=1.0)
     few = max(2, len(boxes) // 4)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)

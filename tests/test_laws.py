@@ -253,6 +253,7 @@ def test_two_crimes_are_both_found():
 
 # -- what can't be judged -------------------------------------------------------------------------------
 
+dwindling = 1 - 0.7 * since(1.2).clip(0, 1)
 UNJUDGED = {  # crimes of which there is no good evidence
     "vanishes behind a wall": [Thing(np.minimum(0.8 + 1.5 * t, 3.7), there=t < 2.6), Thing(
         3.7, kind="wall", colour="yellow", wide=1.4, high=1.2, nearer=7)],
@@ -265,6 +266,10 @@ UNJUDGED = {  # crimes of which there is no good evidence
     "is never sure": [Thing(3.0, there=before(WHEN), confidence=0.2)],
     "changes its colour behind a wall": [Thing(0.8 + 1.5 * t, colour=changed("red", "cyan")), Thing(
         3.8, kind="wall", colour="yellow", wide=1.4, high=1.2, nearer=7)],
+    "dwindles and is gone": [Thing(3.0, wide=0.9 * dwindling, high=0.9 * dwindling, there=dwindling > 0.35)],
+    "goes behind a wall and comes out by a twin": [
+        Thing(np.where(t < 2.0, 0.8 + 1.4 * t, 5.1 + 0.02 * t), there=(t < 1.85) | (t > 2.6)), Thing(5.9),
+        Thing(3.9, kind="wall", colour="yellow", wide=1.2, high=1.2, nearer=7)],
     "another shade": [Thing(3.0, colour=["red" if n % 3 else "pink" for n in range(FRAMES)])],
 }
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.errors import BadInput, BadWeights
 from reverie.core.moves import Move
@@ -177,7 +178,7 @@ def _pixels(frames: np.ndarray) -> Tensor:
 
 class Dream:
     """A dream, stepped one latent at a time: see ``World.dream``. Attributes: fps; size (H, W); n, latents so far;
-    things, the rows of the last Block.
+    things, the rows of the last Block; tokens, its thing vectors (S, WIDTH), None without things.
 
     ``step``: text is a new line that holds from this latent on, and takes the place of all that was still to come of
     the script; None goes on. rates: how fast the camera moves during this latent, see model.steering; None as the
@@ -191,6 +192,7 @@ class Dream:
                  seconds: float, things: bool, known: np.ndarray | None = None, painted: bool = False) -> None:
         self.world, self.size, self.fps = world, tuple(size or world.default_size), float(fps or world.fps)
         self.things: list[dict] = []
+        self.tokens: np.ndarray | None = None
         self.sampling = Sampling.of(world.meta, steps=steps, things_steps=steps, guidance=guidance)
         # pictures that were given are gone on from as pictures: 20.1 dB a second after a true past, 15.2 if its things
         # are guessed and drawn
@@ -259,9 +261,15 @@ class Dream:
         pixels, self._decoder = self.world.decode(view, tokens if self._drawn else None, self._decoder, self.sampling,
                                                   size=self.size)
         start, self.n = self.n * F, self.n + 1
+        self.tokens = None if tokens is None else tokens[0].numpy()
         picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
-        self.things = [] if tokens is None or start < 0 else describe(tokens[0].numpy(), start, self.fps, *self.size)
+        self.things = [] if tokens is None or start < 0 else describe(self.tokens, start, self.fps, *self.size)
         return Block(start, picture, self.things)
+
+    @property
+    def camera(self) -> CameraPath | None:
+        """The poses of the last four frames, None without things."""
+        return None if self.tokens is None else th.decode_camera(self.tokens[None, th.CAMERA_TOKEN])
 
 
 @dataclass

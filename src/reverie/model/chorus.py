@@ -26,7 +26,8 @@ class Chorus(Rollout):
     def __init__(self, rollouts: Sequence[Rollout]) -> None:
         first = rollouts[0]
         super().__init__(first.model, stacked([r.text for r in rollouts]), fps=torch.cat([r.fps for r in rollouts]),
-                         grid=first.grid, generator=[g for r in rollouts for g in r.generators], sampling=first.sampling, with_things=first.with_things, with_views=first.with_views)
+                         grid=first.grid, generator=[g for r in rollouts for g in r.generators],
+                         sampling=first.sampling, with_things=first.with_things, with_views=first.with_views)
         if len({r.n > 0 for r in rollouts}) > 1 or any(r.batch != 1 for r in rollouts):
             raise ValueError("a chorus is of single dreams that have all begun, or of such that all begin")
         self.rollouts = rollouts

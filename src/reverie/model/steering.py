@@ -1,4 +1,4 @@
-"""Where the camera of a dream is told to be: along moves that were asked for, or at rates given from latent to latent."""
+"""Where the camera of a dream is told to be: along moves that were asked for, or at rates given latent by latent."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ MAY = {
     "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world"),
     "evaluate": ("core", "data", "model", "audit", "world", "generation", "train"),
-    "cli": ("core", "data", "world", "generation", "auditing", "ingesting", "train", "evaluate"),
+    "futures": ("core", "data", "model", "audit", "world", "train"),
+    "verbs_futures": ("futures",),
+    "cli": ("core", "data", "world", "generation", "auditing", "ingesting", "train", "evaluate", "verbs_futures"),
     "__main__": ("cli",),
     "__init__": (),
 }

@@ -308,13 +308,19 @@ def step_together(dreams: Sequence[Dream], inputs: Sequence[Mapping]) -> list[Bl
     for given in heard:
         given["text"] = None if given["text"] is None else clean_text(given["text"], "the line")
         given["rates"] = None if given["rates"] is None else checked_rates(given["rates"])
-    while early := [dream for dream in dreams if dream.n < 0]:
-        _advance([dream._next(None, None) for dream in early])
+    take_in_pasts(dreams)
     for dream, given in zip(dreams, heard, strict=True):
         if given["text"] is not None:
             dream._hear(given["text"])
     return _advance([dream._next(given["rates"], given["given"])
                      for dream, given in zip(dreams, heard, strict=True)])
+
+
+@torch.inference_mode()
+def take_in_pasts(dreams: Sequence[Dream]) -> None:
+    """Bring dreams that go on from a past to its end, in one pass where they fit together; a first step does it too."""
+    while early := [dream for dream in dreams if dream.n < 0]:
+        _advance([dream._next(None, None) for dream in early])
 
 
 def _advance(wanted: Sequence[_Wanted]) -> list[Block]:

@@ -92,7 +92,8 @@ class Comparison:
 
 
 def from_above(paths: Sequence[CameraPath], names: Sequence[str], side: int = 640) -> Image.Image:
-    """The ways of cameras from above, x to the right and y up, where each began at a dot, and a scale in metres."""
+    """The ways of cameras from above, x to the right and y up: where each began, a dot; which way it looked, thin
+    lines; and a scale in metres."""
     page, font = Image.new("RGB", (side, side), PAPER), ImageFont.load_default(12)
     brush = ImageDraw.Draw(page)
     spots = np.concatenate([path.position[:, :2] for path in paths]).astype(float)
@@ -117,6 +118,14 @@ def from_above(paths: Sequence[CameraPath], names: Sequence[str], side: int = 64
     brush.line((side - 20 - metre * scale, side - 20, side - 20, side - 20), fill=INK, width=2)
     brush.text((side - 20, side - 38), f"{metre:g} m", fill=INK, font=font, anchor="ra")
     return page
+
+
+def from_its_start(path: CameraPath) -> CameraPath:
+    """A way as seen from where it began: from the origin, looking along y."""
+    x, y = -path.rotation[0][:2, 2].astype(float)
+    length = max(float(np.hypot(x, y)), 1e-6)
+    turn = np.array([[y / length, -x / length, 0], [x / length, y / length, 0], [0, 0, 1]])
+    return CameraPath((path.position - path.position[0] * [1, 1, 0]) @ turn.T, turn @ path.rotation, path.fovy)
 
 
 def save(picture: Image.Image, path: Path) -> None:

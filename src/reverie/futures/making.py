@@ -322,7 +322,7 @@ def _finish(whole: list[_Future], made: Futures, given: Past, frames: int, out: 
             _write_tracks(view, rows[k], made, k, out)
             progress.advance(frames)
     _sheet(views, given, made, out)
-    ways = [way for future in whole if (way := future.path()) is not None]
+    ways = [drawing.from_its_start(way) for future in whole if (way := future.path()) is not None]
     if ways:
         drawing.save(drawing.from_above(ways, [f"future {k + 1}" for k in range(len(ways))]), out / "paths.png")
         for k, way in enumerate(ways):

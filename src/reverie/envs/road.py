@@ -1,0 +1,225 @@
+"""reverie/Road-v0: keep to a lane of the true road, a car of the bicycle model among traffic that was recorded.
+
+Others drive as they did in the trace: they do not heed our car, and running into one ends the episode.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reverie.core.errors import BadInput
+from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST, Car
+from reverie.data.road.net import Net, along, even
+from reverie.data.road.rig import FOUR, Mount, checked
+from reverie.data.road.trace import Trace
+from reverie.data.road.world import SIZE, from_start, plan
+from reverie.envs.base import Env, action_space, checked_action, checked_options, picture_space, spaces
+
+FPS = 24.0
+SHOULDER = 0.6  # metres beyond a lane's edge that our car's middle may stray
+CRASH = -5.0  # reward of leaving the road, and of running into somebody
+ASIDE = 0.5  # taken off a step's reward at the lane's edge
+F = FRAMES_PER_LATENT
+
+
+class RoadEnv(Env):
+    """Observation: the newest frame of the camera that looks ahead, uint8 (H, W, 3); with several ``cameras``, a dict
+    of all. Action (2,) in -1..1: curvature (1 is the tightest circle, 0.18 / m, to the left) and acceleration (1 is
+    2.5 m/s^2, -1 braking with 7). Reward: metres along the nearest lane as a share of what its limit allows (1.2 at the
+    most), less ASIDE at the lane's edge; CRASH at the end of a ride that left the road or ran into somebody, which is
+    terminated; truncated after ``seconds``, or at the trace's end.
+
+    model: None drives in truth; a model must have learned the road, which none has yet. traces: a folder of traffic,
+    or such files, as ``reverie data make road --traces DIR`` keeps them: with it no SUMO is needed; None simulates.
+    traffic: False drives alone. weather: see data.road.weather, None draws one. mounts: the rig; cameras: names of it.
+    reset's options: trace, a file.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 6}
+
+    def __init__(self, model: str | None = None, *, traces: str | Path | Sequence[str | Path] | None = None,
+                 traffic: bool = True, weather: str | None = "day", seconds: float = 20.0,
+                 mounts: Sequence[Mount] = FOUR, cameras: Sequence[str] = ("front",), size: tuple[int, int] = SIZE,
+                 render_mode: str | None = None) -> None:
+        if model is not None:
+            raise BadInput(f"the model {str(model)[:60]!r} has not learned the road, and none has yet: leave out model "
+                           "to drive in the true simulator")
+        self.mounts = checked(mounts)
+        known = {mount.name: mount for mount in self.mounts}
+        unknown = [name for name in cameras if name not in known]
+        if unknown or not cameras:
+            raise BadInput(f"no camera {unknown[0] if unknown else ''!r}: the rig has {', '.join(known)}")
+        self.cameras = [known[name] for name in cameras]
+        self.traces = None if traces is None else trace_files(traces)
+        self.traffic, self.weather, self.seconds, self.size = traffic, weather, seconds, tuple(size)
+        self.render_mode = render_mode
+        one = picture_space(self.size)
+        self.observation_space = one if len(self.cameras) == 1 else spaces().Dict(
+            {mount.name: picture_space(self.size) for mount in self.cameras})
+        self.action_space = action_space(2)
+        self._open = contextlib.ExitStack()
+        self.trace: Trace | None = None
+        self.frames: dict[str, np.ndarray] = {}
+        self.now = 0
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
+        """A new ride. Raises BadInput, BadData, and ReverieError without SUMO (where there is no trace) or MuJoCo."""
+        from reverie.data.road.drawing import staged
+
+        super().reset(seed=seed)
+        options = checked_options(options, ("trace",))
+        self._open.close()
+        chosen, trace = int(self.np_random.integers(2**31)), None
+        if options.get("trace") or self.traces:
+            pick = options.get("trace") or self.traces[int(self.np_random.integers(len(self.traces)))]
+            trace = Trace.load(pick)
+        longest = self.seconds if trace is None else min(self.seconds, trace.frames / trace.fps)
+        fps = FPS if trace is None else trace.fps
+        made = plan(chosen, longest, fps=fps, weather=self.weather, trace=trace, mounts=self.mounts, size=self.size)
+        self.trace = _alone(made.trace) if not self.traffic else replace(
+            made.trace, place=made.trace.place.copy(), heading=made.trace.heading.copy())
+        self.lanes = Lanes(self.trace.net)
+        ego = self.trace.ego
+        self.car = Car(self.trace.place[0, ego].astype(float), float(self.trace.heading[0, ego]),
+                       float(self.trace.speed[0, ego]), tuple(self.trace.size[ego].astype(float)))
+        self.now = 0
+        self.stage = self._open.enter_context(staged(self.trace, made.weather, self.size, chosen))
+        self._draw()
+        return self._observed(), {"seed": chosen, "weather": made.weather.name, **self._told()}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
+        """Four frames on. Raises BadInput for an action that is none."""
+        if self.trace is None:
+            raise BadInput("reset the environment before its first step")
+        bend, pedal = checked_action(action, 2)
+        acceleration = pedal * (EAGER if pedal > 0 else HARDEST)
+        gone, crashed, ego = 0.0, "", self.trace.ego
+        for _ in range(F):
+            before = self.car
+            self.car = before.moved(bend * TIGHTEST, acceleration, 1 / self.trace.fps)
+            self.now = min(self.now + 1, self.trace.frames - 1)
+            self.trace.place[self.now, ego], self.trace.heading[self.now, ego] = self.car.place, self.car.heading
+            near = self.lanes.nearest(self.car.place, self.car.heading)
+            gone += float(np.hypot(*(self.car.place - before.place))) * np.cos(near.turned)
+            crashed = crashed or ("left the road" if near.aside > near.half + SHOULDER else "") or self._hit()
+        self._draw()
+        allowed = near.limit * F / self.trace.fps
+        reward = min(gone / allowed, 1.2) - ASIDE * min(near.aside / near.half, 1.0)
+        info = {**self._told(), "metres": gone, "crash": crashed}
+        over = self.now + F >= self.trace.frames
+        return self._observed(), CRASH if crashed else float(reward), bool(crashed), bool(over), info
+
+    def render(self) -> np.ndarray | None:
+        """The newest frame of the first camera."""
+        return self.frames[self.cameras[0].name].copy() if self.frames else None
+
+    def close(self) -> None:
+        """Let the renderer go."""
+        self._open.close()
+
+    def _draw(self) -> None:
+        self.stage.at(self.now)
+        place, heading = self.car.place[None], np.array([self.car.heading])
+        for mount in self.cameras:
+            path = mount.path(place, heading, self.size)
+            self.stage.through(path, 0, self.size[1] / self.size[0], now=self.now)
+            self.frames[mount.name] = np.empty((*self.size, 3), np.uint8)
+            self.stage.picture(self.frames[mount.name])
+
+    def _observed(self) -> Any:
+        if len(self.cameras) == 1:
+            return self.frames[self.cameras[0].name].copy()
+        return {name: frame.copy() for name, frame in self.frames.items()}
+
+    def _told(self) -> dict:
+        near = self.lanes.nearest(self.car.place, self.car.heading)
+        return {"speed": self.car.speed, "aside": near.aside, "turned": near.turned, "limit": near.limit}
+
+    def _hit(self) -> str:
+        """Whom our car overlaps now, in words."""
+        trace, t = self.trace, self.now
+        own = _corners(self.car.place, self.car.heading, self.car.size)
+        far = np.hypot(*(trace.place[t] - self.car.place).T)
+        for n in np.flatnonzero(trace.exists[t] & (far < 8.0)):
+            if n != trace.ego and _meet(own, _corners(trace.place[t, n], float(trace.heading[t, n]), trace.size[n])):
+                return f"ran into a {trace.kinds[n]}"
+        return ""
+
+
+class Near:
+    """Where a car is on the nearest lane that goes its way: metres from its middle line, half its width, radians that
+    the car is turned from it, its limit in m/s."""
+
+    def __init__(self, aside: float, half: float, turned: float, limit: float) -> None:
+        self.aside, self.half, self.turned, self.limit = aside, half, turned, limit
+
+
+class Lanes:
+    """The middle lines of a net's lanes for driving, a point every metre."""
+
+    def __init__(self, net: Net) -> None:
+        points, ways, lanes = [], [], []
+        for lane in net.lanes:
+            if lane.use == "drive" and along(lane.line)[-1] > 0.5:
+                line = even(lane.line)[0]
+                step = np.gradient(line, axis=0)
+                points.append(line)
+                ways.append(np.arctan2(step[:, 1], step[:, 0]))
+                lanes += [(lane.width / 2, lane.limit)] * len(line)
+        if not points:
+            raise BadInput("the trace's net has no lane to drive on")
+        self.points, self.ways, self.lanes = np.concatenate(points), np.concatenate(ways), lanes
+
+    def nearest(self, place: np.ndarray, heading: float) -> Near:
+        """Of lanes that go within 90 degrees of the heading the nearest, of none any."""
+        gap = place - self.points
+        far = np.hypot(*gap.T)
+        turned = (heading - self.ways + np.pi) % (2 * np.pi) - np.pi
+        n = int(np.where(np.abs(turned) < np.pi / 2, far, far + 1e3).argmin())
+        aside = abs(gap[n, 1] * np.cos(self.ways[n]) - gap[n, 0] * np.sin(self.ways[n]))
+        return Near(float(max(aside, far[n] - 1.0)), *self.lanes[n][:1], float(turned[n]), self.lanes[n][1])
+
+
+def trace_files(traces: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The files of a folder of traffic, or those that are given. Raises BadInput where there is none."""
+    if isinstance(traces, (str, Path)):
+        folder = Path(traces)
+        found = sorted(folder.glob("*.npz")) if folder.is_dir() else [folder]
+    else:
+        found = [Path(one) for one in traces]
+    missing = next((path for path in found if not path.is_file()), None)
+    if missing is not None or not found:
+        raise BadInput(f"no traffic in {missing or traces}: make some with: reverie data make road --traces DIR -o OUT")
+    return found
+
+
+def _alone(trace: Trace) -> Trace:
+    """A trace without anybody else."""
+    own = [trace.ego]
+    cut = {name: getattr(trace, name)[:, own].copy() for name in ("exists", "place", "heading", "speed", "lane")}
+    return from_start(replace(trace, **cut, kinds=[trace.kinds[trace.ego]], paints=trace.paints[own],
+                              size=trace.size[own], ego=0))
+
+
+def _corners(place: np.ndarray, heading: float, size: Sequence[float]) -> np.ndarray:
+    """The corners (4, 2) of a footprint."""
+    ahead, left = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
+    return np.array([place + a * size[0] / 2 * ahead + b * size[1] / 2 * left for a, b in ((1, 1), (1, -1), (-1, -1),
+                                                                                          (-1, 1))])
+
+
+def _meet(one: np.ndarray, two: np.ndarray) -> bool:
+    """Whether two rectangles (4, 2) overlap: no line along a side parts them."""
+    for side in (*(one[1] - one[0], one[2] - one[1]), *(two[1] - two[0], two[2] - two[1])):
+        normal = np.array([-side[1], side[0]])
+        a, b = one @ normal, two @ normal
+        if a.max() < b.min() or b.max() < a.min():
+            return False
+    return True

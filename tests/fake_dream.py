@@ -1,5 +1,5 @@
-"""A stand-in for World.dream and step_together with no network: a square that the camera's pan moves; it says what it is
-told by its colour. ``load`` is what a live process calls instead of loading a model."""
+"""A stand-in for World.dream and step_together with no network: a square that the camera's pan moves; it says what it
+is told by its colour. ``load`` is what a live process calls instead of loading a model."""
 
 import time
 

@@ -41,10 +41,10 @@ def test_a_start_says_how_a_dream_begins():
 
 
 def test_keys_and_sticks_become_camera_rates():
-    said = lm.parse('{"type": "session.interaction", "seq": 5, "keys": ["W", "ArrowLeft", "x"], "axes": {"steering": 9}}')
+    said = lm.parse('{"type": "session.interaction", "seq": 5, "keys": ["W", "ArrowLeft", "x"], "axes": {"lift": 9}}')
     assert said.seq == 5 and not said.exact
-    assert said.rates == {"pan": -lm.FULL["pan"], "tilt": 0.0, "orbit": lm.FULL["orbit"], "dolly": lm.FULL["dolly"],
-                          "crane": 0.0}
+    assert said.rates == {"pan": -lm.FULL["pan"], "tilt": 0.0, "orbit": 0.0, "dolly": lm.FULL["dolly"],
+                          "crane": lm.FULL["crane"]}
     fast = lm.parse('{"type": "session.interaction", "keys": ["w", "Shift"]}')
     assert fast.rates["dolly"] == lm.FASTER * lm.FULL["dolly"]
     exact = lm.parse('{"type": "session.interaction", "rates": {"pan": 1e9, "crane": -0.25}}')

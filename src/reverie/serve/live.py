@@ -10,7 +10,7 @@ A client speaks JSON text messages of at most 8 KiB, 100 a second at most; the f
         All but the type is optional. keys (as KeyboardEvent.key has them) and axes (-1 to 1) are what is held from now
         on, eased; rates are the camera's in degrees or metres a second, exactly. What is left out of keys, axes or
         rates is let go; a message with none of them leaves the camera as it is. w s: dolly, a d: orbit, arrows: pan and
-        tilt, q e: crane, shift: twice as fast. seq, the client's number, comes back with the first frames it acted upon.
+        tilt, q e: crane, shift: twice as fast. seq, the client's number, comes back with the first frames it acts on.
     {"type": "session.shown", "frame": 96}      now and then, of jpeg: at most a second of frames is then on the way
     {"type": "session.record", "on": true}
     {"type": "session.stop"}
@@ -44,7 +44,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -285,8 +285,8 @@ class Live:
 
     def _arrived(self, what: str, name: str | None = None, *rest: Any) -> None:
         if what == "failed" and name is None:  # the model could not be loaded
-            for client in self._clients.values():
-                self._failed(client, rest[0])
+            for one in self._clients.values():
+                self._failed(one, rest[0])
             return
         client = self._clients.get(name) if name is not None else None
         if client is None:
@@ -353,7 +353,7 @@ def _write_pipe(pipe, commands: queue.SimpleQueue) -> None:
             pipe.send(command)
 
 
-def _text(message: dict) -> str:
+def _text(message: MutableMapping[str, Any]) -> str:
     text = message.get("text")
     if text is None:
         raise BadInput("messages to the server must be text (JSON)")

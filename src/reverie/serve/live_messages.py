@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reverie.core.errors import BadInput
@@ -200,8 +201,9 @@ def _shown(fields: _Fields) -> Shown:
     return Shown(int(fields.number("frame", 0, 2**32 - 1, 0)))
 
 
-_READ = {"session.start": _start, "session.interaction": _interaction, "session.record": _record,
-         "session.shown": _shown, "session.stop": lambda fields: Stop()}
+_READ: dict[str, Callable[[_Fields], Message]] = {
+    "session.start": _start, "session.interaction": _interaction, "session.record": _record, "session.shown": _shown,
+    "session.stop": lambda fields: Stop()}
 
 
 def _brief(value) -> str:

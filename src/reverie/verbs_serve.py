@@ -10,9 +10,9 @@ from pathlib import Path
 from reverie.core.errors import BadInput
 
 _SERVE = """\
-The API is the Sora-style video API: point OpenAI's client at it (base_url="http://127.0.0.1:8000/v1"). Open the address in
-a browser for the page. Without --api-key-file it answers this machine alone. /docs lists the routes, /metrics is for
-Prometheus.
+The API is the Sora-style video API: point OpenAI's client at it (base_url="http://127.0.0.1:8000/v1"). Open the
+address in a browser for the page. Without --api-key-file it answers this machine alone. /docs lists the routes,
+/metrics is for Prometheus.
 """
 _DRIVE = """\
 WORLD|LOG: a model (a name, or a folder), or a video or driving log, from whose end you drive on.

@@ -132,8 +132,8 @@ def _docs(schema: dict) -> str:
         for method, about in methods.items():
             said.append(f"<h2>{method.upper()} {html.escape(path)}</h2><p>{html.escape(about.get('summary', ''))}</p>")
             rows = [(one["name"], one["in"], one["schema"]) for one in about.get("parameters", ())]
-            body = next(iter(about.get("requestBody", {}).get("content", {}).values()), {}).get("schema", {})
-            rows += [(name, "body", one) for name, one in body.get("properties", {}).items()]
+            for body in list(about.get("requestBody", {}).get("content", {}).values())[:1]:
+                rows += [(name, "body", one) for name, one in body["schema"].get("properties", {}).items()]
             if rows:
                 said.append("<table border=1><tr><th>name<th>in<th>what it is</tr>")
                 said += [f"<tr><td>{html.escape(name)}<td>{where}<td>{html.escape(one.get('description', ''))}</tr>"

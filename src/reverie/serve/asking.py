@@ -1,8 +1,8 @@
 """From a request's fields to a job's spec: everything is checked here, before a job is accepted.
 
-A spec is plain JSON: prompt, seconds (of new video), size [H, W], fps, seed, steps, guidance, camera, script_toml, rates
-([[start second, moves], ...]), loop, things, image and upload (files in the uploads folder), past (the id of the video
-it goes on from), at (where that past ends, seconds), past_seconds, requested_size, notes.
+A spec is plain JSON: prompt, seconds (of new video), size [H, W], fps, seed, steps, guidance, camera, script (its
+lines), rates ([[start second, moves], ...]), loop, things, image and upload (files in the uploads folder), past (the id
+of the video it goes on from), at (where that past ends, seconds), past_seconds, requested_size, notes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reverie.core.clip import Line
 from reverie.core.errors import BadInput
 from reverie.core.moves import DIRECTIONS, parse_moves
-from reverie.core.script import clean_text, parse_script
+from reverie.core.script import clean_text
 from reverie.core.vocabulary import CAMERA_CHANNELS
 from reverie.generation import MAX_SIDE, MIN_SIDE, SIZE_STEP, check_numbers
 from reverie.serve.answers import bad
+from reverie.serve.scripts import check_script
 from reverie.serve.settings import MAX_SECONDS, ModelFacts, Settings
 
 DEFAULT_SECONDS = 4.0
@@ -35,10 +35,10 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="allow", str_max_length=200_000)
 
-    prompt: str | None = Field(default=None, description="What happens, in English or Chinese; @name for a character.")
-    model: str | None = Field(default=None, description="Any name: the server has one model, and says which.")
+    prompt: str | None = Field(default=None, description="What happens, in English or Chinese; @name: a character.")
+    model: str | None = Field(default=None, description="Any name: there is one model here.")
     seconds: float | None = Field(default=None, description=f"Of new video, above 0, up to {MAX_SECONDS:g} (4).")
-    size: str | None = Field(default=None, description="WIDTHxHEIGHT; one that cannot be made is answered with the nearest.")
+    size: str | None = Field(default=None, description="WIDTHxHEIGHT; if it cannot be made, the nearest is.")
     seed: int | None = Field(default=None, description="Same seed, same video; drawn when it is left out.")
     fps: float | None = Field(default=None, description="Frames per second, 1 to 60.")
     steps: int | None = Field(default=None, description="Denoising steps, 1 to 64; also num_inference_steps.")
@@ -86,7 +86,9 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
     unknown = sorted(set(wanted.model_extra or {}))
     if unknown:
         notes.append(f"not used: {', '.join(name[:40] for name in unknown[:20])}")
-    fps = wanted.fps or like.get("fps") or model.fps
+    fps = float(_first(wanted.fps, like.get("fps"), model.fps))
+    if not (math.isfinite(fps) and 1 <= fps <= 60):
+        raise bad(f"fps must be from 1 to 60, not {fps:g}", "fps")
     seconds = _seconds(wanted, fps, like)
     size, asked = _size(wanted, settings, model, like, shape)
     if asked:
@@ -97,23 +99,23 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
     if guidance is not None and not (math.isfinite(guidance) and 0 <= guidance <= 20):
         raise bad(f"guidance must be from 0 to 20, not {guidance:g}", "guidance")
     camera, parts = _camera(wanted, seconds)
-    toml, lines = _script(wanted.script, seconds)
+    lines = _script(wanted.script, seconds)
     prompt = wanted.prompt or ""
     try:
         check_numbers(seconds=seconds, size=size, fps=fps, seed=seed, steps=steps)
         prompt = clean_text(prompt) if prompt.strip() else ""
     except BadInput as error:
         raise bad(str(error)) from None
-    if toml and prompt:
+    if lines and prompt:
         prompt = ""  # the script holds the texts
         notes.append("the prompt is not used: the script holds the texts")
-    if not prompt and not toml and not given:
+    if not prompt and not lines and not given:
         raise bad("the prompt is empty: write what should happen", "prompt", "missing_required_parameter")
-    if (camera or parts) and any(line.get("camera") for line in lines):
+    if (camera or parts) and any("camera" in line for line in lines):
         raise bad("the script moves the camera already: leave out camera and actions, or its camera lines", "camera")
     if camera and parts:
         raise bad("give camera or actions, not both", "actions")
-    return {"prompt": prompt or (lines[0]["text"] if lines else ""), "script": lines or None, "script_toml": toml,
+    return {"prompt": prompt or (lines[0]["text"] if lines else ""), "script": lines or None,
             "seconds": seconds, "size": list(size), "fps": fps, "seed": seed, "steps": steps, "guidance": guidance,
             "camera": camera, "rates": parts, "loop": wanted.loop, "things": wanted.things, "requested_size": asked,
             "notes": notes}
@@ -240,45 +242,14 @@ def _check_moves(text: str, param: str) -> None:
         raise bad(str(error), param) from None
 
 
-def _script(value: Any, seconds: float) -> tuple[str | None, list[dict]]:
-    """The script as the TOML that ``generate`` reads, and as plain lines."""
+def _script(value: Any, seconds: float) -> list[dict]:
     rows = _json(value, "script")
     if rows in (None, "", []):
-        return None, []
-    if isinstance(rows, dict):
-        rows = rows.get("lines") or rows.get("line")
-    if isinstance(rows, str) or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise bad('script must be JSON: [{"start": 0, "text": "..."}, ...]', "script")
-    toml = []
-    for row in rows:
-        if "start" not in row and not toml:
-            row = {"start": 0, **row}
-        toml.append("[[line]]")
-        for key, inner in row.items():
-            if inner is None:
-                continue
-            if isinstance(inner, bool) or not isinstance(inner, (int, float, str)):
-                raise bad(f"script: {str(key)[:40]} must be text or a number", "script")
-            if isinstance(inner, float) and not math.isfinite(inner):
-                raise bad(f"script: {str(key)[:40]} must be a finite number", "script")
-            toml.append(f"{_toml_text(str(key))} = {_toml_text(inner) if isinstance(inner, str) else inner}")
-    text = "\n".join(toml) + "\n"
+        return []
     try:
-        script = parse_script(text, seconds)
+        return check_script(rows, seconds)
     except BadInput as error:
         raise bad(str(error), "script") from None
-    moved = {start: ", ".join(move.text for move in moves) for start, moves in script.moves}
-    return text, [_line(line, moved) for line in script.lines]
-
-
-def _line(line: Line, moved: dict[float, str]) -> dict:
-    said = {"start": line.start, "text": line.text}
-    return said | ({"camera": moved[line.start]} if moved.get(line.start, "still") != "still" else {})
-
-
-def _toml_text(text: str) -> str:
-    """A TOML string. JSON's escapes are TOML's too, but TOML wants 0x7f escaped as well."""
-    return json.dumps(text.encode("utf-8", "replace").decode(), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _json(value: Any, param: str) -> Any:

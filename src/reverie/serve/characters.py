@@ -23,7 +23,7 @@ def check_name(name: str) -> str:
     """A character's name, evened out. Raises BadInput."""
     name = " ".join(name.split())
     if not NAME.fullmatch(name):
-        raise BadInput("a character's name has 1 to 40 letters, digits, spaces or hyphens, and begins with a letter or digit")
+        raise BadInput("a character's name has 1 to 40 letters, digits, spaces or hyphens, a letter or digit first")
     return name
 
 
@@ -54,32 +54,32 @@ def look(video: Path) -> dict:
     return {"kind": best[0], "colour": best[1], "confidence": round(float(np.mean(sure[best])), 3)}
 
 
-def name_things(store: Store, tenant: str, texts: Sequence[str | None]) -> tuple[list[str | None], list[str]]:
+def name_things(store: Store, tenant: str, given: Sequence[str]) -> tuple[list[str], list[str]]:
     """Texts with each character's name as what it is, and a note for each name that was found.
 
     Raises BadInput for the name of one that could not be recognised.
     """
-    texts, notes, seen = list(texts), [], set()
+    texts, notes, seen = list(given), [], set()
     for job in store.named(tenant, "character"):
         name = job.spec["name"]
         if name.lower() in seen:  # an older one of the same name
             continue
         seen.add(name.lower())
         pattern = re.compile(rf"(?<!\w)(?:@{re.escape(name)}|{_plain(name)})(?!\w)", re.IGNORECASE)
-        if not any(text and pattern.search(text) for text in texts):
+        if not any(pattern.search(text) for text in texts):
             continue
         if job.status != "completed":
             raise BadInput(f"the character {name} is not known: {job.error or 'its video was not looked at yet'}")
         thing = f"{job.facts['colour']} {job.facts['kind']}"
         article = "an" if thing[0] in "aeiou" else "a"
-        texts = [text and _replaced(pattern, text, f"{article} {thing}", f"the {thing}") for text in texts]
+        texts = [_replaced(pattern, text, f"{article} {thing}", f"the {thing}") for text in texts]
         notes.append(f"{name} is read as {article} {thing}")
     return texts, notes
 
 
-def mentioned(texts: Sequence[str | None]) -> set[str]:
+def mentioned(texts: Sequence[str]) -> set[str]:
     """The words that stand behind an @, in lower case."""
-    return {match.lower() for text in texts if text for match in re.findall(r"(?<!\w)@([^\W_][\w\-]*)", text)}
+    return {match.lower() for text in texts for match in re.findall(r"(?<!\w)@([^\W_][\w\-]*)", text)}
 
 
 def character_object(job: Job) -> dict:

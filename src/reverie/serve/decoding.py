@@ -27,7 +27,8 @@ from reverie.core.errors import BadMedia, ReverieError
 
 MEMORY = 3 << 30  # bytes of address space of a child
 FILE = 512 << 20  # bytes that it may write
-SECONDS = {"image": 15.0, "first": 15.0, "video": 90.0, "pictures": 90.0}  # on the clock; of the processor's time as much
+# on the clock; of the processor's time as much
+SECONDS = {"image": 15.0, "first": 15.0, "video": 90.0, "pictures": 90.0}
 LONGEST_SIDE = {"image": 2048, "video": 1024}  # pixels to which what is sent is made smaller
 TOO_SLOW = "it takes too long to read"
 
@@ -142,7 +143,7 @@ def _start(wanted: dict) -> _Child:
         _limit(resource.RLIMIT_CPU, int(SECONDS[wanted["do"]]))
         _limit(resource.RLIMIT_FSIZE, FILE)
         _limit(resource.RLIMIT_CORE, 0)
-        said = {"about": DO[wanted["do"]](wanted)}
+        said: dict = {"about": DO[wanted["do"]](wanted)}
     except ReverieError as error:
         said = {"error": str(error).replace(str(wanted["source"]), "it").replace("the picture", "it")[:300]}
     except MemoryError:

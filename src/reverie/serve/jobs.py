@@ -1,9 +1,9 @@
 """Jobs: one SQLite table that servers and workers share, so that a job outlives every process.
 
-A job is queued, in_progress, then completed or failed. A worker takes one with a single UPDATE, which counts an attempt;
-from then on each of its own updates names worker and attempt, so that whoever lost a job (deleted, or given to another)
-is told so by a row count of 0 and can spoil nothing. What it makes lies in a folder of that attempt's name, which is
-moved whole to its place before the row says completed.
+A job is queued, in_progress, then completed or failed. A worker takes one with a single UPDATE, which counts an
+attempt; from then on each of its own updates names worker and attempt, so that whoever lost a job (deleted, or given to
+another) is told so by a row count of 0 and can spoil nothing. What it makes lies in a folder of that attempt's name,
+which is moved whole to its place before the row says completed.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Store:
         self._db = sqlite3.connect(data / "jobs.sqlite3", timeout=30.0, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")  # safe against every kill; the last moments may be lost with power
+        self._db.execute("PRAGMA synchronous=NORMAL")  # every kill is survived; power cuts lose a moment
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
@@ -162,8 +162,8 @@ class Store:
         found = self._jobs("id = ? AND tenant = ?", name, tenant)
         return found[0] if found else None
 
-    def page(self, tenant: str, kinds: Sequence[str], *, limit: int, after: str | None = None, newest_first: bool = True,
-             group: str | None = None) -> tuple[list[Job], bool]:
+    def page(self, tenant: str, kinds: Sequence[str], *, limit: int, after: str | None = None,
+             newest_first: bool = True, group: str | None = None) -> tuple[list[Job], bool]:
         """At most ``limit`` jobs in the order they were accepted, and whether there are more. An ``after`` that is
         gone ends the list."""
         where, values = [f"kind IN ({','.join('?' * len(kinds))})", "tenant = ?"], [*kinds, tenant]
@@ -236,7 +236,8 @@ class Store:
 
     def fail(self, job: Job, code: str, message: str) -> bool:
         """It cannot be done, and why."""
-        return self._mine(job, "status = 'failed', code = ?, error = ?, completed = ?", code, message[:1000], time.time())
+        return self._mine(job, "status = 'failed', code = ?, error = ?, completed = ?",
+                          code, message[:1000], time.time())
 
     def give_back(self, job: Job) -> bool:
         """Not this worker's fault, nor the job's: it waits again, and this attempt does not count."""
@@ -252,8 +253,8 @@ class Store:
     def recover(self, stall: float) -> list[str]:
         """Put back the jobs of workers that are dead, or that made no frame for ``stall`` seconds; their names."""
         late = time.time() - stall
-        lost = [row for row in self._db.execute("SELECT id, worker, attempts, beat FROM jobs WHERE status = 'in_progress'")
-                if row["beat"] < late or not alive(self.data, row["worker"])]
+        running = self._db.execute("SELECT * FROM jobs WHERE status = 'in_progress'").fetchall()
+        lost = [row for row in running if row["beat"] < late or not alive(self.data, row["worker"])]
         for row in lost:
             ends = row["attempts"] >= MAX_ATTEMPTS
             self._db.execute(

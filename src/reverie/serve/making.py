@@ -59,10 +59,11 @@ class Maker:
         for i in range(count):
             one = spec
             if i < len(cameras) and cameras[i]:
-                one = one | {"camera": spec_of(Wanted(prompt="-", camera=cameras[i]), self.settings, self.model)["camera"]}
+                said = spec_of(Wanted(prompt="-", camera=cameras[i]), self.settings, self.model)
+                one = one | {"camera": said["camera"], "rates": said["rates"]}
             if i < len(prompts) and prompts[i]:
-                said = spec_of(Wanted(prompt=prompts[i]), self.settings, self.model)["prompt"]
-                one = one | {"prompt": said, "script": None, "script_toml": None}
+                said = spec_of(Wanted(prompt=prompts[i]), self.settings, self.model)
+                one = one | {"prompt": said["prompt"], "script": None}
                 self._check_names(tenant, one)
             seed = (spec["seed"] + i) % 2**63
             new.append(New("future", one | {"seed": seed}, _frames(spec), wanted.priority, group, source))

@@ -26,7 +26,8 @@ def video_object(job: Job, store: Store, settings: Settings, model: ModelFacts) 
         "steps": spec.get("steps"), "guidance": spec.get("guidance"), "camera": spec.get("camera", ""),
         "script": spec.get("script"), "loop": spec.get("loop", False), "priority": job.priority,
         "requested_size": spec.get("requested_size"), "has_image": bool(spec.get("image")),
-        "past_seconds": round(spec.get("past_seconds", 0.0), 3), "started_at": int(job.started) if job.started else None,
+        "past_seconds": round(spec.get("past_seconds", 0.0), 3),
+        "started_at": int(job.started) if job.started else None,
         "position": store.before(job) if job.status == "queued" else None, "wall_seconds": facts.get("wall_seconds"),
         "notes": [*spec.get("notes", []), *facts.get("notes", [])], "unknown_words": facts.get("unknown_words", []),
     }

@@ -1,4 +1,4 @@
-"""Pictures and videos that a request points at: files, data: URLs, other URLs where that is allowed, finished videos."""
+"""Pictures and videos that a request points at: files, data: URLs, finished videos, and other URLs where allowed."""
 
 from __future__ import annotations
 

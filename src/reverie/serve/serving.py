@@ -13,7 +13,10 @@ from reverie.serve.settings import Settings
 
 
 def serve(settings: Settings, *, open_at: str | None = None) -> None:
-    """Serve until Ctrl-C. open_at: the page's path that a browser is shown. Raises BadInput, BadWeights, CannotWrite."""
+    """Serve until Ctrl-C. open_at: the page's path that a browser is shown.
+
+    Raises BadInput, BadWeights, CannotWrite.
+    """
     import uvicorn
 
     if not settings.loopback and not settings.keys:

@@ -87,7 +87,8 @@ def model_facts(model: str) -> ModelFacts:
     """Read them from the header of the model's file, without torch. Raises BadInput, BadWeights."""
     folder = WEIGHTS if model == "base" else Path(model)
     if not folder.is_dir():
-        raise BadInput(f"no model {model!r}: 'base', or a folder with tokenizer.safetensors and transformer.safetensors")
+        raise BadInput(f"no model {model!r}: 'base', or a folder with tokenizer.safetensors and "
+                       "transformer.safetensors")
     files = sorted(folder.glob("transformer*.safetensors"))
     if not files or not any(folder.glob("tokenizer*.safetensors")):
         raise BadWeights(f"{folder} has no transformer.safetensors and tokenizer.safetensors")

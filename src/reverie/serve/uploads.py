@@ -1,4 +1,4 @@
-"""What clients send: request bodies as plain fields, and files that are decoded elsewhere before anything is believed."""
+"""What clients send: bodies as plain fields, and files that are decoded elsewhere before anything is believed."""
 
 from __future__ import annotations
 

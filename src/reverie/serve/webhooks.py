@@ -1,7 +1,7 @@
 """Telling another program that a video is completed or failed, signed as OpenAI's webhooks are.
 
-Events are rows that the table of jobs writes by itself in the moment a job ends, so none is missed or made twice; each is
-sent to the one URL of the command line until it is taken (2xx), at most TRIES times. webhook-id stays the same.
+Events are rows that the table of jobs writes by itself in the moment a job ends, so none is missed or made twice; each
+is sent to the one URL of the command line until it is taken (2xx), at most TRIES times. webhook-id stays the same.
 """
 
 from __future__ import annotations

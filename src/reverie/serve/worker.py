@@ -2,9 +2,9 @@
 
     python -m reverie.serve.worker --data DIR --model NAME --name WORKER
 
-Its standard input is held open by the server: when that ends, the server is dead and the worker goes too, whatever it is
-doing. Lines of JSON come in there and go out on standard output: {"n", "text"} is answered by {"n", "unknown"}, the words
-of the text that the model never met; {"wake"} says that a job has come. Jobs come from the table (jobs.py).
+Its standard input is held open by the server: when that ends, the server is dead and the worker goes too, whatever it
+is doing. Lines of JSON come in there and go out on standard output: {"n", "text"} is answered by {"n", "unknown"}, the
+words of the text that the model never met; {"wake"} says that a job has come. Jobs come from the table (jobs.py).
 
 Several jobs in one batch were measured before they were built (bench/serve_batch.py): see ``Worker.run``.
 """
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from reverie.core.errors import ReverieError
 from reverie.serve.jobs import VIDEO_KINDS, Job, Store, hold_name
 from reverie.serve.pictures import jpeg, pictures
+from reverie.serve.scripts import toml_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,13 +186,13 @@ def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
     from reverie.generation import generate
     from reverie.serve.characters import name_things
 
-    spec, notes = job.spec, []
-    prompt, toml = spec["prompt"], spec.get("script_toml")
-    (prompt, toml), told = name_things(store, job.tenant, [prompt, toml])
-    notes += told
-    script = folder / "script.toml" if toml else None
+    spec = job.spec
+    lines = spec.get("script") or []
+    (prompt, *texts), notes = name_things(store, job.tenant, [spec["prompt"], *(line["text"] for line in lines)])
+    script = folder / "script.toml" if lines else None
     if script:
-        script.write_text(toml, encoding="utf-8")
+        told = [line | {"text": text} for line, text in zip(lines, texts, strict=True)]
+        script.write_text(toml_of(told), encoding="utf-8")
     past = _past(store, job)
     if past and spec.get("at"):
         past = cut(past, folder / "past.mp4", spec["at"])

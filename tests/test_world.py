@@ -81,9 +81,9 @@ def test_image_video_goal_and_loop_are_taken_up(world: World) -> None:
 def test_camera_goes_where_it_was_told(world: World) -> None:
     moves = parse_moves("dolly in 1")
     assert not np.array_equal(frames(world), frames(world, moves=moves))
-    from reverie.world import _camera_vectors
+    from reverie.model.steering import camera_vectors
 
-    vectors, actions = _camera_vectors([(0.5, moves)], None, 6, 24.0)
+    vectors, actions = camera_vectors([(0.5, moves)], None, 6, 24.0)
     path = th.decode_camera(vectors.numpy())
     moved = np.linalg.norm(path.position - path.position[0], axis=1)
     assert moved[:12].max() < 1e-4 and abs(moved[-1] - 1.0) < 1e-3

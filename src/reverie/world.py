@@ -1,4 +1,4 @@
-"""A World: a model that has been loaded, and the one path through it, ``World.imagine``.
+"""A World: a model that has been loaded, and the one path through it: a Dream, which is stepped one latent at a time.
 
 Knows nothing of files but its own weights, and nothing of HTTP.
 """
@@ -7,41 +7,33 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reverie.core.camera import CameraPath, look_at, project
+from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.errors import BadInput, BadWeights
-from reverie.core.moves import Move, camera_path
-from reverie.core.vocabulary import ACTION_SCALE, COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS, SETTINGS, STAGE_CENTRE
+from reverie.core.moves import Move
+from reverie.core.script import clean_text
+from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT
 from reverie.model import things as th
+from reverie.model.block import Block, describe
 from reverie.model.checkpoint import content_hash, load_into, load_model
+from reverie.model.chorus import Chorus
 from reverie.model.rollout import Conditions, Rollout, Sampling
+from reverie.model.steering import Steering, checked_rates
 from reverie.model.text import TokenVectors, unknown_words
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Text, Transformer
 
 WEIGHTS = Path(__file__).parent / "weights"
-FIRST_CAMERA = (0.0, -6.0, 1.8)  # metres; where a camera path that is asked for begins
 CONTEXT_SECONDS = 8.0  # of a past video; more of it is not looked at
 F = FRAMES_PER_LATENT
-
-
-@dataclass
-class Block:
-    """Frames as they are made: uint8 (n, H, W, 3) from frame ``start`` on, and the things in them, one
-    dictionary per thing and frame: frame, time, thing (its number), kind, colour, position [x, y, z] in
-    metres, velocity in m/s, box [x0, y0, x1, y1] in pixels (None out of the picture)."""
-
-    start: int
-    frames: np.ndarray
-    things: list[dict] = field(default_factory=list)
 
 
 @dataclass
@@ -92,7 +84,6 @@ class World:
         """Words of a prompt that the model never met in training."""
         return unknown_words(text, set(self.meta.get("words", [])))
 
-    @torch.inference_mode()
     def imagine(self, script: Sequence[Line], *, seconds: float, size: tuple[int, int] | None = None,
                 fps: float | None = None, seed: int = 0, steps: int | None = None,
                 guidance: float | None = None, past: np.ndarray | None = None, goal: np.ndarray | None = None,
@@ -106,50 +97,29 @@ class World:
         it). goal: an end image, uint8 (H, W, 3). loop: end where it began. moves: camera moves over the
         whole length, or (start second, moves) for each part. things=False: pictures alone.
         """
-        height, width = size or self.default_size
-        fps = fps or self.fps
-        frames = max(1, round(seconds * fps))
+        dream = Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
+                      moves=moves, seconds=seconds, things=things, painted=goal is not None or loop)
+        frames = max(1, round(seconds * dream.fps))
         latents = math.ceil(frames / F)
-        spatial = self.tokenizer.config.spatial
-        sampling = Sampling.of(self.meta, steps=steps, things_steps=steps, guidance=guidance)
-        # pictures that were given are gone on from as pictures: 20.1 dB a second after a true past, 15.2 if its things
-        # are guessed and drawn
-        drawn = things and past is None and goal is None and not loop
-        rollout = Rollout(
-            self.transformer, self._encode_text(script), fps=torch.tensor([fps]),
-            grid=(height // spatial, width // spatial), generator=torch.Generator().manual_seed(seed),
-            sampling=sampling, with_things=things, with_views=self.paints(sampling, drawn))
-        given = self._encode_past(past, fps) if past is not None else []
-        still = past is not None and len(past) == 1
-        first = 0 if still else -len(given)  # the latent at which the clip begins
-        script = list(script) or [Line(0.0, "")]
-        schedule = _Schedule(script, fps)
-        camera, decoder = None, None
         if goal is not None:
-            rollout.aim(schedule.at(latents - 1), self._encode_still(goal), latents - 1 - first)
-        path = _moves_by_time(moves)
-        for n in range(first, latents):
-            number = n - first
-            conditions = schedule.at(n)
-            if path and camera is None and n >= 0:
-                seen_from = rollout.things[0, None, th.CAMERA_TOKEN] if number and things else None
-                start = None if seen_from is None else th.decode_camera(seen_from.numpy())
-                camera = _camera_vectors(path, start, latents, fps)
-            known = _known_camera(camera, n, things)
-            if camera is not None and n >= 0:
-                conditions = Conditions(conditions.line, conditions.since, camera[1][n][None])
-            view = given[number] if number < len(given) else None
-            vectors, latent = rollout.step(conditions, view=view, things=known[0], known=known[1])
-            pixels, decoder = self.decode(latent, vectors if drawn else None, decoder, sampling, size=(height, width))
-            if n < 0:
-                continue
-            picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+            dream.aim(goal, latents - 1)
+        for n in range(latents):
+            block = dream.step()
             if n == 0 and loop:
-                again = self._encode_still(picture[0])
-                rollout.aim(schedule.at(latents - 1), again, latents - 1 - first)
-            picture = picture[: frames - n * F]
-            seen = describe(vectors[0].numpy(), n * F, fps, height, width, len(picture)) if things else []
-            yield Block(n * F, picture, seen)
+                dream.aim(block.frames[0], latents - 1)
+            yield Block(block.start, block.frames[: frames - n * F], [r for r in block.things if r["frame"] < frames])
+
+    def dream(self, script: Sequence[Line] = (), *, size: tuple[int, int] | None = None, fps: float | None = None,
+              seed: int = 0, steps: int | None = None, guidance: float | None = None, past: np.ndarray | None = None,
+              known: np.ndarray | None = None, moves: Sequence = (), seconds: float = 60.0,
+              things: bool = True) -> Dream:
+        """A dream to be stepped one latent at a time, for as long as one likes; arguments as of ``imagine``.
+
+        seconds: over which the moves are spread. known: the things of the past, (latents, S, WIDTH) as model.things
+        has them: true ones, instead of a past in pictures.
+        """
+        return Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
+                     known=known, moves=moves, seconds=seconds, things=things)
 
     # -- decoding -----------------------------------------------------------------------------------------
 
@@ -206,92 +176,188 @@ def _pixels(frames: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames))[None].float() / 127.5 - 1
 
 
-class _Schedule:
-    """Which line of the script holds in which latent."""
+class Dream:
+    """A dream, stepped one latent at a time: see ``World.dream``. Attributes: fps; size (H, W); n, latents so far;
+    things, the rows of the last Block; tokens, its thing vectors (S, WIDTH), None without things.
 
-    def __init__(self, script: Sequence[Line], fps: float) -> None:
-        self.starts = np.array([line.start for line in script])
-        self.fps = fps
+    ``step``: text is a new line that holds from this latent on, and takes the place of all that was still to come of
+    the script; None goes on. rates: how fast the camera moves during this latent, see model.steering; None as the
+    dream itself moves it, or still if it was driven before. given: thing vectors (WIDTH,) by slot that are given in
+    this latent instead of imagined. Raises BadInput, and then nothing has happened.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, world: World, script: Sequence[Line], *, size: tuple[int, int] | None, fps: float | None,
+                 seed: int, steps: int | None, guidance: float | None, past: np.ndarray | None, moves: Sequence,
+                 seconds: float, things: bool, known: np.ndarray | None = None, painted: bool = False) -> None:
+        self.world, self.size, self.fps = world, tuple(size or world.default_size), float(fps or world.fps)
+        self.things: list[dict] = []
+        self.tokens: np.ndarray | None = None
+        self.sampling = Sampling.of(world.meta, steps=steps, things_steps=steps, guidance=guidance)
+        # pictures that were given are gone on from as pictures: 20.1 dB a second after a true past, 15.2 if its things
+        # are guessed and drawn
+        self._drawn = things and past is None and not painted
+        side = world.tokenizer.config.spatial
+        script = list(script) or [Line(0.0, "")]
+        self._rollout = Rollout(
+            world.transformer, world._encode_text(script), fps=torch.tensor([self.fps]),
+            grid=(self.size[0] // side, self.size[1] // side), generator=torch.Generator().manual_seed(seed),
+            sampling=self.sampling, with_things=things, with_views=world.paints(self.sampling, self._drawn))
+        self._given = [] if past is None else world._encode_past(past, self.fps)
+        self._known = [] if known is None else list(torch.from_numpy(np.asarray(known, np.float32)))
+        still = past is not None and len(past) == 1
+        self.n = 0 if still else -len(self._known or self._given)  # below 0 until the past was taken in
+        self._schedule = _Schedule([line.start for line in script], self.fps)
+        self._lines = len(script)
+        self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps)
+        self._decoder: list[Tensor] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How much was dreamed so far."""
+        return max(self.n, 0) * F / self.fps
+
+    def step(self, *, text: str | None = None, rates: Mapping[str, float] | None = None,
+             given: Mapping[int, Tensor] | None = None) -> Block:
+        """The next four frames; see above."""
+        return step_together([self], [{"text": text, "rates": rates, "given": given}])[0]
+
+    @torch.inference_mode()
+    def aim(self, image: np.ndarray, at: int) -> None:
+        """Let an image, uint8 (H, W, 3), be what latent ``at`` shows."""
+        behind = self._rollout.n - self.n
+        self._rollout.aim(self._schedule.at(at), self.world._encode_still(image), at + behind)
+
+    def _hear(self, text: str) -> None:
+        self._rollout.text = self.world._encode_text([Line(0.0, text)])
+        self._rollout.text.line[self._rollout.text.line == 0] = self._lines
+        self._schedule = _Schedule([max(self.n, 0) * F / self.fps], self.fps, self._lines)
+        self._lines += 1
+
+    def _next(self, rates: Mapping[str, float] | None, given: Mapping[int, Tensor] | None) -> _Wanted:
+        """What the next latent is made from."""
+        rollout = self._rollout
+        wanted = _Wanted(self, self._schedule.at(self.n), self._given.pop(0) if self._given else None)
+        if self._known:
+            wanted.things = self._known.pop(0)[None].clone()
+            wanted.known = torch.ones(1, th.TOKENS, dtype=torch.bool)
+            return wanted
+        if self.n < 0:
+            return wanted
+        before = None if rollout.things is None else rollout.things[0, th.CAMERA_TOKEN]
+        camera = self._steering.at(self.n, before, rates)
+        if camera is not None:
+            wanted.conditions = Conditions(wanted.conditions.line, wanted.conditions.since, camera[1][None])
+        vectors = dict(given or {}) | ({th.CAMERA_TOKEN: camera[0]} if camera is not None else {})
+        if vectors and rollout.with_things:
+            wanted.things = torch.zeros(1, th.TOKENS, th.WIDTH)
+            wanted.known = torch.zeros(1, th.TOKENS, dtype=torch.bool)
+            for slot, vector in vectors.items():
+                wanted.things[0, slot], wanted.known[0, slot] = vector, True
+        return wanted
+
+    def _made(self, tokens: Tensor | None, view: Tensor | None) -> Block:
+        """The pictures of a latent, and what is in them."""
+        pixels, self._decoder = self.world.decode(view, tokens if self._drawn else None, self._decoder, self.sampling,
+                                                  size=self.size)
+        start, self.n = self.n * F, self.n + 1
+        self.tokens = None if tokens is None else tokens[0].numpy()
+        picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+        self.things = [] if tokens is None or start < 0 else describe(self.tokens, start, self.fps, *self.size)
+        return Block(start, picture, self.things)
+
+    @property
+    def camera(self) -> CameraPath | None:
+        """The poses of the last four frames, None without things."""
+        return None if self.tokens is None else th.decode_camera(self.tokens[None, th.CAMERA_TOKEN])
+
+
+@dataclass
+class _Wanted:
+    """The next latent of a dream: its conditions, and what of it is given, as Rollout.step has it."""
+
+    dream: Dream
+    conditions: Conditions
+    view: Tensor | None
+    things: Tensor | None = None
+    known: Tensor | None = None
+
+    def fits(self, other: _Wanted) -> bool:
+        """Whether both can be made in one pass."""
+        a, b = self.dream._rollout, other.dream._rollout
+        return (a.model is b.model and a.grid == b.grid and a.sampling == b.sampling
+                and torch.equal(a.fps, b.fps) and (a.n > 0) == (b.n > 0)
+                and (a.with_things, a.with_views) == (b.with_things, b.with_views)
+                and (self.view is None) == (other.view is None) and self.whole == other.whole
+                and (a.memory.goal is None) == (b.memory.goal is None))
+
+    @property
+    def whole(self) -> bool:
+        """Whether all its things are given."""
+        return self.known is not None and bool(self.known.all())
+
+
+@torch.inference_mode()
+def step_together(dreams: Sequence[Dream], inputs: Sequence[Mapping]) -> list[Block]:
+    """Each dream's next Block, as by ``step`` with its inputs, those that fit together in one pass.
+
+    Equal to stepping them alone but for the last bits of sums: thing vectors within 1e-4, unless a chance falls within
+    such a bit. They may be of any age. Raises BadInput, and then nothing has happened.
+    """
+    heard = [{"text": None, "rates": None, "given": None, **given} for given in inputs]
+    for given in heard:
+        given["text"] = None if given["text"] is None else clean_text(given["text"], "the line")
+        given["rates"] = None if given["rates"] is None else checked_rates(given["rates"])
+    while early := [dream for dream in dreams if dream.n < 0]:
+        _advance([dream._next(None, None) for dream in early])
+    for dream, given in zip(dreams, heard, strict=True):
+        if given["text"] is not None:
+            dream._hear(given["text"])
+    return _advance([dream._next(given["rates"], given["given"])
+                     for dream, given in zip(dreams, heard, strict=True)])
+
+
+def _advance(wanted: Sequence[_Wanted]) -> list[Block]:
+    """Make those latents, each of another dream."""
+    groups: list[list[int]] = []
+    for i, one in enumerate(wanted):
+        fitting = next((group for group in groups if wanted[group[0]].fits(one)), None)
+        groups.append([i]) if fitting is None else fitting.append(i)
+    made: list[Block | None] = [None] * len(wanted)
+    for group in groups:
+        rows = [wanted[i] for i in group]
+        one = rows[0] if len(rows) == 1 else _side_by_side(rows)
+        rollout = one.dream._rollout if len(rows) == 1 else Chorus([row.dream._rollout for row in rows])
+        tokens, views = rollout.step(one.conditions, view=one.view, things=one.things, known=one.known)
+        for b, i in enumerate(group):
+            made[i] = wanted[i].dream._made(*(None if x is None else x[b : b + 1] for x in (tokens, views)))
+    return made
+
+
+def _side_by_side(rows: Sequence[_Wanted]) -> _Wanted:
+    conditions = Conditions(*(torch.cat([getattr(row.conditions, f.name) for row in rows]) for f in fields(Conditions)))
+    both = _Wanted(rows[0].dream, conditions, None if rows[0].view is None else torch.cat([row.view for row in rows]))
+    if any(row.known is not None for row in rows):
+        empty = torch.zeros(1, th.TOKENS, th.WIDTH)
+        both.things = torch.cat([empty if row.known is None else row.things for row in rows])
+        both.known = torch.cat([empty[..., 0] > 0 if row.known is None else row.known for row in rows])
+    return both
+
+
+class _Schedule:
+    """Which line of a script holds in which latent. starts: seconds at which each begins; first: the number of the
+    first of them."""
+
+    def __init__(self, starts: Sequence[float], fps: float, first: int = 0) -> None:
+        self.starts, self.fps, self.first = np.array(starts), fps, first
         self.unknown = torch.full((1, F * len(ACTION_SCALE)), torch.nan)
 
     def at(self, n: int) -> Conditions:
         """What holds in latent n; before the beginning, the first line with its clock at zero."""
         time = max(n, 0) * F / self.fps
         line = max(int(np.searchsorted(self.starts, time + 1e-6, side="right")) - 1, 0)
-        return Conditions(torch.tensor([line]), torch.tensor([max(time - self.starts[line], 0.0)],
-                                                             dtype=torch.float32), self.unknown)
-
-
-def _moves_by_time(moves: Sequence) -> list[tuple[float, Sequence[Move]]]:
-    if moves and isinstance(moves[0], Move):
-        return [(0.0, moves)]
-    return [(start, part) for start, part in moves if part]
-
-
-def _camera_vectors(path: list[tuple[float, Sequence[Move]]], start: CameraPath | None, latents: int,
-                    fps: float) -> tuple[Tensor, Tensor]:
-    """The camera's vectors (latents, WIDTH) and actions (latents, 4 A) along the moves that were asked for."""
-    if start is None:
-        position, fovy = np.array(FIRST_CAMERA), 40.0
-        rotation = look_at(position, np.array(STAGE_CENTRE))
-    else:
-        position, rotation, fovy = start.position[-1], start.rotation[-1], start.fovy
-    frames = latents * F
-    bounds = [round(begin * fps) for begin, _ in path] + [frames]
-    positions, rotations, actions = [], [], np.zeros((frames, len(ACTION_SCALE)), np.float32)
-    at = min(bounds[0], frames)
-    positions.append(np.repeat(position[None], at, 0))
-    rotations.append(np.repeat(rotation[None], at, 0))
-    for (_, part), begin, end in zip(path, bounds[:-1], bounds[1:], strict=True):
-        if end <= begin:
-            continue
-        piece, rates = camera_path(part, position, rotation, fovy, end - begin, fps)
-        positions.append(piece.position)
-        rotations.append(piece.rotation)
-        actions[begin:end] = rates
-        position, rotation = piece.position[-1], piece.rotation[-1]
-    whole = CameraPath(np.concatenate(positions)[:frames].astype(np.float32),
-                       np.concatenate(rotations)[:frames].astype(np.float32), fovy)
-    scaled = actions / np.array(ACTION_SCALE, np.float32)
-    return torch.from_numpy(th.encode_camera(whole)), torch.from_numpy(scaled.reshape(latents, -1))
-
-
-def _known_camera(camera: tuple[Tensor, Tensor] | None, n: int, things: bool) -> tuple[Tensor | None, Tensor | None]:
-    if camera is None or n < 0 or not things:
-        return None, None
-    given = torch.zeros(1, th.TOKENS, th.WIDTH)
-    given[0, th.CAMERA_TOKEN] = camera[0][n]
-    known = torch.zeros(1, th.TOKENS, dtype=torch.bool)
-    known[0, th.CAMERA_TOKEN] = True
-    return given, known
-
-
-def describe(vectors: np.ndarray, start: int, fps: float, height: int, width: int, count: int = F) -> list[dict]:
-    """Thing vectors (S, WIDTH) of one latent to JSON-ready rows, see Block."""
-    camera = th.decode_camera(vectors[None, th.CAMERA_TOKEN])
-    things = torch.from_numpy(vectors[:MAX_THINGS].astype(np.float32))
-    positions, rotations = th.positions_of(things).numpy(), th.rotations_of(things).numpy()
-    extents = th.extents_of(things).numpy()
-    corners = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(8, 3)
-    setting = SETTINGS[int(vectors[th.SETTING_TOKEN, : len(SETTINGS)].argmax())]
-    rows = []
-    for slot in np.flatnonzero(vectors[:MAX_THINGS, 0] > 0):
-        kind = KINDS[min(int(vectors[slot, th.THING["kind"]].argmax()), len(KINDS) - 1)]
-        colour = list(COLOURS)[min(int(vectors[slot, th.THING["colour"]].argmax()), len(COLOURS) - 1)]
-        velocity = vectors[slot, th.THING["velocity"]] * th.VELOCITY_SCALE
-        for f in range(count):
-            turned = rotations[slot, f // 2] @ (corners * extents[slot]).T
-            pixels, depth = project(positions[slot, f] + turned.T, camera.position[f], camera.rotation[f],
-                                    camera.fovy, height, width)
-            box = None
-            if (depth > 0.1).all():
-                low = np.clip(pixels.min(0), 0, (width, height))
-                high = np.clip(pixels.max(0), 0, (width, height))
-                box = [round(float(v), 1) for v in (*low, *high)] if (high - low).min() > 0 else None
-            rows.append({"frame": start + f, "time": round((start + f) / fps, 4), "thing": int(slot), "kind": kind,
-                         "colour": colour, "position": [round(float(v), 3) for v in positions[slot, f]],
-                         "velocity": [round(float(v), 3) for v in velocity], "box": box, "setting": setting})
-    return rows
+        return Conditions(torch.tensor([line + self.first]), torch.tensor([max(time - self.starts[line], 0.0)],
+                                                                          dtype=torch.float32), self.unknown)
 
 
 def models() -> list[dict]:

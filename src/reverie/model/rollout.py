@@ -5,7 +5,8 @@ Legend as in transformer.py. Batch B runs several dreams at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -13,53 +14,9 @@ from torch import Tensor
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import contact, flow, motion, physics
 from reverie.model import things as th
+from reverie.model.memory import Memory, joined, layers
 from reverie.model.sampling import Sampling
 from reverie.model.transformer import Output, Past, Text, Transformer, Window
-
-
-@dataclass
-class Entry:
-    """Keys and values of one latent in every layer: (layers, B, tokens, K, E) each."""
-
-    keys: Tensor
-    values: Tensor
-
-
-@dataclass
-class Memory:
-    """What a rollout keeps of the past; forgets what no later latent may see."""
-
-    things: dict[int, Entry] = field(default_factory=dict)
-    views: dict[int, Entry] = field(default_factory=dict)
-    given: dict[int, Entry] = field(default_factory=dict)  # views that were given: things see them
-    goal: Entry | None = None
-
-    def remember(self, n: int, group: str, output: Output, *, given: bool = False) -> None:
-        """Store the clean pass over latent n."""
-        if group == "things":
-            self.things[n] = Entry(torch.stack([k for k, _, _ in output.things_keys]),
-                                   torch.stack([v for _, _, v in output.things_keys]))
-            return
-        entry = Entry(torch.stack([k for k, _ in output.views_keys]), torch.stack([v for _, v in output.views_keys]))
-        if n < 0:
-            self.goal = entry
-            return
-        self.views[n] = entry
-        if given:
-            self.given[n] = entry
-
-    def forget(self, n: int, things_window: int, views_window: int, stride: int) -> None:
-        """Drop what latent n and all after it do not see."""
-        for store, window in ((self.things, things_window), (self.views, views_window), (self.given, 2)):
-            keep = stride if store is not self.given else 0
-            for m in [m for m in store if n - m >= window and not (keep and m % keep == 0)]:
-                del store[m]
-
-
-def _joined(entries: list[Entry]) -> Entry | None:
-    if not entries:
-        return None
-    return Entry(torch.cat([e.keys for e in entries], 2), torch.cat([e.values for e in entries], 2))
 
 
 def _inventory(tokens: Tensor) -> tuple:
@@ -69,10 +26,6 @@ def _inventory(tokens: Tensor) -> tuple:
     there = (things[:, 0] > 0).tolist()
     pairs = sorted(pair for pair, exists in zip(zip(kinds, colours, strict=True), there, strict=True) if exists)
     return (int(tokens[th.SETTING_TOKEN, th.SETTING["name"]].argmax()), *pairs)
-
-
-def _layers(entry: Entry | None) -> list[tuple[Tensor, Tensor]]:
-    return [] if entry is None else list(zip(entry.keys.unbind(0), entry.values.unbind(0), strict=True))
 
 
 @dataclass(frozen=True)
@@ -92,13 +45,15 @@ RARE = 0.02  # chances of existing below it are taken for none, and those as nea
 
 
 class Rollout:
-    """Steps a batch of dreams from latent to latent. grid: (H, W) cells of the views."""
+    """Steps a batch of dreams from latent to latent. grid: (H, W) cells of the views. generator: where chance comes
+    from, one for all rows or one for each."""
 
     def __init__(self, model: Transformer, text: Text, *, fps: Tensor, grid: tuple[int, int],
-                 generator: torch.Generator, sampling: Sampling, with_things: bool = True,
-                 with_views: bool = True) -> None:
+                 generator: torch.Generator | Sequence[torch.Generator], sampling: Sampling,
+                 with_things: bool = True, with_views: bool = True) -> None:
         self.model, self.text, self.fps, self.grid = model, text, fps, grid
-        self.generator, self.sampling = generator, sampling
+        self.generators = [generator] if isinstance(generator, torch.Generator) else list(generator)
+        self.sampling = sampling
         self.with_things, self.with_views = with_things, with_views
         self.batch, self.device = len(fps), fps.device
         self.memory = Memory()
@@ -164,7 +119,7 @@ class Rollout:
 
     def _denoised(self, conditions: Conditions, given: Tensor, known: Tensor, past: Past) -> Tensor:
         """The things of this latent, from noise; what exists and what moves is decided first."""
-        noise = torch.randn(given.shape, generator=self.generator, device=self.device)
+        noise = self._drawn(torch.randn, given.shape)
         if self.things is not None:  # chance is in what is decided and in what is new; what goes on does so without
             noise[:, :MAX_THINGS] *= torch.where(self.things[:, :MAX_THINGS, :1] > 0, self.sampling.heat, 1.0)
             noise[:, MAX_THINGS:] *= self.sampling.heat
@@ -194,7 +149,7 @@ class Rollout:
         exists = torch.where(exists < RARE, 0.0, torch.where(exists > 1 - RARE, 1.0, exists))
         moves = torch.cat([clean[:, :MAX_THINGS, moving], clean[:, th.CAMERA_TOKEN, camera, None]], 1) / 2 + 0.5
         moves[:, -1] -= LOATH
-        drawn = torch.rand(self.batch, MAX_THINGS + 2, generator=self.generator, device=self.device)
+        drawn = self._drawn(torch.rand, (self.batch, MAX_THINGS + 2))
         out = torch.zeros_like(clean)
         out[:, :MAX_THINGS, 0] = torch.where(exists > drawn[:, :1], 1.0, -1.0)
         moves = torch.where(moves > drawn[:, 1:], 1.0, -1.0)
@@ -223,8 +178,8 @@ class Rollout:
         least a quarter agree on: what is missing may yet come, what is too much stays."""
         count = self.sampling.candidates
         many = Rollout(self.model, self.text.repeated(count), fps=self.fps.repeat_interleave(count), grid=self.grid,
-                       generator=self.generator, sampling=self.sampling, with_views=False)
-        past = Past(given=[(k.repeat_interleave(count, 0), v.repeat_interleave(count, 0)) for k, v in past.given])
+                       generator=self.generators, sampling=self.sampling, with_views=False)
+        past = Past(given=[tuple(part.repeat_interleave(count, 0) for part in layer) for layer in past.given])
         again = Conditions(*(getattr(conditions, f.name).repeat_interleave(count, 0) for f in fields(conditions)))
         found = many._denoised(again, given.repeat_interleave(count, 0), known.repeat_interleave(count, 0), past)
         found = found.unflatten(0, (self.batch, count))
@@ -306,10 +261,10 @@ class Rollout:
         name = x[:, th.SETTING_TOKEN, th.SETTING["name"]]
         setting[:, th.SETTING["name"]] = torch.nn.functional.one_hot(name.argmax(-1), name.shape[-1]) * th.ONE_HOT
         looks = zip(name.argmax(-1), x[:, th.SETTING_TOKEN, th.SETTING["look"]], strict=True)
-        setting[:, th.SETTING["look"]] = torch.stack([self._look(*pair) for pair in looks])
+        setting[:, th.SETTING["look"]] = torch.stack([self._look(b, *pair) for b, pair in enumerate(looks)])
         return setting
 
-    def _look(self, name: Tensor, look: Tensor) -> Tensor:
+    def _look(self, b: int, name: Tensor, look: Tensor) -> Tensor:
         """One of the looks that the setting had in training, where the sampling knows some: any, for no text says
         which; beside views that are given the nearest to what the network sees in them."""
         if int(name) >= len(self.sampling.looks) or not self.sampling.looks[int(name)]:
@@ -317,7 +272,13 @@ class Rollout:
         known = look.new_tensor(self.sampling.looks[int(name)])
         if self.memory.given or self.memory.goal:
             return known[(known - look).norm(dim=-1).argmin()]
-        return known[int(torch.randint(len(known), (), generator=self.generator, device=self.device))]
+        generator = self.generators[b * len(self.generators) // self.batch]
+        return known[int(torch.randint(len(known), (), generator=generator, device=self.device))]
+
+    def _drawn(self, chance: Callable[..., Tensor], shape: Sequence[int]) -> Tensor:
+        """Numbers (B, ...) by chance, each row's from its own generator."""
+        rows = shape[0] // len(self.generators)
+        return torch.cat([chance(rows, *shape[1:], generator=g, device=self.device) for g in self.generators])
 
     def _meet(self, x: Tensor) -> None:
         static = x[:, :MAX_THINGS, th.STATIC]
@@ -329,7 +290,7 @@ class Rollout:
 
     def _paint(self, conditions: Conditions, scene_keys: list[tuple[Tensor, Tensor]] | None) -> Tensor:
         shape = (self.batch, *self.grid, self.model.config.channels)
-        x = torch.randn(shape, generator=self.generator, device=self.device)
+        x = self._drawn(torch.randn, shape)
         past = self._past(view=True)
         past.scene = scene_keys or []
         sketch = None if scene_keys is None else self.model.draw(self.things[:, None, self._slots()], self.grid)
@@ -339,7 +300,7 @@ class Rollout:
             x = flow.step(x, clean, level, target)
         kept, doubt = x, self.sampling.doubt if self.n else 0.0
         if doubt:
-            noise = torch.randn(shape, generator=self.generator, device=self.device)
+            noise = self._drawn(torch.randn, shape)
             kept = flow.add_noise(x, noise, torch.full(shape[:-1], doubt, device=self.device))
         output = self._pass(conditions, views=kept, noise=max(self.sampling.calm, doubt), past=past, sketch=sketch)
         self.memory.remember(self.n, "views", output)
@@ -350,17 +311,21 @@ class Rollout:
 
     # -- the network --------------------------------------------------------------------------------------
 
+    def _index(self) -> Tensor:
+        """(B, 1): which latent of its dream each row is at."""
+        return torch.full((self.batch, 1), self.n, device=self.device)
+
     def _past(self, *, view: bool = False) -> Past:
         """What latent n may see of the memory, layer by layer."""
         c, m, n = self.model.config, self.memory, self.n
         if not view:
             things = [m.things[k] for k in sorted(m.things) if k < n]
             given = [m.given[k] for k in sorted(m.given) if n - k < 2] + ([m.goal] if m.goal else [])
-            return Past(things=_layers(_joined(things)), given=_layers(_joined(given)))
+            return Past(things=layers(joined(things)), given=layers(joined(given)))
         earlier = [k for k in sorted(m.views) if k < n]
         goal = [m.goal] if m.goal else []
-        near = _layers(_joined([m.views[k] for k in earlier if n - k < c.views_window or k == 0] + goal))
-        far = _layers(_joined([m.views[k] for k in earlier if n - k < c.views_window or k % c.stride == 0] + goal))
+        near = layers(joined([m.views[k] for k in earlier if n - k < c.views_window or k == 0] + goal))
+        far = layers(joined([m.views[k] for k in earlier if n - k < c.views_window or k % c.stride == 0] + goal))
         return Past(views=[far[i] if i % 4 == 3 else near[i] for i in range(len(near))])
 
     def _pass(self, conditions: Conditions, *, noise: float, past: Past, things: Tensor | None = None,
@@ -371,7 +336,7 @@ class Rollout:
         def full(*shape: int, value: float | bool) -> Tensor:
             return torch.full((b, 1, *shape), value, device=device)
 
-        w = Window(index=full(value=self.n if index is None else index), fps=self.fps,
+        w = Window(index=self._index() if index is None else full(value=index), fps=self.fps,
                    line=conditions.line[:, None], since=conditions.since[:, None],
                    actions=conditions.actions[:, None], things_seen=full(value=self.with_things))
         slots = self._slots()

@@ -102,11 +102,11 @@ class Text:
 
 @dataclass
 class Past:
-    """The keys and values of the past that one layer of each group may see: all of it, no mask needed."""
+    """The keys and values of the past that one layer of each group may see, and if not all of it a (B, M) mask."""
 
-    things: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # per layer, for things
-    given: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # per layer, given views for things
-    views: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # per layer, views for views
+    things: list[tuple[Tensor, ...]] = field(default_factory=list)  # per layer, for things
+    given: list[tuple[Tensor, ...]] = field(default_factory=list)  # per layer, given views for things
+    views: list[tuple[Tensor, ...]] = field(default_factory=list)  # per layer, views for views
     scene: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # per layer, this latent's things for views
 
 
@@ -144,6 +144,14 @@ def _expected(noisy: Tensor, level: Tensor, prior: Tensor, variance: Tensor) -> 
     keep = 1 - level
     gain = keep * variance / (keep**2 * variance + level**2).clamp(min=1e-6)
     return prior + gain * (noisy - keep * prior)
+
+
+def _own(sources: list[tuple[Tensor, ...]]) -> Tensor | None:
+    """(B, 1, M) bool: which keys of all the sources are a row's own; None where every one is."""
+    if all(len(source) == 2 for source in sources):
+        return None
+    own = [s[2] if len(s) > 2 else s[0].new_ones(s[0].shape[:2], dtype=torch.bool) for s in sources]
+    return torch.cat(own, 1)[:, None]
 
 
 def _level(w: Window) -> Tensor:
@@ -248,7 +256,7 @@ class Transformer(nn.Module):
                 queries = rotate(attention.queries(inputs[g]), turns[g])
                 keys = torch.cat([s[0] for s in sources], 1)
                 values = torch.cat([s[1] for s in sources], 1)
-                mask = masks[g][i % 4 == 3] if past is None else None
+                mask = masks[g][i % 4 == 3] if past is None else _own(sources)
                 attended = attention.attend(queries, keys, values, mask).view_as(states[g])
                 words = None
                 if blocks[g].text is not None:
@@ -260,9 +268,9 @@ class Transformer(nn.Module):
                       things_keys, views_keys)
 
     def _sources(self, group: str, i: int, w: Window, things_keys: list, views_keys: list,
-                 past: Past | None) -> list[tuple[Tensor, Tensor]]:
+                 past: Past | None) -> list[tuple[Tensor, ...]]:
         """The keys and values that a group looks at in layer i: the past's, then this pass's own."""
-        sources = []
+        sources: list[tuple[Tensor, ...]] = []
         if group == "things":
             if past is not None:
                 sources += past.things[i : i + 1] + past.given[i : i + 1]

@@ -1,0 +1,53 @@
+"""A block: four frames of a dream, and what is in them, for people and programs to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from reverie.core.camera import project
+from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS, SETTINGS
+from reverie.model import things as th
+
+F = FRAMES_PER_LATENT
+
+
+@dataclass
+class Block:
+    """Frames as they are made: uint8 (n, H, W, 3) from frame ``start`` on, and the things in them, one
+    dictionary per thing and frame: frame, time, thing (its number), kind, colour, position [x, y, z] in
+    metres, velocity in m/s, box [x0, y0, x1, y1] in pixels (None out of the picture)."""
+
+    start: int
+    frames: np.ndarray
+    things: list[dict] = field(default_factory=list)
+
+
+def describe(vectors: np.ndarray, start: int, fps: float, height: int, width: int, count: int = F) -> list[dict]:
+    """Thing vectors (S, WIDTH) of one latent to JSON-ready rows, see Block."""
+    camera = th.decode_camera(vectors[None, th.CAMERA_TOKEN])
+    things = torch.from_numpy(vectors[:MAX_THINGS].astype(np.float32))
+    positions, rotations = th.positions_of(things).numpy(), th.rotations_of(things).numpy()
+    extents = th.extents_of(things).numpy()
+    corners = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(8, 3)
+    setting = SETTINGS[int(vectors[th.SETTING_TOKEN, : len(SETTINGS)].argmax())]
+    rows = []
+    for slot in np.flatnonzero(vectors[:MAX_THINGS, 0] > 0):
+        kind = KINDS[min(int(vectors[slot, th.THING["kind"]].argmax()), len(KINDS) - 1)]
+        colour = list(COLOURS)[min(int(vectors[slot, th.THING["colour"]].argmax()), len(COLOURS) - 1)]
+        velocity = vectors[slot, th.THING["velocity"]] * th.VELOCITY_SCALE
+        for f in range(count):
+            turned = rotations[slot, f // 2] @ (corners * extents[slot]).T
+            pixels, depth = project(positions[slot, f] + turned.T, camera.position[f], camera.rotation[f],
+                                    camera.fovy, height, width)
+            box = None
+            if (depth > 0.1).all():
+                low = np.clip(pixels.min(0), 0, (width, height))
+                high = np.clip(pixels.max(0), 0, (width, height))
+                box = [round(float(v), 1) for v in (*low, *high)] if (high - low).min() > 0 else None
+            rows.append({"frame": start + f, "time": round((start + f) / fps, 4), "thing": int(slot), "kind": kind,
+                         "colour": colour, "position": [round(float(v), 3) for v in positions[slot, f]],
+                         "velocity": [round(float(v), 3) for v in velocity], "box": box, "setting": setting})
+    return rows

@@ -85,9 +85,11 @@ class _Client:
         self.session, self.tenant, self.start = session, tenant, start
         self.outbox = Outbox(start.format)
         self.about: dict | None = None  # of the started session that waits for its m4s header
+        self.heard: float | None = None  # when a hand was last felt; None until the dream has begun
         self.closed = asyncio.Event()  # the dream's process has let it go
 
     def started(self, about: dict, mime: str | None, idle: float) -> None:
+        self.heard = time.monotonic()
         keys = {key: list(meaning) for key, meaning in KEYS.items()}
         self.outbox.tell({"type": "session.started", "session": self.session, "format": self.start.format, "mime": mime,
                           "keys": keys, "idle": idle, **about})
@@ -200,11 +202,13 @@ class Live:
     async def _hear(self, websocket: WebSocket, client: _Client) -> str:
         """Pass on what a client says; returns why it ended: "gone", "stopped", "idle" or "failed"."""
         allowance, counted = float(PER_SECOND), time.monotonic()
-        heard = counted
         while True:
+            left = self.idle if client.heard is None else client.heard + self.idle - time.monotonic()
             try:
-                message = await asyncio.wait_for(websocket.receive(), max(0.0, heard + self.idle - time.monotonic()))
+                message = await asyncio.wait_for(websocket.receive(), max(0.0, left))
             except TimeoutError:
+                if client.heard is None or client.heard + self.idle > time.monotonic():
+                    continue  # the model was still loading
                 return "idle"
             if message["type"] != "websocket.receive":
                 return "gone"
@@ -221,7 +225,7 @@ class Live:
             if isinstance(said, Shown):  # a page says this by itself: nobody need be there
                 client.outbox.shown(said.frame)
                 continue
-            heard = now
+            client.heard = client.heard and now
             if isinstance(said, Interaction):
                 self._command("input", client.session, said)
             elif isinstance(said, Record):

@@ -52,6 +52,7 @@ class _Session:
     opening: Opening
     dream: Any
     unknown: list[str]
+    first: tuple[Any, float]  # its first Block, and the seconds it took
     due: float = 0.0  # on time.monotonic's clock
     seq: int = 0
     texts: list[str] = field(default_factory=list)  # still to be said to the dream
@@ -158,7 +159,7 @@ class Dreaming:
     # -- beginning and ending -----------------------------------------------------------------------------
 
     def _open_all(self) -> None:
-        """The opening thread: reading a past takes a while, in which the others dream on."""
+        """The opening thread: taking a past in takes a while, in which the others dream on."""
         while True:
             name, opening = self._wishes.get()
             try:
@@ -179,7 +180,9 @@ class Dreaming:
         script = (Line(0.0, opening.prompt),) if opening.prompt else ()
         dream = self.world.dream(script, size=size, fps=fps, seed=opening.seed, past=past)
         unknown = self.world.unknown_words(opening.prompt) if opening.prompt else []
-        return _Session(name, opening, dream, list(unknown))
+        began = time.monotonic()
+        first = self.step([dream], [{}])[0]  # takes the past in
+        return _Session(name, opening, dream, list(unknown), (first, time.monotonic() - began))
 
     def _adopt(self, name: str, made: _Session | Exception) -> None:
         self._opening.discard(name)
@@ -189,7 +192,7 @@ class Dreaming:
             return
         now, period = time.monotonic(), FRAMES_PER_LATENT / made.dream.fps
         others = [s.due for s in self.sessions.values() if s.dream.fps == made.dream.fps and 0 <= s.due - now <= period]
-        made.due = min(others, default=now)  # in step with those of its rate: that is what makes a batch
+        made.due = min(others, default=now + period)  # in step with those of its rate: that is what makes a batch
         self.sessions[name] = made
         about = {"size": _size(made.dream.size), "fps": made.dream.fps, "unknown_words": made.unknown}
         if made.opening.format == "m4s":
@@ -199,6 +202,7 @@ class Dreaming:
         self.send(("opened", name, about))
         if made.opening.record:
             self._record(made, True)
+        self._hand_out(made, {}, *made.first, 1)
         for command in said:
             self._obey(*command)
 

@@ -48,8 +48,7 @@ class Recording:
         self._texts: list[str] = []
         self._writer = VideoWriter(self._path, fps=self._fps, size=self._size, metadata={
             "made_by": f"reverie {__version__}", "prompt": opening.prompt, "seed": opening.seed, "driven": True,
-            "from_seconds": round(float(dream.seconds), 3), "fps": self._fps,
-            "size": f"{self._size[1]}x{self._size[0]}"})
+            "fps": self._fps, "size": f"{self._size[1]}x{self._size[0]}"})
 
     def write(self, frames: np.ndarray, told: dict) -> bool:
         """Append a step's frames and what it was told; True when the recording is as long as it may be."""

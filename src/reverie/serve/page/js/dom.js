@@ -40,6 +40,12 @@ export function tell(element, key, values = {}) {
   words(element);
 }
 
+// Give an element a text that is in no table: a server's message, or nothing.
+export function plain(element, text = "") {
+  delete element.dataset.t;
+  element.textContent = text;
+}
+
 export const tool = (name, key, click, extra = {}) =>
   h("button", { type: "button", class: "tool", label: key, on: { click }, ...extra }, icon(name));
 

@@ -1,6 +1,6 @@
 // The first part: a sentence becomes a video, and all videos stand beside it.
 import * as api from "./api.js";
-import { h, icon, tell, tool } from "./dom.js";
+import { h, tell, tool } from "./dom.js";
 import { buildGallery } from "./gallery.js";
 import { dropField } from "./given.js";
 import { promptField } from "./prompt.js";
@@ -86,8 +86,8 @@ export function sizeSelect() {
     const now = select.value;
     const fits = (size) => { const [w, h] = size.split("x"); return w * h <= most; };
     select.dataset.own = own;
-    select.replaceChildren(h("option", { value: own, t: "native", said: { size: own.replace("x", " × ") } }),
-      ...SIZES.filter((size) => size !== own && fits(size)).map((size) => h("option", { value: size }, size.replace("x", " × "))));
+    const sizes = [own, ...SIZES.filter((size) => size !== own && fits(size))];
+    select.replaceChildren(...sizes.map((size) => h("option", { value: size }, size.replace("x", " × "))));
     if (now) select.value = now;
   };
   fill();

@@ -1,6 +1,5 @@
 // The second part: a dream that one is in. Keys, sticks and words go in, frames come out while they are made.
-import * as api from "./api.js";
-import { clock, h, icon, tell } from "./dom.js";
+import { clock, h, icon, plain, tell } from "./dom.js";
 import { Controls, touchButton, touchPad } from "./controls.js";
 import { sizeSelect } from "./dream.js";
 import { pastPicker } from "./past.js";
@@ -102,14 +101,15 @@ export function buildDrive() {
   lift("drive_idle");
 
   function begin() {
-    if (stream) return;
-    problem.textContent = "";
+    if (stream) return stream.socket.close(); // it is still waking up
+    plain(problem);
+    plain(note);
     const text = prompt.value() || (past.value() ? "" : say("drive_hint"));
     if (!prompt.value() && text) prompt.set(text);
     [began, lastFrame] = [false, null];
     stream = new Stream(canvas, { prompt: text, size: size.value, seed: Math.max(0, Math.round(+seed.value) || 0), record: fromFirst.checked,
       ...(past.value() ? { video: past.value() } : {}) });
-    start.disabled = true;
+    tell(start, "cancel");
     lift("starting");
     const on = (name, handler) => stream.addEventListener(name, ({ detail }) => handler(detail));
     on("started", (about) => {
@@ -127,7 +127,7 @@ export function buildDrive() {
       stage.dataset.frame = frame.number;
     });
     on("state", read);
-    on("problem", (error) => { problem.textContent = error.message; if (began) tellNote(error.message); });
+    on("problem", (error) => { plain(problem, error.message); if (began) plain(note, error.message); });
     on("recorded", ({ id, seconds }) => {
       store.refresh();
       kept.prepend(h("p", { class: "card" }, h("span", { t: "recorded", said: { n: clock(seconds) } }), " ",
@@ -135,20 +135,17 @@ export function buildDrive() {
     });
     on("over", ({ reason, code }) => {
       stream = null;
-      start.disabled = false;
       controls.release();
       [before.hidden, during.hidden, live.hidden] = [false, true, true];
       if (began) lift(`ended_${reason}`, { n: idle });
       else {
         lift("drive_idle");
-        if (!problem.textContent) tell(problem, code === 1013 ? "e_many" : "e_network");
+        if (!problem.textContent && code !== 1000 && code !== 1005) tell(problem, code === 1013 ? "e_many" : "e_network");
       }
       for (const output of Object.values(gauges)) output.textContent = "–";
       tell(start, "restart");
     });
   }
-
-  const tellNote = (text) => { delete note.dataset.t; note.textContent = text; };
 
   function read(state) {
     const rates = state.rates ?? {}, size = (...names) => Math.hypot(...names.map((name) => rates[name] ?? 0));

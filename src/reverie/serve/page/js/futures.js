@@ -1,6 +1,6 @@
 // The third part: one moment of a past, and several things that could follow, side by side under one clock.
 import * as api from "./api.js";
-import { clock, h, icon, tell, tool } from "./dom.js";
+import { h, icon, plain, tell, tool } from "./dom.js";
 import { dropField } from "./given.js";
 import { pastPicker } from "./past.js";
 import { promptField } from "./prompt.js";
@@ -64,7 +64,7 @@ export function buildFutures() {
   async function send() {
     if (go.disabled) return;
     const video = dropped ?? past.value();
-    problem.textContent = "";
+    plain(problem);
     if (!video) return tell(problem, "futures_none");
     go.disabled = true;
     const chosen = [...moves.querySelectorAll("select")].map((select) => textOf(select.value));
@@ -75,7 +75,7 @@ export function buildFutures() {
       for (const future of [...made.data].reverse()) store.add(future);
       side.show(made.group, made.data);
     } catch (error) {
-      problem.textContent = error.message;
+      plain(problem, error.message);
     }
     go.disabled = false;
   }

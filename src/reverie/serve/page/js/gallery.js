@@ -1,6 +1,6 @@
 // All videos as cards: what is being made grows, what is finished plays, each with what the judge says of it.
 import * as api from "./api.js";
-import { ask, clock, h, icon, tell, toast, tool } from "./dom.js";
+import { ask, clock, h, icon, plain, tell, toast, tool } from "./dom.js";
 import * as store from "./store.js";
 import { say } from "./texts.js";
 import { strip } from "./timeline.js";
@@ -13,8 +13,7 @@ export function buildGallery() {
   const cards = new Map();
   const grid = h("div", { class: "grid" });
   const empty = h("div", { class: "empty" },
-    h("svg", {}), h("h2", { t: "empty_title" }), h("p", { t: "empty_text" }));
-  empty.firstChild.replaceWith(horizon());
+    horizon(), h("h2", { t: "empty_title" }), h("p", { t: "empty_text" }));
   const count = h("span", { class: "faint" });
   const more = h("button", { class: "quiet", t: "more", on: { click: () => store.showMore() } });
   const trouble = h("div", { class: "trouble", hidden: true }, h("p", { role: "alert" }), h("button", { class: "quiet", t: "e_again", on: { click: () => store.refresh() } }));
@@ -170,8 +169,7 @@ function makeCard(first) {
         bar.value = video.frames ? 100 * (video.frames_done ?? 0) / video.frames : video.progress;
         tell(state, "making", { done: video.frames_done ?? 0, all: video.frames ?? "?" });
       } else if (now === "failed") {
-        delete state.dataset.t;
-        state.textContent = `${say("failed")}: ${video.error?.message ?? ""}`;
+        plain(state, `${say("failed")}: ${video.error?.message ?? ""}`);
       }
       judged.hidden = now !== "finished";
       if (now === "finished") strip(judged, video, (time) => openViewer(id, time));

@@ -1,5 +1,5 @@
 // A place to drop a picture or a video.
-import { h, icon, tell, tool } from "./dom.js";
+import { h, icon, plain, tell, tool } from "./dom.js";
 import { server } from "./store.js";
 
 // {element, file(): File or null, isVideo()}; only: "video" where no picture will do
@@ -16,8 +16,7 @@ export function dropField({ only = "", changed = () => {} } = {}) {
   const put = (next) => {
     if (url) URL.revokeObjectURL(url);
     [file, url] = [null, null];
-    tell(problem, "");
-    problem.textContent = "";
+    plain(problem);
     const limit = server?.max_upload_bytes ?? 64 << 20;
     if (next && !/^(image|video)\//.test(next.type) || next && only && !next.type.startsWith(only)) tell(problem, "given_bad");
     else if (next && next.size > limit) tell(problem, "given_big", { n: Math.floor(limit / 1e6) });

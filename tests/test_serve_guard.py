@@ -4,7 +4,6 @@ import asyncio
 import base64
 import http.client
 import io
-import json
 import os
 import random
 import socket
@@ -16,7 +15,7 @@ from PIL import Image
 from server import Server
 from starlette.datastructures import Headers
 
-from reverie.core.errors import BadInput
+from reverie.core.errors import BadInput, ReverieError
 from reverie.core.video import VideoWriter
 from reverie.serve import references
 from reverie.serve.answers import Wrong
@@ -279,4 +278,21 @@ def test_models_and_signatures():
         model_facts("/nowhere")
     said = signed_headers("whsec_" + base64.b64encode(b"k").decode(), "evt_1", b"{}", 1000.0)
     assert said["webhook-timestamp"] == "1000" and said["webhook-signature"].startswith("v1,")
-    assert json.dumps(said)
+
+
+def test_driving_on_from_a_log(tmp_path):
+    import fake_logs
+
+    from reverie.serve.logs import import_log
+
+    settings = Settings(data=tmp_path / "data")
+    with VideoWriter(tmp_path / "drive.mp4", fps=10, size=(90, 160)) as writer:
+        writer.write(np.zeros((130, 90, 160, 3), np.uint8))
+    for path, frames in ((tmp_path / "drive.mp4", 100), (fake_logs.udacity(tmp_path / "udacity"), 30)):
+        name = import_log(settings, path)
+        store = Store(settings.data)
+        job = store.get("", name)
+        assert job.status == "completed" and abs(job.frames - frames) <= 1 and store.result(job, "video.mp4")
+        store.close()
+    with pytest.raises(ReverieError):
+        import_log(settings, settings.data)

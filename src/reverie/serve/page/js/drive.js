@@ -88,7 +88,7 @@ export function buildDrive() {
     h("label", { class: "world" }, h("input", { type: "radio", name: "world", value: "lab", checked: true }), h("div", {}, h("b", { t: "lab" }), h("p", { t: "lab_text" }))),
     h("label", { class: "world off" }, h("input", { type: "radio", name: "world", value: "road", disabled: true }),
       h("div", {}, h("b", { t: "road" }), h("em", { t: "road_no" }), h("p", { t: "road_text" }))));
-  const before = h("form", { class: "card before", novalidate: true, on: { submit: (event) => { event.preventDefault(); begin(); } } },
+  const before = h("form", { class: "composer card before", novalidate: true, on: { submit: (event) => { event.preventDefault(); begin(); } } },
     h("h1", { t: "drive_title" }), h("p", { class: "faint", t: "drive_text" }), worlds,
     h("div", { class: "field" }, h("span", { class: "legend", t: "drive_prompt" }), prompt.element),
     h("div", { class: "field" }, h("span", { class: "legend", t: "past" }), past.element),

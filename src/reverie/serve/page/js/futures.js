@@ -6,6 +6,7 @@ import { pastPicker } from "./past.js";
 import { promptField } from "./prompt.js";
 import { shotSelect, textOf } from "./shots.js";
 import * as store from "./store.js";
+import { titleOf } from "./titles.js";
 import { onLanguage, say } from "./texts.js";
 import { draw, eachFrame, meantIn } from "./tracks.js";
 
@@ -34,7 +35,8 @@ export function buildFutures() {
   const tellMoment = () => tell(told, atEnd() ? "moment_end" : "moment_text", { t: (+moment.value).toFixed(2) });
   film.addEventListener("loadedmetadata", () => {
     length = film.duration;
-    moment.max = moment.value = length;
+    moment.max = length; // first, for a value is cut to it
+    moment.value = length;
     film.currentTime = Math.max(0, length - 0.02);
     eye.querySelector(".stage").style.setProperty("--shape", film.videoWidth / film.videoHeight);
     tellMoment();
@@ -202,7 +204,10 @@ function buildSide() {
     scrub.value = 0;
     cells = new Map(videos.map((video, i) => [video.id, makeCell(video, i + 1)]));
     wall.replaceChildren(...[...cells.values()].map((cell) => cell.element));
-    wall.dataset.count = videos.length;
+    const [width, height] = (videos[0]?.size ?? "1x1").split("x").map(Number);
+    wall.dataset.rows = videos.length > 3 ? 2 : 1;
+    wall.style.setProperty("--columns", videos.length > 3 ? Math.ceil(videos.length / 2) : videos.length);
+    wall.style.setProperty("--shape", width / height);
     empty.hidden = true;
     bar.hidden = false;
     shape();
@@ -223,7 +228,7 @@ function buildSide() {
     earlier.hidden = !others.length;
     earlier.lastChild.replaceChildren(...others.map(([name, videos]) => h("button", { type: "button", class: "chip",
       on: { click: async () => show(name, (await api.list({ group: name, limit: 100 })).data.reverse()) } },
-    say("futures_of", { n: videos.length, prompt: videos[0].prompt || say("untitled") }))));
+    say("futures_of", { n: videos.length, prompt: titleOf(videos[0]) }))));
   }
   const update = () => {
     for (const [id, cell] of cells) if (store.videos.has(id)) {
@@ -231,15 +236,17 @@ function buildSide() {
       pastEnd = video.past_seconds || pastEnd;
       cell.update(video);
     }
+    if (!group && store.server) latest();
     list();
+  };
+  const latest = () => {
+    const [name, videos] = groups().entries().next().value ?? [];
+    if (name) show(name, videos);
   };
   store.subscribe(update);
   onLanguage(update);
   return {
     element, show, pause,
-    enter() {
-      const latest = groups().entries().next().value;
-      if (!group && latest) show(latest[0], latest[1]);
-    },
+    enter() { if (!group) latest(); },
   };
 }

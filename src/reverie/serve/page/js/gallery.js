@@ -4,6 +4,7 @@ import { ask, clock, h, icon, plain, tell, toast, tool } from "./dom.js";
 import * as store from "./store.js";
 import { say } from "./texts.js";
 import { strip } from "./timeline.js";
+import { kindOf, titleOf } from "./titles.js";
 import { openViewer } from "./viewer.js";
 
 const LOOK = 600; // ms between looks at a dream's newest frame
@@ -71,7 +72,7 @@ function horizon() {
 }
 
 function makeCard(first) {
-  let video = first, shown = "", timer = 0, loaded = false, url = null;
+  let video = first, shown = "", timer = 0, loaded = false, url = null, peeked = 0;
   const id = first.id;
   const screen = h("button", { type: "button", class: "screen", on: { click: () => openViewer(id) } });
   const bar = h("progress", { max: 100, value: 0, hidden: true });
@@ -88,7 +89,9 @@ function makeCard(first) {
 
   const peek = async () => {
     clearTimeout(timer);
-    const picture = video.status === "in_progress" && video.frames_done > 0 && !document.hidden ? await api.preview(id) : null;
+    const news = video.status === "in_progress" && video.frames_done > peeked && !document.hidden;
+    peeked = news ? video.frames_done : peeked;
+    const picture = news ? await api.preview(id) : null;
     if (picture && shown === "growing") {
       const before = screen.querySelector("img");
       const next = h("img", { alt: "", src: URL.createObjectURL(picture) });
@@ -152,10 +155,10 @@ function makeCard(first) {
         change(now);
         if (now === "finished" && loaded) store.audit(id);
       }
-      title.textContent = video.prompt || say("untitled");
+      title.textContent = titleOf(video);
       screen.setAttribute("aria-label", say("open", { prompt: title.textContent }));
-      badge.hidden = !["extend", "remix", "edit", "future", "drive"].includes(video.kind);
-      if (!badge.hidden) tell(badge, `kind_${video.kind}`);
+      badge.hidden = !kindOf(video) || !video.prompt;
+      if (!badge.hidden) tell(badge, kindOf(video));
       facts.textContent = say("facts", { ...video, size: video.size.replace("x", " × "), seconds: clock(+video.seconds) })
         + (video.wall_seconds ? ` · ${say("took", { n: clock(Math.round(video.wall_seconds * 10) / 10) })}` : "");
       bar.hidden = now !== "growing";

@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { h } from "./dom.js";
 import * as store from "./store.js";
-import { say } from "./texts.js";
+import { titleOf } from "./titles.js";
 
 // {element, value(): id or "", choose(id), fill()}; none: the text key of the choice of no past ("" for no such choice)
 let groups = 0;
@@ -19,8 +19,8 @@ export function pastPicker({ none = "", changed = () => {} } = {}) {
     element.dataset.key = key;
     const option = (value, ...inside) => h("label", { class: "past" }, h("input", { type: "radio", name: group, value, checked: value === chosen }), ...inside);
     element.replaceChildren(...(none ? [option("", h("span", { class: "no-past", t: none }))] : []),
-      ...videos.map((video) => option(video.id, h("img", { src: api.content(video.id, "thumbnail"), alt: video.prompt || say("untitled"), loading: "lazy" }),
-        h("span", {}, video.prompt || say("untitled")))));
+      ...videos.map((video) => option(video.id, h("img", { src: api.content(video.id, "thumbnail"), alt: titleOf(video), loading: "lazy" }),
+        h("span", {}, titleOf(video)))));
     element.querySelector("input:checked")?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   };
   store.subscribe(fill);

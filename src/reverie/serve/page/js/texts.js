@@ -34,7 +34,7 @@ const TEXTS = {
     extend_text: "It goes on: what happens next?", futures: "Futures", drive_on: "Drive on from here", download: "Download", log: "Log",
     remove: "Delete", remove_text: "Delete this video? It cannot be brought back.", stop_text: "Stop this dream? What was made of it is lost.",
     open: "Open: {prompt}", untitled: "without words", kind_extend: "extended", kind_remix: "remix", kind_edit: "edit",
-    kind_future: "future", kind_drive: "driven", facts: "{seconds} s · {size} · seed {seed}", took: "made in {n} s",
+    kind_future: "future", kind_drive: "driven", facts: "{seconds} s · {size}", facts_seed: "seed {seed}", took: "made in {n} s",
     playing: "Play", pausing: "Pause", sent: "On its way",
     // audit
     audit: "Physics audit", audit_run: "Audit the physics", audit_wait: "the judge is looking…", audit_clean: "no violation found",
@@ -88,7 +88,7 @@ const TEXTS = {
     remix: "改写", remix_text: "同一个梦，换一句话：会发生什么？", extend: "续写", extend_text: "继续下去：接着发生什么？", futures: "未来",
     drive_on: "从这里开下去", download: "下载", log: "日志", remove: "删除", remove_text: "删除这段视频？无法恢复。", stop_text: "停止这个梦？已造的部分会丢失。",
     open: "打开：{prompt}", untitled: "没有文字", kind_extend: "续写", kind_remix: "改写", kind_edit: "编辑", kind_future: "未来", kind_drive: "驾驶",
-    facts: "{seconds} 秒 · {size} · 种子 {seed}", took: "用时 {n} 秒", playing: "播放", pausing: "暂停", sent: "已送出",
+    facts: "{seconds} 秒 · {size}", facts_seed: "种子 {seed}", took: "用时 {n} 秒", playing: "播放", pausing: "暂停", sent: "已送出",
     audit: "物理审查", audit_run: "审查物理", audit_wait: "裁判正在看……", audit_clean: "没有发现违规", audit_some: "{n} 处违规", audit_one: "1 处违规",
     audit_cannot: "没有可判断的", audit_failed: "审查失败：{why}", audit_later: "机器空闲时审查", seen: "裁判看到的", imagined: "模型想的", no_boxes: "不画",
     overlay: "画在视频上", at: "{t} 秒", jump: "跳到 {t} 秒：{what}", unjudged: "未判断", followed: "个被跟踪的东西",

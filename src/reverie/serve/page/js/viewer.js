@@ -4,6 +4,7 @@ import { clock, h, tell, tool, toast } from "./dom.js";
 import { toolsOf } from "./gallery.js";
 import * as store from "./store.js";
 import { onLanguage, say } from "./texts.js";
+import { titleOf } from "./titles.js";
 import { lanes, summary, violations } from "./timeline.js";
 import { draw, eachFrame, meantIn, seenIn } from "./tracks.js";
 
@@ -96,8 +97,8 @@ function build(first, time) {
   const update = () => {
     video = store.videos.get(id) ?? video;
     const done = store.finished(video), state = `${video.status} ${document.documentElement.lang}`;
-    title.textContent = video.prompt || say("untitled");
-    facts.textContent = [say("facts", { ...video, size: video.size.replace("x", " × "), seconds: clock(+video.seconds) }), video.camera,
+    title.textContent = titleOf(video);
+    facts.textContent = [say("facts", { ...video, size: video.size.replace("x", " × "), seconds: clock(+video.seconds) }), say("facts_seed", video), video.camera,
       video.wall_seconds ? say("took", { n: clock(Math.round(video.wall_seconds * 10) / 10) }) : ""].filter(Boolean).join(" · ");
     layers.hidden = panel.hidden = laneBox.hidden = !done;
     film.loop = done;

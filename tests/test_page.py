@@ -57,7 +57,6 @@ def opened(browser, url, part="dream", *, width=1280, height=800, wrong=None, **
 def made(browser, server):
     """The id of a video that was made by hand on the page: 2 s of a word that nobody knows."""
     with opened(browser, server.url) as page:
-        page.wait_for_function("fetch('/v1/words?text=a').then(a => a.json()).then(a => a.ready)")
         page.fill("#dream textarea", "a red ball and a zorblax")
         page.wait_for_selector("#dream .behind mark")
         assert page.inner_text("#dream .behind mark") == "zorblax"

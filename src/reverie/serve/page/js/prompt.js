@@ -3,6 +3,7 @@ import * as api from "./api.js";
 import { h, tell } from "./dom.js";
 
 const PAUSE = 250; // ms after the last key
+const AGAIN = 1500; // ms until one asks again while the model is loading
 
 // {element, field, value(), set(text)}; enter: called with Ctrl+Enter
 export function promptField({ key, hint, rows = 4, enter = () => {}, extra = {} }) {
@@ -26,7 +27,9 @@ export function promptField({ key, hint, rows = 4, enter = () => {}, extra = {} 
     if (!field.value.trim()) unknown = [];
     else {
       try {
-        unknown = (await api.unknownWords(field.value, asked.signal)).unknown ?? [];
+        const answer = await api.unknownWords(field.value, asked.signal);
+        unknown = answer.unknown ?? [];
+        if (!answer.ready) timer = setTimeout(look, AGAIN);
       } catch {
         return; // marks are a help, no more
       }

@@ -112,7 +112,8 @@ def main() -> None:
         server = Server(Path(folder) / "data", "--queue", "200", fake=True).start()
         first = server.process.pid
         threads = [threading.Thread(target=attack, args=(
-            server, files, range(i, args.uploads, args.clients), args.seed, statuses, slow)) for i in range(args.clients)]
+            server, files, range(i, args.uploads, args.clients), args.seed, statuses, slow))
+            for i in range(args.clients)]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):

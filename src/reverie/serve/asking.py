@@ -45,7 +45,7 @@ class Wanted(BaseModel):
     guidance: float | None = Field(default=None, description="0 to 20; also guidance_scale.")
     camera: Any = Field(default=None, description='Moves over the whole video: "orbit left 30, dolly in 0.5".')
     script: Any = Field(default=None, description='JSON: [{"start": 0, "text": "...", "camera": "pan left 10"}, ...].')
-    actions: Any = Field(default=None, description='JSON: [{"start": 0, "pan": 10}, ...], rates per second from then on.')
+    actions: Any = Field(default=None, description='JSON: [{"start": 0, "pan": 10}, ...], rates from then on.')
     loop: bool = Field(default=False, description="The end meets the beginning.")
     things: bool = Field(default=True, description="Imagine things first; false: pictures alone.")
     priority: int = Field(default=0, ge=-10, le=10, description="Higher is done first.")

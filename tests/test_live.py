@@ -25,6 +25,7 @@ import uvicorn  # noqa: E402
 from fastapi import FastAPI  # noqa: E402
 from websockets.exceptions import ConnectionClosed  # noqa: E402
 
+from reverie.serve import live as live_module  # noqa: E402
 from reverie.serve.live import Live  # noqa: E402
 from reverie.serve.live_outbox import AHEAD, FRAME_HEAD, HELD_FRAMES, HELD_PIECES, Outbox  # noqa: E402
 
@@ -390,6 +391,17 @@ def test_a_model_that_cannot_be_loaded_is_told(tmp_path, model, why):
             say(client, "start", prompt="a ball")
             assert why in until(client, "error")["error"]["message"]
             assert until(client, "session.ended")["reason"] == "failed"
+    finally:
+        server.close()
+
+
+def test_a_dream_is_only_so_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(live_module, "LONGEST", 0.5)
+    server = Server(tmp_path)
+    try:
+        with server.connect() as client:
+            say(client, "start", prompt="a ball")
+            assert until(client, "session.ended")["reason"] == "long"
     finally:
         server.close()
 

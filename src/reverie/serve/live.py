@@ -23,15 +23,16 @@ The server answers with JSON text messages
         ahead of each step's four frames. step_ms: what the model took, for ``together`` sessions at once; rates: of the
         camera in this step, null while the dream moves it; dropped: frames that this client was too slow for, so far.
     {"type": "session.recorded", "id" (of the finished job, or null), "seconds"}
-    {"type": "session.ended", "reason": "stopped" | "idle" | "failed"}
+    {"type": "session.ended", "reason": "stopped" | "idle" | "long" | "failed"}
     {"type": "error", "error": {"message", "type", "param", "code"}}    the session ends, unless the code is "recording"
 
 and binary messages. jpeg: 16 bytes, big-endian (uint32 frame number, uint32 seq, float32 seconds, float32 step_ms), and
 a JPEG. m4s: the MP4's header, then one fragment for each frame (frame k's comes with frame k + 1).
 
 A client that reads too slowly holds nobody up: of its jpeg frames the newest are kept, of an m4s stream all is left out
-until the next key frame. At most ``sessions`` at a time (close code 1013), idle ones are ended. The dreaming runs in a
-process of its own (live_process.py), begun with the first session; this one never loads the model.
+until the next key frame. At most ``sessions`` at a time (close code 1013); idle ones are ended, ten-minute ones too.
+The dreaming runs in a process of its own (live_process.py), begun with the first session; this one never loads the
+model.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ from reverie.serve.live_recording import Recorded
 
 FIRST_MESSAGE = 10.0  # seconds in which session.start must come
 PER_SECOND = 100  # messages of one client
+LONGEST = 600.0  # seconds of one dream: as long as it remembers
 REFUSED, TRY_LATER = 1008, 1013  # WebSocket close codes
 
 
@@ -86,6 +88,7 @@ class _Client:
         self.outbox = Outbox(start.format)
         self.about: dict | None = None  # of the started session that waits for its m4s header
         self.heard: float | None = None  # when a hand was last felt; None until the dream has begun
+        self.ending: asyncio.Task | None = None
         self.closed = asyncio.Event()  # the dream's process has let it go
 
     def started(self, about: dict, mime: str | None, idle: float) -> None:
@@ -308,6 +311,8 @@ class Live:
                 client.started(client.about, mime_of(pieces[0][0]), self.idle)
                 client.about = None
             client.outbox.show(state, pieces)
+            if state["seconds"] >= LONGEST and client.ending is None:
+                client.ending = asyncio.create_task(self._end(client, "long"))
         elif what == "recorded":
             task = asyncio.create_task(self._keep(client, rest[0]))
             self._keeping.add(task)

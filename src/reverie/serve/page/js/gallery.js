@@ -211,7 +211,7 @@ function toolsOf(video) {
   if (!store.finished(video)) return [bin];
   return [
     tool("remix", "remix", () => again("remix", (text) => api.remix(id, text))),
-    tool("extend", "extend", () => again("extend", (text) => api.extend({ video: id, prompt: text, seconds: video.past_seconds ? "4" : video.seconds }))),
+    tool("extend", "extend", () => again("extend", (text) => api.extend({ video: id, prompt: text, seconds: String(Math.min(10, Math.max(1, Math.round(+video.seconds)))) }))),
     h("a", { class: "tool", href: `#futures?video=${id}`, label: "futures" }, icon("futures")),
     h("a", { class: "tool", href: `#drive?video=${id}`, label: "drive_on" }, icon("drive")),
     h("a", { class: "tool", href: api.content(id), download: `${id}.mp4`, label: "download" }, icon("save")),

@@ -55,7 +55,7 @@ const TEXTS = {
     metres_s: "{n} m/s", degrees_s: "{n} °/s", ms: "{n} ms", dropped: "{n} frames left out",
     drive_keys: "Keys", key_move: "move in and out, around", key_look: "look", key_lift: "down and up", key_fast: "faster",
     pad_move: "Move", pad_look: "Look", pad_up: "Up", pad_down: "Down", pads: "Touch pads", gamepad: "Gamepad connected",
-    ended_stopped: "You woke up.", ended_idle: "Nobody touched it for {n} seconds, so it ended.", ended_failed: "The dream broke off.",
+    ended_stopped: "You woke up.", ended_idle: "Nobody touched it for {n} seconds, so it ended.", ended_failed: "The dream broke off.", ended_long: "A dream ends after ten minutes. Start another.",
     ended_lost: "The connection is gone.", recorded: "Recorded {n} s", in_gallery: "Open it in the gallery", stage: "The dream: keys move the camera here",
     drive_idle: "Nothing is being dreamt.", driving_unknown: "Not in the model's world: {words}",
     // futures
@@ -100,7 +100,7 @@ const TEXTS = {
     say: "让事情发生", say_hint: "一个红球落下", say_it: "说", fps: "每秒帧数", latency: "从按键到画面", step: "模型每步", speed: "速度", turning: "转动",
     beside: "{n} 个一起做梦", metres_s: "{n} 米/秒", degrees_s: "{n} °/秒", ms: "{n} 毫秒", dropped: "略去 {n} 帧",
     drive_keys: "按键", key_move: "进退、环绕", key_look: "看", key_lift: "降和升", key_fast: "加快", pad_move: "移动", pad_look: "看", pad_up: "升", pad_down: "降",
-    pads: "触控板", gamepad: "手柄已连接", ended_stopped: "你醒了。", ended_idle: "{n} 秒没有操作，梦结束了。", ended_failed: "梦断了。", ended_lost: "连接断开了。",
+    pads: "触控板", gamepad: "手柄已连接", ended_stopped: "你醒了。", ended_idle: "{n} 秒没有操作，梦结束了。", ended_failed: "梦断了。", ended_long: "一个梦最长十分钟。再开始一个吧。", ended_lost: "连接断开了。",
     recorded: "录下了 {n} 秒", in_gallery: "在画廊里打开", stage: "梦：按键在这里移动镜头", drive_idle: "没有在做梦。", driving_unknown: "模型没见过：{words}",
     futures_title: "接下来会怎样", futures_text: "一个过去，几个未来。选一段视频和其中一刻。", futures_pick: "过去", futures_drop: "或拖入视频",
     futures_none: "先造一个梦，或把视频拖到这里。", moment: "那一刻", moment_text: "过去止于 {t} 秒", moment_end: "过去止于视频的结尾，{t} 秒",

@@ -92,6 +92,11 @@ def test_create_poll_download(client, first, tmp_path):
             assert Image.open(path).size[0] >= 64
 
 
+def test_parts_of_a_file_can_be_had(server, first):
+    status, headers, body = server.get(f"/v1/videos/{first.id}/content", headers={"Range": "bytes=4-7"})
+    assert (status, body, headers["Content-Type"]) == (206, b"ftyp", "video/mp4")
+
+
 def test_sizes_of_sora_are_answered_with_the_nearest(client):
     for asked, made in (("1280x720", "224x128"), ("720x1280", "128x224"), ("1792x1024", "224x128")):
         video = client.videos.create(prompt="a dog walks", size=asked, seconds="4")

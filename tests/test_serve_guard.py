@@ -87,6 +87,8 @@ def test_errors_have_one_shape(server):
                                  ("GET", "/v1/videos?after=x", 400), ("POST", "/v1/videos/x/remix", 404)):
         got, _, answer = server.get(path, method, {} if method == "POST" else None, bearer())
         assert got == status and set(answer["error"]) == {"message", "type", "param", "code"}, (path, answer)
+    for wrong in ({"prompt": "a \ud800"}, {"camera": "\ud800"}, {"script": [{"text": "\ud800"}]}, {"seed": "\ud800"}):
+        assert server.post("/v1/videos", {"prompt": "a", "\ud800": 1, **wrong}, bearer())[0] in (200, 400)
     request = bearer() | {"Content-Type": "text/plain"}
     assert server.get("/v1/videos", "POST", "hello", request)[0] == 400
 

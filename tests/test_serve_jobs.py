@@ -5,7 +5,6 @@ import random
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +31,20 @@ def store(settings):
     made = Store(settings.data)
     yield made
     made.close()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Starts servers of the fake world on one folder, and leaves none behind."""
+    servers = []
+
+    def start(*args):
+        servers.append(Server(tmp_path / "data", *args, fake=True).start())
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
 
 
 def new(store, *, tenant="", kind="generate", limit=100, **more):
@@ -159,9 +172,9 @@ def test_adopted_videos_are_finished_jobs(settings, store):
     assert job.spec["size"] == [32, 64] and store.result(job, "video.mp4").read_bytes() == b"film" and not film.exists()
 
 
-def test_kills_lose_nothing_and_double_nothing(tmp_path):
+def test_kills_lose_nothing_and_double_nothing(serve, tmp_path):
     """Server, workers, or both, killed with SIGKILL while clients ask: every accepted job ends, once, and plays."""
-    server = Server(tmp_path / "data", fake=True).start()
+    server = serve()
     draw, accepted = random.Random(7), []
     body = {"prompt": "a ball", "seconds": 2, "size": "64x64", "fps": 12}
     for kill in range(6):
@@ -175,31 +188,29 @@ def test_kills_lose_nothing_and_double_nothing(tmp_path):
         if kill % 3 != 0:
             server.kill()
             server.start()
-    try:
-        assert len(accepted) == 24
-        for name in accepted:
-            done = server.finish(name)
-            assert done["status"] == "completed" or done["error"]["code"] == "worker_lost", done
-            status, _, content = server.get(f"/v1/videos/{name}/content")
-            if done["status"] == "completed":
-                assert status == 200
-                (tmp_path / "it.mp4").write_bytes(content)
-                assert len(read_video(tmp_path / "it.mp4")[0]) == done["frames"] == 24
-        listed = server.get("/v1/videos?limit=100")[2]["data"]
-        assert sorted(video["id"] for video in listed) == sorted(accepted)
-        store = Store(server.data)
-        events = [row[0] for row in store._db.execute("SELECT job FROM events")]
-        store.close()
-        assert sorted(events) == sorted(accepted)
-        results = [path.name.rpartition("-")[0] for path in (server.data / "results").iterdir()]
-        assert len(results) == len(set(results))
-    finally:
-        assert server.stop() in (0, 130)
+    assert len(accepted) == 24
+    for name in accepted:
+        done = server.finish(name)
+        assert done["status"] == "completed" or done["error"]["code"] == "worker_lost", done
+        status, _, content = server.get(f"/v1/videos/{name}/content")
+        if done["status"] == "completed":
+            assert status == 200
+            (tmp_path / "it.mp4").write_bytes(content)
+            assert len(read_video(tmp_path / "it.mp4")[0]) == done["frames"] == 24
+    listed = server.get("/v1/videos?limit=100")[2]["data"]
+    assert sorted(video["id"] for video in listed) == sorted(accepted)
+    store = Store(server.data)
+    events = [row[0] for row in store._db.execute("SELECT job FROM events")]
+    store.close()
+    assert sorted(events) == sorted(accepted)
+    results = [path.name.rpartition("-")[0] for path in (server.data / "results").iterdir()]
+    assert len(results) == len(set(results))
+    assert server.stop() in (0, 130)
     assert wait_for(lambda: not server.workers())
 
 
-def test_stopping_puts_the_job_back_and_a_new_server_finishes_it(tmp_path):
-    server = Server(tmp_path / "data", fake=True).start()
+def test_stopping_puts_the_job_back_and_a_new_server_finishes_it(serve):
+    server = serve()
     video = server.post("/v1/videos", {"prompt": "a ball", "seconds": 60, "size": "64x64", "fps": 12})[2]
     wait_for(lambda: server.get(f"/v1/videos/{video['id']}")[2]["frames_done"] > 3)
     picture = server.get(f"/v1/videos/{video['id']}/preview")[2]
@@ -211,24 +222,20 @@ def test_stopping_puts_the_job_back_and_a_new_server_finishes_it(tmp_path):
     store.close()
     server.start()
     assert server.finish(video["id"])["status"] == "completed"
-    server.stop()
 
 
-def test_a_full_queue_says_when_to_try_again(tmp_path):
-    server = Server(tmp_path / "data", "--queue", "2", fake=True).start()
+def test_a_full_queue_says_when_to_try_again(serve):
+    server = serve("--queue", "2")
     body = {"prompt": "a ball", "seconds": 30, "size": "64x64", "fps": 12}
     answers = [server.post("/v1/videos", body) for _ in range(5)]
     full = [headers for status, headers, _ in answers if status == 429]
     assert full and all(int(headers["Retry-After"]) > 0 for headers in full)
     assert {status for status, _, _ in answers} == {200, 429}
-    server.stop()
 
 
-def test_two_servers_share_one_folder(tmp_path):
-    servers = [Server(tmp_path / "data", fake=True).start() for _ in range(2)]
+def test_two_servers_share_one_folder(serve):
+    servers = [serve() for _ in range(2)]
     body = {"prompt": "a ball", "seconds": 1, "size": "64x64", "fps": 12}
     names = [servers[i % 2].post("/v1/videos", body)[2]["id"] for i in range(6)]
     servers[0].kill()
     assert all(servers[1].finish(name)["status"] == "completed" for name in names)
-    servers[1].stop()
-    assert Path(tmp_path / "data" / "work").is_dir()

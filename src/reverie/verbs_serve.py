@@ -66,6 +66,7 @@ def _settings(args):
 def _serve(args) -> None:
     from dataclasses import replace
 
+    from reverie.core.runtime import cores
     from reverie.serve.guard import read_keys
     from reverie.serve.webhooks import check_url, secret_bytes
 
@@ -82,6 +83,9 @@ def _serve(args) -> None:
         webhook_secret=secret, allow_image_urls=args.allow_image_urls, workers=args.workers, queue=args.queue,
         keep_hours=args.keep_hours, disk_bytes=int(args.disk * 2**30), upload_bytes=args.max_upload << 20,
         max_pixels=args.max_pixels, rate=max(0, args.rate))
+    together = args.workers * (args.replicas if args.ray else 1)
+    if together > 1:
+        settings = replace(settings, threads=max(1, cores() // together))
     if args.ray:
         from reverie.serve.replicas import serve_replicas
 

@@ -30,9 +30,14 @@ def missing(what: str, name: str) -> Wrong:
     return Wrong(404, f"there is no {what} {name[:80]!r}", param="id", code=f"{what}_not_found")
 
 
+def sound(text: str) -> str:
+    """Text that can be sent: what a client wrote may hold stray surrogates."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def error_response(status: int, message: str, *, param: str | None = None, code: str | None = None,
                    headers: Mapping[str, str] | None = None) -> JSONResponse:
     """{"error": {"message", "type", "param", "code"}}."""
-    body = {"error": {"message": message, "type": TYPES.get(status, "invalid_request_error"), "param": param,
-                      "code": code}}
+    body = {"error": {"message": sound(message), "type": TYPES.get(status, "invalid_request_error"),
+                      "param": param and sound(param), "code": code}}
     return JSONResponse(body, status_code=status, headers=dict(headers or {}))

@@ -20,7 +20,7 @@ from reverie.core.moves import DIRECTIONS, parse_moves
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import CAMERA_CHANNELS
 from reverie.generation import MAX_SIDE, MIN_SIDE, SIZE_STEP, check_numbers
-from reverie.serve.answers import bad
+from reverie.serve.answers import bad, sound
 from reverie.serve.scripts import check_script
 from reverie.serve.settings import MAX_SECONDS, ModelFacts, Settings
 
@@ -80,12 +80,12 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
     size when none is asked for; given: there is a picture or video, so that the prompt may be empty. Raises Wrong."""
     like, notes = like or {}, []
     if wanted.model and wanted.model not in (model.name, settings.model):
-        notes.append(f"{wanted.model[:60]} is not here: {model.name} is what answers")
+        notes.append(f"{sound(wanted.model[:60])} is not here: {model.name} is what answers")
     if wanted.negative_prompt:
         notes.append("negative_prompt is not used by this model")
     unknown = sorted(set(wanted.model_extra or {}))
     if unknown:
-        notes.append(f"not used: {', '.join(name[:40] for name in unknown[:20])}")
+        notes.append(sound(f"not used: {', '.join(name[:40] for name in unknown[:20])}"))
     fps = float(_first(wanted.fps, like.get("fps"), model.fps))
     if not (math.isfinite(fps) and 1 <= fps <= 60):
         raise bad(f"fps must be from 1 to 60, not {fps:g}", "fps")

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reverie.core.errors import BadInput
@@ -108,7 +109,7 @@ class Guard:
         if changes and (not ours or (origin is None and headers.get("sec-fetch-site") in ("cross-site", "same-site"))):
             return error_response(403, "another site's page may not use this server", code="foreign_origin")
         if scope["type"] == "http" and scope["method"] == "OPTIONS" and origin in self.settings.cors:
-            return error_response(204, "", headers={})
+            return Response(status_code=204)
         scope["tenant"] = ""
         path = scope["path"]
         if self.settings.keys and (path.startswith("/v1/") or path == "/metrics") and path not in OPEN:

@@ -22,6 +22,7 @@ from typing import Any
 from reverie.core.errors import ReverieError
 
 VIDEO_KINDS = ("generate", "extend", "edit", "remix", "future", "drive")
+EVENT_SECONDS = 86400.0  # after which nobody is told of an event any more
 MAX_ATTEMPTS = 5  # a job that takes its worker down with it must end some time
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS jobs (
@@ -306,7 +307,8 @@ class Store:
         """The next event to be sent, held for ``hold`` seconds so that nobody else sends it meanwhile."""
         rows = self._db.execute(
             "UPDATE events SET due = ?, tries = tries + 1 WHERE id = (SELECT id FROM events WHERE sent IS NULL "
-            "AND due <= ? ORDER BY created LIMIT 1) RETURNING *", (now + hold, now)).fetchall()
+            "AND due <= ? AND created > ? ORDER BY created LIMIT 1) RETURNING *",
+            (now + hold, now, now - EVENT_SECONDS)).fetchall()
         return rows[0] if rows else None
 
     def event_later(self, name: str, due: float) -> None:

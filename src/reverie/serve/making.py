@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +103,10 @@ class Maker:
         asked = job.spec["prompt"] if with_prompt and not job.spec.get("script") else ""
         spec = {"past": name, "prompt": asked, "camera": job.spec.get("camera", "") if with_prompt else ""}
         new = New("audit", spec, priority=5, source=name, id=name.replace("video", "audit", 1))
-        return self._add(tenant, [new])[0]
+        try:
+            return self._add(tenant, [new])[0]
+        except sqlite3.IntegrityError:  # another server has just begun it
+            return self.store.of_source("audit", name) or job
 
     async def character(self, tenant: str, name: str, video: Any) -> Job:
         """A name for what a video shows."""

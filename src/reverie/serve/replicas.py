@@ -1,8 +1,9 @@
 """``reverie serve --ray``: the same application as a Ray Serve deployment of several replicas.
 
 Each replica is a whole server with workers of its own. They share one data folder, and so one queue and one gallery:
-any of them answers for every job. SQLite's locks want that folder on one machine's disk, so replicas use a machine's cores
-and GPUs; over several machines, give each its own data folder and a load balancer that keeps a client to one of them.
+any of them answers for every job. SQLite's locks want that folder on one machine's disk, so replicas use one machine's
+cores and GPUs; over several machines, give each a data folder and put a load balancer that keeps a client to one of
+them in front.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ async def preview(request: Request, id: str, format: str = "jpeg") -> Response:
     if format == "jpeg":
         picture = await asyncio.to_thread(_read, folder / "preview.jpg")
     else:
-        grown = next(iter(sorted(folder.glob("*.partial.mp4"))), None) if job.status == "in_progress" else None
+        grown = next(iter(sorted(folder.glob("video.*.partial.mp4"))), None) if job.status == "in_progress" else None
         picture = whole_boxes(await asyncio.to_thread(_read, grown)) if grown else b""
     if not picture:
         raise Wrong(404, f"there is nothing of {id} to see at the moment", code="no_preview")

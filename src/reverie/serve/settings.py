@@ -23,7 +23,8 @@ class Settings:
     own. cors: origins of other pages that may use it. queue: jobs that may wait. keep_hours: how long a finished video
     is kept. disk_bytes: how much finished videos may take; over that the oldest go. upload_bytes, upload_pixels,
     upload_seconds: of one upload. max_pixels: of one frame that is made. rate: requests a minute and key, 0 for no
-    limit. stall: seconds without a frame after which a job is taken from its worker. workers: processes that generate.
+    limit. stall: seconds without a frame after which a job is taken from its worker. workers: processes that generate;
+    threads: of each, 0 for as many as there are cores.
     """
 
     data: Path
@@ -46,6 +47,7 @@ class Settings:
     rate: int = 6000
     stall: float = 300.0
     workers: int = 1
+    threads: int = 0
 
     @property
     def loopback(self) -> bool:

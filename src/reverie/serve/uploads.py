@@ -25,8 +25,10 @@ from reverie.serve.settings import Settings
 
 MAX_FIELDS, MAX_FIELD = 100, 1 << 20  # of a form; bytes of one that is no file
 MAX_DEPTH = 8  # of a form's keys: a[b][c]
+LARGE, LARGE_AT_ONCE = 1 << 20, 4  # bytes of a JSON body; how many such are read at once
 AT_ONCE = 2  # pieces of work that the decoder has in hand
 PATIENCE = 120.0  # seconds in which the decoder's process must answer; it ends its children sooner
+_large = asyncio.Semaphore(LARGE_AT_ONCE)
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[\w.+-]+)*;base64,", re.ASCII)
 
@@ -39,16 +41,28 @@ async def read_body(request: Request) -> dict[str, Any]:
         return nested(list(form.multi_items()))
     if kind not in ("application/json", ""):
         raise bad(f"the body is {kind[:80]}: send JSON or multipart/form-data", code="unsupported_media_type")
-    text = await request.body()
-    if not text.strip():
-        return {}
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        raise bad("the body is no valid JSON", code="invalid_json") from None
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) < LARGE:
+        body = _loads(await request.body())
+    else:  # a picture in it: not many of them in memory at once, and the loop goes on meanwhile
+        async with _large:
+            try:
+                text = await asyncio.wait_for(request.body(), PATIENCE)
+            except TimeoutError:
+                raise Wrong(408, "the body does not come", code="timeout") from None
+            body = await asyncio.to_thread(_loads, text)
     if not isinstance(body, dict):
         raise bad("the body is not a JSON object", code="invalid_json")
     return body
+
+
+def _loads(text: bytes) -> Any:
+    if not text.strip():
+        return {}
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise bad("the body is no valid JSON", code="invalid_json") from None
 
 
 def nested(items: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -96,7 +96,8 @@ class Workers:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "reverie.serve.worker", "--data", str(self.settings.data),
                 "--model", self.settings.model, "--name", name,
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={
+                    **os.environ, **({"OMP_NUM_THREADS": str(self.settings.threads)} if self.settings.threads else {})})
             self._running[name] = process
             try:
                 await self._hear(name, process)

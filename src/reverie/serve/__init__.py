@@ -1,0 +1,1 @@
+"""The server: the Sora-style video API, its jobs and its page; nothing imports it but the command line."""

@@ -1,0 +1,107 @@
+"""What a server is told when it starts, and where it keeps things."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from reverie.core.errors import BadInput, BadWeights
+
+MAX_SECONDS = 60.0  # of new video in one job
+WEIGHTS = Path(__file__).parent.parent / "weights"
+_MAX_HEADER = 16 << 20  # bytes of a model file's header
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One server. Folders under ``data`` are made when they are missing.
+
+    keys: SHA-256 digests of the API keys, none for a server without. hosts: names it may be called by besides its
+    own. cors: origins of other pages that may use it. queue: jobs that may wait. keep_hours: how long a finished video
+    is kept. disk_bytes: how much finished videos may take; over that the oldest go. upload_bytes, upload_pixels,
+    upload_seconds: of one upload. max_pixels: of one frame that is made. rate: requests a minute and key, 0 for no
+    limit. stall: seconds without a frame after which a job is taken from its worker. workers: processes that generate;
+    threads: of each, 0 for as many as there are cores.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    model: str = "base"
+    keys: tuple[bytes, ...] = ()
+    hosts: tuple[str, ...] = ()
+    cors: tuple[str, ...] = ()
+    webhook_url: str = ""
+    webhook_secret: str = ""
+    allow_image_urls: bool = False
+    queue: int = 100
+    keep_hours: float = 168.0
+    disk_bytes: int = 10 << 30
+    upload_bytes: int = 64 << 20
+    upload_pixels: int = 25_000_000
+    upload_seconds: float = 120.0
+    max_pixels: int = 512 * 512
+    rate: int = 6000
+    stall: float = 300.0
+    workers: int = 1
+    threads: int = 0
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    @property
+    def database(self) -> Path:
+        """The file of jobs."""
+        return self.data / "jobs.sqlite3"
+
+    def folder(self, name: str) -> Path:
+        """One of the data folder's own: incoming, uploads, work, results, workers."""
+        return self.data / name
+
+    def make_folders(self) -> None:
+        """Make the data folder, readable by its owner alone. Raises BadInput where that cannot be."""
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            for name in ("incoming", "uploads", "work", "results", "workers"):
+                self.folder(name).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"cannot keep data in {self.data}: {error.strerror or error}") from None
+        if not os.access(self.data, os.W_OK | os.X_OK):
+            raise BadInput(f"cannot keep data in {self.data}: no permission")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model's file says of it. size: (H, W)."""
+
+    name: str
+    size: tuple[int, int]
+    fps: float
+    created: int
+
+
+def model_facts(model: str) -> ModelFacts:
+    """Read them from the header of the model's file, without torch. Raises BadInput, BadWeights."""
+    folder = WEIGHTS if model == "base" else Path(model)
+    if not folder.is_dir():
+        raise BadInput(f"no model {model!r}: 'base', or a folder with tokenizer.safetensors and "
+                       "transformer.safetensors")
+    files = sorted(folder.glob("transformer*.safetensors"))
+    if not files or not any(folder.glob("tokenizer*.safetensors")):
+        raise BadWeights(f"{folder} has no transformer.safetensors and tokenizer.safetensors")
+    try:
+        with open(files[0], "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > _MAX_HEADER:
+                raise ValueError("its header is too long")
+            meta = json.loads(json.loads(file.read(length))["__metadata__"]["reverie"])["meta"]
+        height, width = meta.get("size", (128, 128))
+        name = "base" if model == "base" else folder.resolve().name
+        return ModelFacts(name, (int(height), int(width)), float(meta.get("fps", 24.0)), int(files[0].stat().st_mtime))
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise BadWeights(f"{files[0]} is no model of this program, or it is damaged ({error})") from None

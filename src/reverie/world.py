@@ -37,11 +37,13 @@ F = FRAMES_PER_LATENT
 class Block:
     """Frames as they are made: uint8 (n, H, W, 3) from frame ``start`` on, and the things in them, one
     dictionary per thing and frame: frame, time, thing (its number), kind, colour, position [x, y, z] in
-    metres, velocity in m/s, box [x0, y0, x1, y1] in pixels (None out of the picture)."""
+    metres, velocity in m/s, box [x0, y0, x1, y1] in pixels (None out of the picture). vectors: the latent's tokens
+    (S, WIDTH) as model/things.py has them, None where none were imagined."""
 
     start: int
     frames: np.ndarray
     things: list[dict] = field(default_factory=list)
+    vectors: np.ndarray | None = None
 
 
 @dataclass
@@ -149,7 +151,7 @@ class World:
                 rollout.aim(schedule.at(latents - 1), again, latents - 1 - first)
             picture = picture[: frames - n * F]
             seen = describe(vectors[0].numpy(), n * F, fps, height, width, len(picture)) if things else []
-            yield Block(n * F, picture, seen)
+            yield Block(n * F, picture, seen, vectors[0].numpy() if things else None)
 
     # -- decoding -----------------------------------------------------------------------------------------
 

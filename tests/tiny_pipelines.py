@@ -10,7 +10,7 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-WORDS = "a red blue ball box falls rolls on the table and bounces away it goes cut to dog night . , : \" in of is".split()
+WORDS = ("a", "red", "blue", "ball", "box", "falls", "rolls", "on", "the", "table", "and", "bounces", "dog", "in", ".")
 DIM = 16  # of the text
 
 
@@ -18,8 +18,8 @@ def _tokenizer():
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    special = ["<pad>", "</s>", "<unk>", "<s>"]
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(special + WORDS)}, unk_token="<unk>"))
+    special = ("<pad>", "</s>", "<unk>", "<s>")
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate((*special, *WORDS))}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
@@ -115,7 +115,7 @@ def _svd(diffusers):
             up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"), cross_attention_dim=DIM,
             num_attention_heads=2, projection_class_embeddings_input_dim=96, addition_time_embed_dim=32, num_frames=7),
         vae=diffusers.AutoencoderKLTemporalDecoder(
-            block_out_channels=(32, 32), down_block_types=("DownEncoderBlock2D",) * 2),
+            block_out_channels=(32,) * 4, down_block_types=("DownEncoderBlock2D",) * 4),
         scheduler=diffusers.EulerDiscreteScheduler(
             beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", interpolation_type="linear",
             prediction_type="v_prediction", use_karras_sigmas=True, timestep_type="continuous",
@@ -132,8 +132,8 @@ def _cosmos(diffusers, channels=5):
         vae=diffusers.AutoencoderKLCosmos(
             in_channels=3, out_channels=3, latent_channels=4, encoder_block_out_channels=(8, 8, 8, 8),
             decode_block_out_channels=(8, 8, 8, 8), attention_resolutions=(8,), resolution=64, num_layers=1,
-            patch_size=4, patch_type="haar", scaling_factor=1.0, spatial_compression_ratio=4,
-            temporal_compression_ratio=4),
+            patch_size=4, patch_type="haar", scaling_factor=1.0, spatial_compression_ratio=8,
+            temporal_compression_ratio=8),
         scheduler=diffusers.EDMEulerScheduler(
             sigma_min=0.002, sigma_max=80, sigma_data=0.5, sigma_schedule="karras", num_train_timesteps=1000,
             prediction_type="epsilon", rho=7.0, final_sigmas_type="sigma_min"),
@@ -146,6 +146,9 @@ PIPELINES = {
     "wan_i2v": ("WanImageToVideoPipeline", lambda d: {
         **_wan(d, in_channels=36, image_dim=DIM, added_kv_proj_dim=24), "image_encoder": _clip_vision(),
         "image_processor": _clip_pictures()}),
+    "wan_ends": ("WanImageToVideoPipeline", lambda d: {
+        **_wan(d, in_channels=36, image_dim=DIM, added_kv_proj_dim=24, pos_embed_seq_len=34),
+        "image_encoder": _clip_vision(), "image_processor": _clip_pictures()}),
     "vace": ("WanVACEPipeline", lambda d: _wan(d, "WanVACETransformer3DModel", vace_layers=[0], vace_in_channels=96)),
     "cogvideox": ("CogVideoXPipeline", _cogvideox),
     "cogvideox_control": ("CogVideoXFunControlPipeline", lambda d: _cogvideox(d, 32)),

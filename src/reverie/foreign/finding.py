@@ -72,7 +72,7 @@ def import_diffusers() -> Any:
 def reason(error: BaseException) -> str:
     """An error of a library in a few words: its kind, and the first line that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:240]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
 
 
 def read_index(folder: Path) -> dict:

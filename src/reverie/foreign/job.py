@@ -21,6 +21,7 @@ from reverie.foreign.preview import Preview
 from reverie.world import Block
 
 if TYPE_CHECKING:
+    from reverie.foreign.asking import Abilities
     from reverie.foreign.world import ForeignWorld
 
 BLOCK = 24  # frames handed on at once
@@ -61,6 +62,10 @@ class Job:
     watch: Callable[[Step], None]
     about: dict = field(default_factory=dict)  # more of what decides the pixels: how the control was made
     guide: str = ""  # the kind of control frames that is wanted
+    _main: tuple[Any, Abilities] | None = None  # what makes a piece from text alone, and what goes on from pictures
+    _next: tuple[Any, Abilities] | None = None
+    _placed: Any = None  # which of them the weights are placed for
+    _context: int = 0
 
     def blocks(self, out: str | Path | None) -> Iterator[Block]:
         """The video; see ForeignWorld.imagine."""
@@ -77,7 +82,7 @@ class Job:
             work.remove()
 
     def _all(self, work: Work | None) -> Iterator[Block]:
-        self._prepare()
+        self.prepare()
         pieces = self._pieces()
         if work is not None and work.done:
             self.note(f"{work.done} of {len(pieces)} pieces were made before; they are in {work.folder}")
@@ -99,9 +104,11 @@ class Job:
 
     # -- the pipelines -----------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
-        """Load the model, and choose what makes the first piece and what the others."""
+    def prepare(self) -> None:
+        """Load the model, and choose what makes the first piece and what the others. Raises as ``blocks`` does."""
         world, able = self.world, self.world.able
+        if self._main is not None:
+            return
         if self.past is None and able.needs and self.control is None:
             raise BadInput(f"{able.kind} goes on from a picture: give one with --image, or a video with --video")
         if self.control is None and able.guided:
@@ -126,10 +133,13 @@ class Job:
         if self.past is not None and not can:
             raise BadInput(f"{able.kind} makes video from text alone, and has no form that goes on from a picture or a "
                            "video: take an image-to-video model")
-        if (self.goal is not None or self.loop) and not self._next[1].end:
-            raise BadInput(f"{self._next[1].kind} cannot end with a given picture (as for --end-image and --loop)")
+        if self.goal is None and not self.loop:
+            return
+        name = self._next[1].kind
         if self.goal is not None and self.past is None and self.total <= longest:
-            raise BadInput(f"{self._next[1].kind} ends with a picture only where it begins with one: give --image too")
+            raise BadInput(f"{name} ends with a picture only where it begins with one: give --image too")
+        if not self._next[1].end or not siblings.works(*self._next, self._place, end=True):
+            raise BadInput(f"{name} cannot end with a given picture (as for --end-image and --loop)")
 
     def _choose_painter(self, main: Any) -> None:
         """The model itself where it takes control videos; else its form that paints pictures anew."""

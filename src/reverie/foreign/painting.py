@@ -81,23 +81,24 @@ class PaintedWorld:
             raise BadInput("what is painted is imagined from a text or a script alone: leave out --image, --end-image, "
                            "--video, --loop and --no-things")
         size, fps = self.nearest(size or self.default_size, fps or self.fps, lambda text: None)
+        total = max(1, round(seconds * fps))
+
+        def numbers(wanted: np.ndarray) -> list[int]:
+            return [self.happening.frame_at(min(max(int(k), 0), total - 1) / fps) for k in wanted]
+
+        def control(wanted: np.ndarray, kind: str) -> np.ndarray:
+            return np.stack([self.happening.frame(kind, number, size) for number in numbers(wanted)])
+
+        job = Job(self.painter, list(script), total, size, fps, seed, steps, None, None, False, control, note, watch,
+                  {"imagined": self.own.hash, "from": self.kind, "moves": repr(moves)}, self.kind)
+        job.prepare()  # what it refuses, it refuses before the work
         vectors, frames = [], []
         for block in self.own.imagine(script, seconds=seconds, seed=seed, moves=moves):
             vectors.append(block.vectors)
             frames.append(block.frames)
             watch(Thought((block.start + len(block.frames)) / self.own.fps))
         canvas = getattr(self.own.tokenizer, "canvas", None)
-        self.happening = happening = Happening(np.stack(vectors), self.own.fps, canvas, np.concatenate(frames))
-        total = max(1, round(seconds * fps))
-
-        def numbers(wanted: np.ndarray) -> list[int]:
-            return [happening.frame_at(min(max(int(k), 0), total - 1) / fps) for k in wanted]
-
-        def control(wanted: np.ndarray, kind: str) -> np.ndarray:
-            return np.stack([happening.frame(kind, number, size) for number in numbers(wanted)])
-
-        job = Job(self.painter, list(script), total, size, fps, seed, steps, None, None, False, control, note, watch,
-                  {"imagined": self.own.hash, "from": self.kind, "moves": repr(moves)}, self.kind)
+        self.happening = Happening(np.stack(vectors), self.own.fps, canvas, np.concatenate(frames))
         for block in job.blocks(out):
             those = numbers(np.arange(block.start, block.start + len(block.frames)))
-            yield Block(block.start, block.frames, happening.rows(those, block.start, fps, size))
+            yield Block(block.start, block.frames, self.happening.rows(those, block.start, fps, size))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def made_of(cls: type, pipe: Any) -> Any:
     return new
 
 
-def that_continues(pipe: Any, folder: Path | None, place) -> tuple[Any, Abilities] | None:
+def that_continues(pipe: Any, folder: Path | None, place: Callable[[Any], None]) -> tuple[Any, Abilities] | None:
     """The sibling that goes on from given frames, best one that takes video; None where there is none. place(pipe)
     lets it work where the weights are."""
     ranked = []
@@ -67,7 +68,7 @@ def that_continues(pipe: Any, folder: Path | None, place) -> tuple[Any, Abilitie
             if able.image or able.past:
                 ranked.append((not able.past, cls.__name__, new, able))
     for _, _, new, able in sorted(ranked, key=lambda each: each[:2]):
-        if _works(new, able, place):
+        if works(new, able, place):
             return new, able
     return None
 
@@ -83,12 +84,13 @@ def that_repaints(pipe: Any, folder: Path | None) -> tuple[Any, Abilities] | Non
     return None
 
 
-def _works(pipe: Any, able: Abilities, place) -> bool:
-    """One step of the smallest video, from a grey picture."""
+def works(pipe: Any, able: Abilities, place: Callable[[Any], None], *, end: bool = False) -> bool:
+    """Whether one step of the smallest video goes through, from a grey picture; end: and towards one."""
     side = able.multiple * max(1, -(-32 // able.multiple))
     size = able.size if able.fixed_size else (side, side)
     grey = np.full((1 + able.step if able.past else 1, *size, 3), calling.GREY, np.uint8)
-    wish = calling.Wish("", size, able.nearest_frames(2 * able.step + 1), able.fps, 0, 1, past=grey)
+    wish = calling.Wish("", size, able.nearest_frames(2 * able.step + 1), able.fps, 0, 1, past=grey,
+                        end=grey[0] if end else None)
     try:
         place(pipe)
         calling.run(pipe, able, wish)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from reverie.core.clip import Line
+from reverie.core.errors import BadInput
 from reverie.core.moves import Move
 from reverie.foreign import finding, loading
 from reverie.foreign.asking import Abilities, ask
@@ -40,6 +41,8 @@ class ForeignWorld:
 
         Raises BadInput, BadWeights, or ReverieError where it cannot be had.
         """
+        if not finding.is_foreign(model):
+            raise BadInput(f"no model {str(model)!r}: a folder with a model_index.json, or OWNER/NAME on the hub")
         adapters = [loading.check_lora(path) for path in lora]
         folder = finding.locate(model, tell)
         finding.read_index(folder)

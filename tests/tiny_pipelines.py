@@ -143,6 +143,7 @@ def _cosmos(diffusers, channels=5):
 PIPELINES = {
     "ltx": ("LTXPipeline", _ltx),
     "wan": ("WanPipeline", _wan),
+    "wan_ti2v": ("WanPipeline", lambda d: {**_wan(d), "expand_timesteps": True}),
     "wan_i2v": ("WanImageToVideoPipeline", lambda d: {
         **_wan(d, in_channels=36, image_dim=DIM, added_kv_proj_dim=24), "image_encoder": _clip_vision(),
         "image_processor": _clip_pictures()}),

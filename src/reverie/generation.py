@@ -103,7 +103,6 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
     from reverie.core.image import read_image
     from reverie.core.progress import track
     from reverie.core.video import VideoWriter
-
     from reverie.foreign.finding import is_foreign
 
     began = time.perf_counter()

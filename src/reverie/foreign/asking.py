@@ -26,6 +26,7 @@ CONTROLS = ("control_video", "controls", "conditioning_frames", "reference_condi
 TEMPORAL = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio", "temporal_compression_ratio")
 SPATIAL = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_scale_factor",
            "spatial_compression_ratio")
+BEGINS = "ImageToVideo|Image2Video|I2V|VideoToWorld"  # in a class's name: what it begins with, if its call is silent
 USUAL_FPS, USUAL_FRAMES, USUAL_SIZE = 24.0, 49, (480, 832)  # where a pipeline says nothing at all
 
 
@@ -108,8 +109,9 @@ def ask(pipe: Any, folder: Path | None = None) -> Abilities:
     takes = parameters(cls)
     count = next((name for name in FRAMES if name in takes), "")
     control, repaints = _control(takes)
-    if not count and not control:
-        raise BadInput(f"{cls.__name__} makes pictures, not video: take a text-to-video or image-to-video model")
+    if not count and not control or not {"prompt", "image"} & set(takes):
+        raise BadInput(f"{cls.__name__} makes no video of texts or pictures: take a text-to-video or image-to-video "
+                       "model")
     step = int(_number(pipe, TEMPORAL) or 1)
     ratio = int(_number(pipe, SPATIAL) or 8)
     network = next((part for part in (getattr(pipe, name, None) for name in ("transformer", "transformer_2", "unet"))
@@ -174,7 +176,7 @@ def _control(takes: dict) -> tuple[str, bool]:
             return name, False
     if "video" in takes and "mask" in takes:
         return "video", False
-    if "video" in takes and "strength" in takes and "image" not in takes:
+    if "video" in takes and "image" not in takes and not _past(takes, "num_frames"):
         return "video", True
     return "", False
 
@@ -194,6 +196,8 @@ def _needs_picture(pipe: Any, takes: dict) -> bool:
     for name in ("image", "video"):
         if name in takes and takes[name].default is inspect.Parameter.empty:
             return True
+    if "image" in takes and re.search(BEGINS, type(pipe).__name__):
+        return True
     refused = _refusal(pipe, takes, 768, 768) if "image" in takes else ""
     return "image" in refused and "provided" in refused
 

@@ -121,9 +121,10 @@ class Happening:
             one, two = slots.narrow(axis, 0, slots.shape[axis] - 1), slots.narrow(axis, 1, slots.shape[axis] - 1)
             edge.narrow(axis, 0, slots.shape[axis] - 1).logical_or_(one != two)
             length = slots.shape[axis] - 2
-            bend = (near.narrow(axis, 0, length) - 2 * near.narrow(axis, 1, length) + near.narrow(axis, 2, length)).abs()
+            before, here, behind = (near.narrow(axis, shift, length) for shift in range(3))
             inside = flat[slots.narrow(axis, 1, length).clamp(min=-1)]
-            edge.narrow(axis, 1, length).logical_or_((bend > CREASE / self.nearest()) & inside)
+            bend = (before - 2 * here + behind).abs() > CREASE / self.nearest()
+            edge.narrow(axis, 1, length).logical_or_(bend & inside)
         return (edge[..., None].expand(*slots.shape, 3) * 255).byte().numpy()
 
     def _picture(self, number: int, size: tuple[int, int]) -> np.ndarray:

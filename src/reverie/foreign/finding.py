@@ -8,11 +8,12 @@ import json
 import os
 import re
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from reverie.core.errors import BadInput, BadWeights, ReverieError
+from reverie.core.errors import BadWeights, ReverieError
 
 INDEX = "model_index.json"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -49,11 +50,17 @@ def locate(model: str | Path, tell: Callable[[str], None] = lambda text: None) -
         parts(found)
         return found
     tell(f"{name} is not in the cache: it is fetched from the hub now")
+    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
     try:
+        if sys.stderr.isatty():
+            enable_progress_bars()
         return Path(diffusers.DiffusionPipeline.download(name))
     except Exception as error:
         raise ReverieError(f"the model {name} is not in the cache here and cannot be fetched ({reason(error)}): check "
                            "the name and the network, or give a folder") from error
+    finally:
+        disable_progress_bars()
 
 
 def import_diffusers() -> Any:

@@ -16,7 +16,7 @@ from reverie.core.errors import BadInput, ReverieError
 from reverie.core.files import require_space
 from reverie.foreign import calling, drift, finding, loading, memory, siblings
 from reverie.foreign.keeping import Work
-from reverie.foreign.pieces import BLEND_FRAMES, Piece, context_frames, plan, without_cut
+from reverie.foreign.pieces import BLEND_FRAMES, Piece, context_frames, pieces_of, without_cut
 from reverie.foreign.preview import Preview
 from reverie.world import Block
 
@@ -45,7 +45,7 @@ class Step:
 
 @dataclass
 class Job:
-    """One video under way. control: of frame numbers and a kind, the control frames uint8 (n, H, W, 3); None without."""
+    """One video under way. control: of frame numbers and a kind, the control frames uint8 (n, H, W, 3), or None."""
 
     world: ForeignWorld
     lines: list[Line]
@@ -84,8 +84,9 @@ class Job:
     def _all(self, work: Work | None) -> Iterator[Block]:
         self.prepare()
         pieces = self._pieces()
-        if work is not None and work.done:
-            self.note(f"{work.done} of {len(pieces)} pieces were made before; they are in {work.folder}")
+        if work is not None:
+            self.note(f"{work.done} of {len(pieces)} pieces were made before" if work.done else
+                      f"until it is complete, finished pieces and a preview are in {work.folder}")
         tail, first, surplus = self.past, None, None  # what comes before; how the line looks; what is to be blended
         opening = None
         for piece in pieces:
@@ -113,12 +114,16 @@ class Job:
             raise BadInput(f"{able.kind} goes on from a picture: give one with --image, or a video with --video")
         if self.control is None and able.guided:
             raise BadInput(f"{able.kind} paints over a video: use it with --paint")
+        if self.steps is not None and "num_inference_steps" not in able.arguments:
+            self.note(f"{able.kind} takes no number of steps: it makes its own")
         longest = world.longest(self.fps)
+        if world.loaded is not None and world.loaded[1].pixels < self.size[0] * self.size[1] * longest:
+            world.loaded = None  # planned for a smaller video
         if world.loaded is None:
             counts = memory.weigh(world.folder, list(finding.parts(world.folder)))
-            self.plan = memory.choose(counts, loading.bare(world.folder), able, self.size, longest, world.name)
-            self.note(f"{world.name}: {self.plan.words()}")
-            world.loaded = loading.load(world.folder, self.plan, world.lora), self.plan
+            plan = memory.choose(counts, world.bare, able, self.size, longest, world.name)
+            self.note(f"{world.name}: {plan.words()}")
+            world.loaded = loading.load(world.folder, plan, world.lora), plan
         main, self.plan = world.loaded
         self._main = self._next = (main, able)
         self._placed = main
@@ -162,8 +167,8 @@ class Job:
         if self.world.able.needs and any(without_cut(line.text)[1] for line in self.lines[1:]):
             self.note(f"{able.kind} always goes on from a picture: it makes no cuts")
             self.lines = [Line(line.start, without_cut(line.text)[0]) for line in self.lines]
-        pieces = plan(self.lines, self.total, self.fps, self.world.able, longest=longest, context=self._context,
-                      given=min(self._context, len(self.past)) if extends else 0, blend=blend)
+        pieces = pieces_of(self.lines, self.total, self.fps, self.world.able, longest=longest, context=self._context,
+                           given=min(self._context, len(self.past)) if extends else 0, blend=blend)
         if len(pieces) > 1:
             each = f"{pieces[0].count / self.fps:.2g} s or so"
             self.note(f"it is made in {len(pieces)} pieces of {each}: {self._how(blend)}")

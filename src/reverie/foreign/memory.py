@@ -48,7 +48,8 @@ class Machine:
 class Plan:
     """dtype: of torch. place: "whole" (all on the GPU), "parts" (each there in its turn), "layers" (each layer in its
     turn), "cpu". quantise: "" or "fp8" (the denoiser's weights kept in 8 bits) or "nf4" (in 4, by bitsandbytes).
-    tiled: the VAE works tile by tile. weights, working: bytes, as kept there and beside them."""
+    tiled: the VAE works tile by tile. weights, working: bytes, as kept there and beside them. pixels: in a call, at
+    most, that it was made for."""
 
     dtype: Any
     place: str
@@ -57,6 +58,7 @@ class Plan:
     weights: int
     working: int
     denoisers: tuple[str, ...] = field(default=())
+    pixels: int = 1 << 62
 
     def words(self) -> str:
         """One line: what it takes and how it is done."""
@@ -147,7 +149,8 @@ def choose(counts: dict[str, int], pipe: Any, able: Abilities, size: tuple[int, 
 
     machine = machine or Machine.here()
     denoisers = tuple(part for part in DENOISERS if counts.get(part))
-    half = Plan(torch.bfloat16, "cpu", "", False, 2 * sum(counts.values()), 0, denoisers)
+    half = Plan(torch.bfloat16, "cpu", "", False, 2 * sum(counts.values()), 0, denoisers,
+                size[0] * size[1] * frames)
     if machine.gpu:
         places = [("whole", ""), ("parts", "")] + [("parts", "fp8")] + (
             [("parts", "nf4")] if importlib.util.find_spec("bitsandbytes") else []) + [("layers", "")]

@@ -32,8 +32,8 @@ class Piece:
     after: int = 0
 
 
-def plan(lines: Sequence[Line], total: int, fps: float, able: Abilities, *, longest: int | None = None,
-         context: int = 0, given: int = 0, blend: int = 0) -> list[Piece]:
+def pieces_of(lines: Sequence[Line], total: int, fps: float, able: Abilities, *, longest: int | None = None,
+              context: int = 0, given: int = 0, blend: int = 0) -> list[Piece]:
     """The pieces of ``total`` frames. A piece never reaches over the start of a line of the script.
 
     longest: frames of a call at most (None: the model's own number). context: how many frames before it a piece can

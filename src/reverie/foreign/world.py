@@ -1,4 +1,4 @@
-"""A ForeignWorld: a pipeline of diffusers with the interface of reverie.world.World, so that every verb can drive it."""
+"""A ForeignWorld: a pipeline of diffusers with the interface of reverie.world.World, so that every verb drives it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class ForeignWorld:
     hash: str
     lora: list[Path] = field(default_factory=list)
     chunk: float | None = None  # seconds that one call makes at most
-    loaded: tuple[Any, Plan] | None = None  # the pipeline with its weights, and how they were fitted in
+    loaded: tuple[Any, Plan] | None = None  # with its weights, and how they were fitted in; kept for the next video
     colours: np.ndarray | None = None  # of its latents, as far as they are known: preview.py
+    bare: Any = None  # the pipeline without weights, for questions
     imagines_things = False
 
     @classmethod
@@ -47,7 +48,8 @@ class ForeignWorld:
         folder = finding.locate(model, tell)
         finding.read_index(folder)
         pipe = loading.bare(folder)
-        return cls(str(model), folder, ask(pipe, folder), finding.fingerprint(folder, *adapters), adapters, chunk)
+        return cls(str(model), folder, ask(pipe, folder), finding.fingerprint(folder, *adapters), adapters, chunk,
+                   bare=pipe)
 
     @property
     def default_size(self) -> tuple[int, int]:

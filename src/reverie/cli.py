@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from reverie import __version__
+from reverie import __version__, verbs_generate
 from reverie.core.errors import ReverieError
 from reverie.verbs_futures import add_futures
 from reverie.verbs_serve import add_serve
@@ -32,19 +32,6 @@ examples:
   reverie models
 
 exit status: 0 done; 1 it failed; 2 a bad argument; 130 stopped by Ctrl-C. Why is said on stderr.
-"""
-_GENERATE = """\
-a script (times in seconds, the first 0; camera is optional, and is spread over its line):
-  [[line]]
-  start = 0.0
-  text = "a red ball rolls behind a wall"
-  camera = "orbit left 30"
-  [[line]]
-  start = 8.0
-  text = "the ball comes out again"
-
-Ctrl-C leaves what there is, playable, as NAME.partial.mp4 and exits with 130. Prompt, seed,
-model and all else that made a video are kept in its metadata (the comment).
 """
 
 
@@ -162,23 +149,6 @@ def _whole(text: str) -> int:
 # ---------------------------------------------------------------- the verbs
 
 
-def _generate(args) -> None:
-    from reverie.generation import generate
-
-    made = generate(
-        args.prompt or "", args.output, seconds=args.seconds, size=args.size, fps=args.fps, model=args.model,
-        seed=args.seed, steps=args.steps, image=args.image, end_image=args.end_image, loop=args.loop,
-        video=args.video, script=args.script, camera=args.camera or "", things=not args.no_things,
-        things_out=args.things, tell=lambda text: _say(f"note: {text}"), quiet=False)
-    if args.json:
-        _print_json(made.as_dict())
-    else:
-        print(f"{made.output}: {round(made.seconds, 2):g} s, {made.size[1]}x{made.size[0]}, {made.fps:g} fps, "
-              f"seed {made.seed}, made in {made.wall_seconds:.1f} s")
-        if made.things:
-            print(f"{made.things}: the things in it")
-
-
 def _audit(args) -> None:
     from reverie.auditing import audit_video
 
@@ -251,9 +221,10 @@ def _evaluate(args) -> None:
 
 
 def _models(args) -> None:
+    from reverie.foreign.listing import cached
     from reverie.world import models
 
-    found = models()
+    found = models() + cached()
     if args.json:
         _print_json(found)
     else:
@@ -287,7 +258,7 @@ def _parser() -> argparse.ArgumentParser:
                      description="An open world simulator: a sentence becomes a minute of video.")
     parser.add_argument("--version", action="version", version=f"reverie {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    _add_generate(verbs)
+    verbs_generate.register(verbs)
     _add_audit(verbs)
     add_futures(verbs, _verb, _say, _print_json, number=_number, whole=_whole)
     data = verbs.add_parser("data", help="make training data, and look at it").add_subparsers(
@@ -308,29 +279,6 @@ def _verb(verbs, name: str, function, help: str, epilog: str = ""):
 
 def _add_json(add) -> None:
     add("--json", action="store_true", help="print one JSON object on stdout and nothing else")
-
-
-def _add_generate(verbs) -> None:
-    add = _verb(verbs, "generate", _generate, "make a video from a sentence", epilog=_GENERATE)
-    add("prompt", nargs="?", metavar="PROMPT", help="what happens, in English or Chinese")
-    add("--seconds", type=_number, default=60.0, metavar="S", help="of new video, up to 600 (default 60)")
-    add("--size", type=_size, metavar="WxH", help="multiples of 32, 64 to 1024 (default: the model's own)")
-    add("--fps", type=_number, metavar="N", help="frames per second, 1 to 60 (default: the model's own)")
-    add("--model", default="base", metavar="NAME|DIR", help="a model (default base; see reverie models)")
-    add("--seed", type=_whole, default=0, metavar="N", help="same seed, same video (default 0)")
-    add("--steps", type=_whole, metavar="N", help="1 to 64: fewer is faster (default: the model's)")
-    add("--image", metavar="FILE", help="begin with this picture")
-    add("--end-image", metavar="FILE", help="end with this picture")
-    add("--loop", action="store_true", help="let the end meet the beginning")
-    add("--video", metavar="FILE", help="extend this video: the output is it (its middle, scaled to size, "
-                                        "at the fps, without sound) followed by the new seconds")
-    add("--script", metavar="FILE.toml", help="texts with start times, instead of PROMPT (see below)")
-    add("--camera", metavar="MOVES", help="over the whole video: pan, tilt, orbit (degrees), dolly, crane "
-                                          "(metres), as in \"orbit left 30, dolly in 0.5\"")
-    add("--no-things", action="store_true", help="paint without imagining the things first, for comparison")
-    add("-o", "--output", default="out.mp4", metavar="FILE.mp4", help="where to write (default out.mp4)")
-    add("--things", metavar="FILE.jsonl", help="also write what was imagined: one line per thing and frame")
-    _add_json(add)
 
 
 def _add_audit(verbs) -> None:

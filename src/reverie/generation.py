@@ -8,7 +8,7 @@ import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +23,22 @@ if TYPE_CHECKING:
     from reverie.world import World
 
 MAX_SECONDS = 600.0
-SIZE_STEP, MIN_SIDE, MAX_SIDE = 32, 64, 1024
 PAST_SECONDS = 10.0  # of a given video, how much of its end the model is shown
 BYTES_PER_PIXEL = 0.06  # of video at the writer's quality, generously; twice while it is rewritten
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of what may be asked: sides are multiples of step pixels, from least to most; steps at most so many."""
+
+    step: int
+    least: int
+    most: int
+    steps: int
+
+
+OWN = Limits(32, 64, 1024, 64)
+FOREIGN = Limits(1, 16, 4096, 200)  # which of them a model can make it says itself
 
 
 @dataclass
@@ -65,8 +78,9 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
              steps: int | None = None, image: str | Path | None = None,
              end_image: str | Path | None = None, loop: bool = False, video: str | Path | None = None,
              script: str | Path | None = None, camera: str = "", things: bool = True,
-             things_out: str | Path | None = None, tell: Callable[[str], None] | None = None,
-             quiet: bool = True) -> Made:
+             things_out: str | Path | None = None, lora: Sequence[str | Path] = (), chunk: float | None = None,
+             paint: str | Path | None = None, paint_from: str = "depth", control: str | Path | None = None,
+             tell: Callable[[str], None] | None = None, quiet: bool = True) -> Made:
     """Imagine a video and write it to ``out`` (.mp4) as it is made; memory stays flat with its length.
 
     prompt: what happens; may be "" with image, video or script. seconds: of new video, up to 600.
@@ -76,6 +90,11 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
     beginning. video: a past to extend; the new seconds are appended to it (at the size and fps of
     the result) in the output. script: a TOML file of texts with times. camera: moves over the whole clip.
     things: imagine things before painting them; things_out: a .jsonl file to write them to.
+
+    model may also be somebody else's (foreign/): a folder with a model_index.json, or owner/name on the hub. Then size,
+    fps and steps are met by the nearest that it can make; lora: LoRA weights for it; chunk: seconds that it makes at
+    once, at most. paint: such a model paints what ``model`` imagines, guided by paint_from, one of control.KINDS.
+    control: a folder to write the control videos to. Finished pieces lie beside ``out`` until it is complete.
     tell: called with each warning or note; quiet: no progress bar.
 
     Raises BadInput, BadMedia, BadWeights, CannotWrite; Stopped (a KeyboardInterrupt) on Ctrl-C.
@@ -84,11 +103,13 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
     from reverie.core.image import read_image
     from reverie.core.progress import track
     from reverie.core.video import VideoWriter
+    from reverie.foreign.finding import is_foreign
 
     began = time.perf_counter()
     tell = tell or (lambda note: None)
-    check_numbers(seconds=seconds, size=size, fps=fps, seed=seed, steps=steps)
-    _check_together(prompt, image, end_image, loop, video, script, camera, things, things_out)
+    check_numbers(seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
+                  limits=FOREIGN if paint or is_foreign(model) else OWN)
+    _check_together(prompt, image, end_image, loop, video, script, things, things_out, control, chunk)
     prompt = clean_text(prompt) if prompt else ""
     plan = load_script(script, seconds) if script else Script((Line(0.0, prompt),))
     moves = parse_moves(camera) if camera else plan.moves
@@ -101,22 +122,34 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
         _check_readable(given, is_video=given is video)
     seed = secrets.randbits(31) if seed is None else seed
 
-    world = _load(model)
+    found: list[str] = []  # notes from before there was a video to note them of
+
+    def note(text: str) -> None:
+        found.append(text)
+        tell(text)
+
+    world = _load(model, paint, paint_from, lora, chunk, note)
     size, fps = size or tuple(world.default_size), float(fps or world.fps)
+    foreign = hasattr(world, "nearest")
+    if foreign:
+        size, fps = world.nearest(size, fps, note)
+        if things_out is not None and not world.imagines_things:
+            raise BadInput(f"{world.name} imagines no things that could be written (--things)")
+    if control is not None and not getattr(world, "imagines_things", True):
+        raise BadInput(f"{world.name} imagines no things that control videos could be made of (--control)")
     frames = max(1, round(seconds * fps))
     require_space(out.parent, int(frames * size[0] * size[1] * BYTES_PER_PIXEL * 2) + (1 << 20))
     made = Made(str(out), None if things_out is None else str(things_out), 0, 0.0, fps, size, seed, steps,
-                world.hash, 0.0, _unknown_words(world, plan.lines))
+                world.hash, 0.0, _unknown_words(world, plan.lines), found)
     if made.unknown_words:
         words = ", ".join(made.unknown_words)
         tell(f"the model never met these words in training and may not understand them: {words}")
 
-    def note(text: str) -> None:
-        made.notes.append(text)
-        tell(text)
-
     goal = read_image(end_image, size) if end_image else None
     metadata = _provenance(made, prompt, plan, camera, image, end_image, loop, video, things, seconds)
+    if foreign:
+        metadata |= {"made_with": world.name, "lora": [Path(each).name for each in lora], "chunk": chunk,
+                     "painted_from": paint_from if paint else None}
     with contextlib.ExitStack() as stack:
         writer = VideoWriter(out, fps=fps, size=size, metadata=metadata)
         stack.callback(writer.discard)
@@ -131,10 +164,15 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             total = frames + offset
             progress = stack.enter_context(track(frames, "frames", quiet=quiet))
             blocks = world.imagine(plan.lines, seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
-                                   past=past, goal=goal, loop=loop, moves=moves, things=things)
+                                   past=past, goal=goal, loop=loop, moves=moves, things=things,
+                                   **({"out": out, "note": note, "watch": lambda step: progress.advance(
+                                       0, note=step.words())} if foreign else {}))
+            vectors = []
             for block in blocks:
                 new = block.frames[: total - writer.frames]
                 writer.write(new)
+                if control is not None and not foreign:
+                    vectors.append(block.vectors)
                 if rows is not None:
                     _write_things(rows, block.things, offset, total)
                 progress.advance(len(new))
@@ -143,32 +181,36 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             if writer.frames < total:
                 raise ReverieError(f"the model stopped after {writer.frames} of {total} frames")
             writer.close()
+            if foreign:
+                list(blocks)  # it is told that all has arrived: it keeps what it made until then
         except KeyboardInterrupt as stop:
             raise Stopped(writer.keep_partial(), writer.encoded / fps) from stop
+    if control is not None:
+        _write_control(control, world, vectors, size, fps, frames, note)
     made.frames, made.seconds = writer.frames, writer.frames / fps
     made.wall_seconds = time.perf_counter() - began
     return made
 
 
 def check_numbers(*, seconds: float, size: tuple[int, int] | None, fps: float | None, seed: int | None,
-                  steps: int | None) -> None:
+                  steps: int | None, limits: Limits = OWN) -> None:
     """Raise BadInput for the first of these that makes no sense."""
     if not math.isfinite(seconds) or not 0 < seconds <= MAX_SECONDS:
         raise BadInput(f"seconds must be above 0 and at most {MAX_SECONDS:g}, not {seconds:g}")
     if size is not None:
         for side in size:
-            if side % SIZE_STEP or not MIN_SIDE <= side <= MAX_SIDE:
-                raise BadInput(f"size {size[1]}x{size[0]}: each side must be a multiple of {SIZE_STEP} "
-                               f"from {MIN_SIDE} to {MAX_SIDE}")
+            if side % limits.step or not limits.least <= side <= limits.most:
+                raise BadInput(f"size {size[1]}x{size[0]}: each side must be a multiple of {limits.step} "
+                               f"from {limits.least} to {limits.most}")
     if fps is not None and not (math.isfinite(fps) and 1 <= fps <= 60):
         raise BadInput(f"fps must be from 1 to 60, not {fps:g}")
     if seed is not None and not 0 <= seed < 2**63:
         raise BadInput(f"seed must be from 0 to 2**63 - 1, not {seed}")
-    if steps is not None and not 1 <= steps <= 64:
-        raise BadInput(f"steps must be from 1 to 64, not {steps}")
+    if steps is not None and not 1 <= steps <= limits.steps:
+        raise BadInput(f"steps must be from 1 to {limits.steps}, not {steps}")
 
 
-def _check_together(prompt, image, end_image, loop, video, script, camera, things, things_out) -> None:
+def _check_together(prompt, image, end_image, loop, video, script, things, things_out, control, chunk) -> None:
     if not prompt and not (image or video or script):
         raise BadInput("the prompt is empty: write what should happen, or give an image, a video or a script")
     if prompt and script:
@@ -179,6 +221,10 @@ def _check_together(prompt, image, end_image, loop, video, script, camera, thing
         raise BadInput("a loop ends where it begins: give no end image with it")
     if loop and video:
         raise BadInput("a video that is extended cannot also loop")
+    if control is not None and not things:
+        raise BadInput("control videos are made of things: leave out --no-things")
+    if chunk is not None and not (math.isfinite(chunk) and 0 < chunk <= MAX_SECONDS):
+        raise BadInput(f"--chunk must be above 0 and at most {MAX_SECONDS:g} seconds, not {chunk:g}")
     if things_out is not None and not things:
         raise BadInput("there are no things to write when they are not imagined (no things)")
 
@@ -193,17 +239,46 @@ def _check_readable(path, *, is_video: bool) -> None:
     if is_video:
         probe(path)
     else:
-        read_image(path, (MIN_SIDE, MIN_SIDE))
+        read_image(path, (OWN.least, OWN.least))
 
 
-def _load(model) -> World:
+def _load(model, paint, paint_from: str, lora, chunk: float | None, note: Callable[[str], None]) -> World:
+    """The world that was asked for: ours, somebody else's, or ours painted by somebody else's."""
+    from reverie.core.runtime import set_threads
+    from reverie.foreign.finding import is_foreign
+
     if isinstance(model, (str, Path)):
-        from reverie.core.runtime import set_threads
+        set_threads()
+    if is_foreign(model):
+        from reverie.foreign.world import ForeignWorld
+
+        if paint:
+            raise BadInput("--paint paints what our own model imagines: leave out --model, or --paint")
+        return ForeignWorld.load(model, lora=lora, chunk=chunk, tell=note)
+    if isinstance(model, (str, Path)):
         from reverie.world import World
 
-        set_threads()
-        return World.load(model)
+        model = World.load(model)
+    if paint:
+        from reverie.foreign.painting import PaintedWorld
+        from reverie.foreign.world import ForeignWorld
+
+        return PaintedWorld(model, ForeignWorld.load(paint, lora=lora, chunk=chunk, tell=note), paint_from)
+    if lora or chunk is not None:
+        raise BadInput("--lora and --chunk are for other people's models (--model or --paint)")
     return model
+
+
+def _write_control(folder, world, vectors: list, size: tuple[int, int], fps: float, frames: int, note) -> None:
+    """The control videos of what was imagined."""
+    import numpy as np
+
+    from reverie.foreign.control import Happening, write
+
+    happening = getattr(world, "happening", None)
+    if happening is None:
+        happening = Happening(np.stack(vectors), fps, getattr(world.tokenizer, "canvas", None))
+    write(folder, happening, size=size, fps=fps, frames=frames, note=note)
 
 
 def _unknown_words(world, lines: tuple[Line, ...]) -> list[str]:

@@ -107,7 +107,8 @@ class World:
             block = dream.step()
             if n == 0 and loop:
                 dream.aim(block.frames[0], latents - 1)
-            yield Block(block.start, block.frames[: frames - n * F], [r for r in block.things if r["frame"] < frames])
+            seen = [row for row in block.things if row["frame"] < frames]
+            yield Block(block.start, block.frames[: frames - n * F], seen, block.vectors)
 
     def dream(self, script: Sequence[Line] = (), *, size: tuple[int, int] | None = None, fps: float | None = None,
               seed: int = 0, steps: int | None = None, guidance: float | None = None, past: np.ndarray | None = None,
@@ -264,7 +265,7 @@ class Dream:
         self.tokens = None if tokens is None else tokens[0].numpy()
         picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
         self.things = [] if tokens is None or start < 0 else describe(self.tokens, start, self.fps, *self.size)
-        return Block(start, picture, self.things)
+        return Block(start, picture, self.things, self.tokens)
 
     @property
     def camera(self) -> CameraPath | None:

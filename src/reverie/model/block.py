@@ -18,11 +18,13 @@ F = FRAMES_PER_LATENT
 class Block:
     """Frames as they are made: uint8 (n, H, W, 3) from frame ``start`` on, and the things in them, one
     dictionary per thing and frame: frame, time, thing (its number), kind, colour, position [x, y, z] in
-    metres, velocity in m/s, box [x0, y0, x1, y1] in pixels (None out of the picture)."""
+    metres, velocity in m/s, box [x0, y0, x1, y1] in pixels (None out of the picture). vectors: the latent's tokens
+    (S, WIDTH) as model/things.py has them, None where none were imagined."""
 
     start: int
     frames: np.ndarray
     things: list[dict] = field(default_factory=list)
+    vectors: np.ndarray | None = None
 
 
 def describe(vectors: np.ndarray, start: int, fps: float, height: int, width: int, count: int = F) -> list[dict]:

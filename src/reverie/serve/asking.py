@@ -19,7 +19,7 @@ from reverie.core.errors import BadInput
 from reverie.core.moves import DIRECTIONS, parse_moves
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import CAMERA_CHANNELS
-from reverie.generation import MAX_SIDE, MIN_SIDE, SIZE_STEP, check_numbers
+from reverie.generation import OWN, check_numbers
 from reverie.serve.answers import bad, sound
 from reverie.serve.scripts import check_script
 from reverie.serve.settings import MAX_SECONDS, ModelFacts, Settings
@@ -124,7 +124,7 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
 def nearest_size(width: int, height: int, home: tuple[int, int]) -> tuple[int, int]:
     """(H, W) that the model makes whose shape is nearest to the one asked for, at about its ``home`` size (H, W)."""
     short, area = min(home), home[0] * home[1]
-    sides = range(MIN_SIDE, MAX_SIDE + 1, SIZE_STEP)
+    sides = range(OWN.least, OWN.most + 1, OWN.step)
     able = [(h, w) for h in sides for w in sides if min(h, w) >= min(short, 96) and area / 2 <= h * w <= area * 2]
     able = able or [home]
     return min(able, key=lambda one: (round(abs(math.log(one[1] / one[0] * height / width)), 3),
@@ -168,7 +168,7 @@ def _size(wanted: Wanted, settings: Settings, model: ModelFacts, like: dict,
 
 
 def _able(width: int, height: int, settings: Settings) -> bool:
-    good = all(side % SIZE_STEP == 0 and MIN_SIDE <= side <= MAX_SIDE for side in (width, height))
+    good = all(side % OWN.step == 0 and OWN.least <= side <= OWN.most for side in (width, height))
     return good and width * height <= settings.max_pixels
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 
 class Block:
+    vectors = None
+
     def __init__(self, start, frames, things):
         self.start, self.frames, self.things = start, frames, things
 

@@ -100,10 +100,13 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
     Raises BadInput, BadMedia, BadWeights, CannotWrite; Stopped (a KeyboardInterrupt) on Ctrl-C.
     Nothing is ever half-written under the final names.
     """
+    import numpy as np
+
     from reverie.core.image import read_image
     from reverie.core.progress import track
     from reverie.core.video import VideoWriter
     from reverie.foreign.finding import is_foreign
+    from reverie.model.record import packed
 
     began = time.perf_counter()
     tell = tell or (lambda note: None)
@@ -155,23 +158,28 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
         stack.callback(writer.discard)
         try:
             rows = stack.enter_context(writing(things_out)) if things_out is not None else None
-            past = None
+            past, known = None, None
             if video:
                 past = _copy_past(video, writer, fps, size, note)
+                known = _things_of(video, fps, writer.frames) if things and goal is None and not foreign else None
             elif image:
                 past = read_image(image, size)[None]
             offset = writer.frames
             total = frames + offset
             progress = stack.enter_context(track(frames, "frames", quiet=quiet))
+            more: dict = {"past": past}
+            if foreign:
+                more |= {"out": out, "note": note, "watch": lambda step: progress.advance(0, note=step.words())}
+            elif known is not None:
+                more = {"known": known}
+                note("it goes on from the things that the video carries")
             blocks = world.imagine(plan.lines, seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
-                                   past=past, goal=goal, loop=loop, moves=moves, things=things,
-                                   **({"out": out, "note": note, "watch": lambda step: progress.advance(
-                                       0, note=step.words())} if foreign else {}))
+                                   goal=goal, loop=loop, moves=moves, things=things, **more)
             vectors = []
             for block in blocks:
                 new = block.frames[: total - writer.frames]
                 writer.write(new)
-                if control is not None and not foreign:
+                if not foreign and block.vectors is not None:
                     vectors.append(block.vectors)
                 if rows is not None:
                     _write_things(rows, block.things, offset, total)
@@ -180,6 +188,8 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
                     break
             if writer.frames < total:
                 raise ReverieError(f"the model stopped after {writer.frames} of {total} frames")
+            if vectors and (known is not None or not video):
+                writer.carried = packed(np.stack([*([] if known is None else known), *vectors]), fps)
             writer.close()
             if foreign:
                 list(blocks)  # it is told that all has arrived: it keeps what it made until then
@@ -279,6 +289,17 @@ def _write_control(folder, world, vectors: list, size: tuple[int, int], fps: flo
     if happening is None:
         happening = Happening(np.stack(vectors), fps, getattr(world.tokenizer, "canvas", None))
     write(folder, happening, size=size, fps=fps, frames=frames, note=note)
+
+
+def _things_of(video, fps: float, frames: int):
+    """The things (P, S, WIDTH) that a video of so many frames carries, where they are those of its very frames."""
+    from reverie.core.carried import carried_by
+    from reverie.core.vocabulary import FRAMES_PER_LATENT
+    from reverie.model.record import unpacked
+
+    known = unpacked(carried_by(video), fps)
+    whole = known is not None and frames % FRAMES_PER_LATENT == 0 and len(known) == frames // FRAMES_PER_LATENT
+    return known if whole else None
 
 
 def _unknown_words(world, lines: tuple[Line, ...]) -> list[str]:

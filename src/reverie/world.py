@@ -88,17 +88,18 @@ class World:
                 fps: float | None = None, seed: int = 0, steps: int | None = None,
                 guidance: float | None = None, past: np.ndarray | None = None, goal: np.ndarray | None = None,
                 loop: bool = False, moves: Sequence[Move] | Sequence[tuple[float, Sequence[Move]]] = (),
-                things: bool = True) -> Iterator[Block]:
+                things: bool = True, known: np.ndarray | None = None) -> Iterator[Block]:
         """Imagine ``seconds`` of video, block by block of four frames, as it is made.
 
         script: lines by start time, the first at 0. size (H, W): multiples of 32. steps: denoising steps
         of a latent (default: the model's). past: uint8 (T, H, W, 3) frames at fps that it goes on from
         (the last 8 s count, and they are not yielded again; an image is T = 1, and the video begins with
         it). goal: an end image, uint8 (H, W, 3). loop: end where it began. moves: camera moves over the
-        whole length, or (start second, moves) for each part. things=False: pictures alone.
+        whole length, or (start second, moves) for each part. things=False: pictures alone. known: the
+        things of the past, as of ``dream``, instead of pictures of it.
         """
         dream = Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
-                      moves=moves, seconds=seconds, things=things, painted=goal is not None or loop)
+                      known=known, moves=moves, seconds=seconds, things=things, painted=goal is not None or loop)
         frames = max(1, round(seconds * dream.fps))
         latents = math.ceil(frames / F)
         if goal is not None:

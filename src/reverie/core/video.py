@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import queue
 import threading
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reverie.core.carried import add_box, from_tags, to_tags
 from reverie.core.errors import BadInput, BadMedia, CannotWrite
 from reverie.core.files import FULL, check_input, check_output, partial_name, reason
 from reverie.core.image import MAX_PIXELS
@@ -65,6 +65,7 @@ class VideoWriter:
         self.frames = 0  # handed in
         self.encoded = 0
         self.kept: Path | None = None  # the file that was left, whole or partial
+        self.carried = b""  # what it shall carry beside its pictures (see ``core.carried``); may be set until it ends
         self._size = (height, width)
         self._growing = self.path.with_name(f"{self.path.stem}.{os.getpid()}.partial.mp4")
         self._failure: BaseException | None = None
@@ -72,7 +73,7 @@ class VideoWriter:
         try:
             self._container = av.open(str(self._growing), "w", format="mp4", options={
                 "movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"})
-            self._container.metadata.update(_to_metadata(metadata or {}))
+            self._container.metadata.update(to_tags(metadata or {}))
             stream = self._container.add_stream("libx264", rate=self.fps)
         except (OSError, av.FFmpegError) as error:
             raise self._cannot(error) from error
@@ -195,6 +196,8 @@ class VideoWriter:
                     if packet.dts is not None:
                         packet.stream = stream
                         target.mux(packet)
+            if self.carried:
+                add_box(whole, self.carried)
             os.replace(whole, name)
         except (OSError, av.FFmpegError) as error:  # no room for a second copy: the fragments play as well
             whole.unlink(missing_ok=True)
@@ -221,7 +224,7 @@ def probe(path: str | Path) -> dict:
         return {
             "width": stream.codec_context.width, "height": stream.codec_context.height,
             "fps": _rate(stream), "frames": stream.frames, "seconds": _duration(container, stream),
-            "codec": stream.codec_context.name, "metadata": _from_metadata(container.metadata),
+            "codec": stream.codec_context.name, "metadata": from_tags(container.metadata),
         }
 
 
@@ -379,21 +382,3 @@ def _pixels(frame, size: tuple[int, int] | None) -> np.ndarray:
         top, left = (height - want_high) // 2, (width - want_wide) // 2
         pixels = pixels[top : top + want_high, left : left + want_wide]
     return np.ascontiguousarray(np.rot90(pixels, turns))
-
-
-def _to_metadata(values: dict) -> dict[str, str]:
-    """The container's own tags that every tool shows: the title, and all of it as JSON in the comment."""
-    if not values:
-        return {}
-    tags = {"comment": json.dumps(values, ensure_ascii=False, allow_nan=False)}
-    if values.get("prompt"):
-        tags["title"] = str(values["prompt"])[:200]
-    return tags
-
-
-def _from_metadata(tags: dict[str, str]) -> dict:
-    with contextlib.suppress(ValueError, TypeError):
-        values = json.loads(tags.get("comment", ""))
-        if isinstance(values, dict):
-            return values
-    return dict(tags)

@@ -213,15 +213,23 @@ def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
 
 
 def cut(video: Path, to: Path, seconds: float) -> Path:
-    """The beginning of a video, as a file of its own."""
+    """The beginning of a video, as a file of its own, with the things that it carries."""
     from itertools import islice
 
+    from reverie.core.carried import carried_by
     from reverie.core.video import VideoWriter, probe, stream_video
+    from reverie.core.vocabulary import FRAMES_PER_LATENT
+    from reverie.model.record import packed, unpacked
 
     fps, writer = probe(video)["fps"], None
-    for frame in islice(stream_video(video), max(1, round(seconds * fps))):
+    known, count = unpacked(carried_by(video), fps), max(1, round(seconds * fps))
+    if known is not None:  # whole latents, so that what goes on from it knows its things
+        count = max(count // FRAMES_PER_LATENT, 1) * FRAMES_PER_LATENT
+    for frame in islice(stream_video(video), count):
         writer = writer or VideoWriter(to, fps=fps, size=frame.shape[:2], crf=8)  # it will be encoded once more
         writer.write(frame[None])
+    if known is not None and writer is not None:
+        writer.carried = packed(known[: count // FRAMES_PER_LATENT], fps)
     return writer.close()  # type: ignore[union-attr] # stream_video yields a frame or raises
 
 

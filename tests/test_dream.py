@@ -52,6 +52,8 @@ def test_a_line_that_comes_holds_from_then_on_and_only_then(world: World) -> Non
         one, two, three = plain.step(), told.step(text="a yellow bird flies" if n == 2 else None), said.step()
         assert np.array_equal(one.frames, two.frames) == (n < 2)
         assert np.abs(two.frames.astype(int) - three.frames).max() <= 2
+    opened, late = world.dream(seed=1, things=False), world.dream(SCRIPT[:1], seed=1, things=False)
+    assert np.array_equal(opened.step(text=SCRIPT[0].text).frames, late.step().frames)
 
 
 def test_the_camera_goes_exactly_as_fast_as_it_is_told(world: World) -> None:
@@ -104,6 +106,14 @@ def test_dreams_that_do_not_fit_together_go_one_by_one(world: World) -> None:
     assert [block.frames.shape for block in step_together(dreams, [{}] * 3)] == [(4, 64, 64, 3)] * 2 + [(4, 64, 96, 3)]
     with pytest.raises(ValueError):
         step_together(dreams, [{}])
+
+
+def test_a_past_is_looked_at_once_for_several_dreams(world: World) -> None:
+    past = np.random.default_rng(0).integers(0, 255, (12, 64, 64, 3), np.uint8)
+    seen = world.seen(past, 24.0)
+    one, two, three = world.dream(seed=1, past=past), world.dream(seed=1, past=seen), world.dream(seed=1, past=seen)
+    first = one.step().frames
+    assert np.array_equal(first, two.step().frames) and np.array_equal(first, three.step().frames)
 
 
 def test_known_things_are_taken_as_they_are(world: World) -> None:

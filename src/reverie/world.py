@@ -112,13 +112,14 @@ class World:
             yield Block(block.start, block.frames[: frames - n * F], seen, block.vectors)
 
     def dream(self, script: Sequence[Line] = (), *, size: tuple[int, int] | None = None, fps: float | None = None,
-              seed: int = 0, steps: int | None = None, guidance: float | None = None, past: np.ndarray | None = None,
-              known: np.ndarray | None = None, moves: Sequence = (), seconds: float = 60.0,
-              things: bool = True) -> Dream:
+              seed: int = 0, steps: int | None = None, guidance: float | None = None,
+              past: np.ndarray | list[Tensor] | None = None, known: np.ndarray | None = None, moves: Sequence = (),
+              seconds: float = 60.0, things: bool = True) -> Dream:
         """A dream to be stepped one latent at a time, for as long as one likes; arguments as of ``imagine``.
 
-        seconds: over which the moves are spread. known: the things of the past, (latents, S, WIDTH) as model.things
-        has them: true ones, instead of a past in pictures.
+        past: frames, or what ``seen`` made of them (one latent is an image). seconds: over which the moves are
+        spread. known: the things of the past, (latents, S, WIDTH) as model.things has them: true ones, instead of a
+        past in pictures.
         """
         return Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
                      known=known, moves=moves, seconds=seconds, things=things)
@@ -155,8 +156,10 @@ class World:
             mask[0, r, : len(row)] = True
         return self.transformer.encode_text(vectors, mask)
 
-    def _encode_past(self, past: np.ndarray, fps: float) -> list[Tensor]:
-        """Past frames to a list of latents (1, H, W, C), one still or whole groups of four, the last 8 s."""
+    @torch.inference_mode()
+    def seen(self, past: np.ndarray, fps: float) -> list[Tensor]:
+        """Past frames to a list of latents (1, H, W, C), one still or whole groups of four, the last 8 s: what dreams
+        of one past may share."""
         if len(past) == 1:
             return [self._encode_still(past[0])]
         keep = int(min(len(past), CONTEXT_SECONDS * fps)) // F * F
@@ -190,8 +193,9 @@ class Dream:
 
     @torch.inference_mode()
     def __init__(self, world: World, script: Sequence[Line], *, size: tuple[int, int] | None, fps: float | None,
-                 seed: int, steps: int | None, guidance: float | None, past: np.ndarray | None, moves: Sequence,
-                 seconds: float, things: bool, known: np.ndarray | None = None, painted: bool = False) -> None:
+                 seed: int, steps: int | None, guidance: float | None, past: np.ndarray | list[Tensor] | None,
+                 moves: Sequence, seconds: float, things: bool, known: np.ndarray | None = None,
+                 painted: bool = False) -> None:
         self.world, self.size, self.fps = world, tuple(size or world.default_size), float(fps or world.fps)
         self.things: list[dict] = []
         self.tokens: np.ndarray | None = None
@@ -205,7 +209,7 @@ class Dream:
             world.transformer, world._encode_text(script), fps=torch.tensor([self.fps]),
             grid=(self.size[0] // side, self.size[1] // side), generator=torch.Generator().manual_seed(seed),
             sampling=self.sampling, with_things=things, with_views=world.paints(self.sampling, self._drawn))
-        self._given = [] if past is None else world._encode_past(past, self.fps)
+        self._given = [] if past is None else list(past if isinstance(past, list) else world.seen(past, self.fps))
         self._known = [] if known is None else list(torch.from_numpy(np.asarray(known, np.float32)))
         still = past is not None and len(past) == 1
         self.n = 0 if still else -len(self._known or self._given)  # below 0 until the past was taken in
@@ -231,9 +235,10 @@ class Dream:
         self._rollout.aim(self._schedule.at(at), self.world._encode_still(image), at + behind)
 
     def _hear(self, text: str) -> None:
+        number = self._lines if self.n else 0  # at the very beginning it is the first line, and takes its place
         self._rollout.text = self.world._encode_text([Line(0.0, text)])
-        self._rollout.text.line[self._rollout.text.line == 0] = self._lines
-        self._schedule = _Schedule([max(self.n, 0) * F / self.fps], self.fps, self._lines)
+        self._rollout.text.line[self._rollout.text.line == 0] = number
+        self._schedule = _Schedule([self.n * F / self.fps], self.fps, number)
         self._lines += 1
 
     def _next(self, rates: Mapping[str, float] | None, given: Mapping[int, Tensor] | None) -> _Wanted:

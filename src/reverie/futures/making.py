@@ -125,7 +125,9 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
         note(text)
     if given.known is None and len(cameras) > 1:
         note("the model has learned one camera: each goes on by itself, and they need not agree")
-    whole = [_begin(world, given, cameras, prompt, seed + k) for k in range(count)]
+    pasts = ([{"known": given.known}] if given.known is not None else
+             [{"past": world.seen(given.cameras[name], given.fps)} for name in cameras])
+    whole = [_begin(world, given.fps, pasts, prompt, seed + k) for k in range(count)]
     _dream(whole, made, wanted, frames, out, note, quiet)
     _finish(whole, made, given, frames, out, note, quiet)
     made.wall_seconds = round(time.perf_counter() - began, 2)
@@ -171,10 +173,8 @@ def _check_known(given: Past, edits: Sequence[Edit]) -> None:
         check_edits(edits, given.names, given.known[-1][:, 0] > 0)
 
 
-def _begin(world: World, given: Past, cameras: list[str], prompt: str, seed: int) -> _Future:
-    script = [Line(0.0, prompt)]
-    pasts = [{"known": given.known}] if given.known is not None else [{"past": given.cameras[name]} for name in cameras]
-    dreams = [world.dream(script, fps=given.fps, seed=seed, **past) for past in pasts]
+def _begin(world: World, fps: float, pasts: list[dict], prompt: str, seed: int) -> _Future:
+    dreams = [world.dream([Line(0.0, prompt)], fps=fps, seed=seed, **past) for past in pasts]
     return _Future(dreams, [[] for _ in dreams])
 
 

@@ -136,6 +136,8 @@ def _of_log(path: Path, recordings: list[Recording], size: tuple[int, int], leas
         if len(frames) != len(rows):
             raise BadData(f"{log.log}: camera {name} has {len(frames)} pictures for the last {len(rows)} rows")
         cameras[name] = np.stack(frames)
+    notes.append("the model has learned the lab, no road and no car: it goes on from a log's pictures as best it can, "
+                 "and does not know its actions")
     return Past(str(path), min(max(log.fps, 1.0), 60.0), cameras, notes=notes)
 
 

@@ -4,7 +4,7 @@ import OpenAI, { toFile } from "openai";
 
 const [baseURL, first] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey: "anything", maxRetries: 0 });
-const small = { size: "64x64", seconds: "0.5" };
+const small = { size: "64x64", seconds: "0.25" };
 
 const made = await client.videos.create({ prompt: "a red ball falls", model: "sora-2", ...small });
 assert.equal(made.object, "video");
@@ -31,9 +31,9 @@ assert.equal(sent.has_image, true);
 const remix = await client.videos.remix(first, { prompt: "a blue ball falls" });
 assert.equal(remix.remixed_from_video_id, first);
 const edit = await client.videos.edit({ prompt: "a green ball falls", video: { id: first } });
-const extension = await client.videos.extend({ prompt: "it rolls", seconds: "0.5", video: { id: first } });
-const extended = await client.videos.extend({ prompt: "it rolls", seconds: "0.5", video: await toFile(bytes, "it.mp4") });
-assert.equal(extension.seconds, "1");
+const extension = await client.videos.extend({ prompt: "it rolls", seconds: "0.25", video: { id: first } });
+const extended = await client.videos.extend({ prompt: "it rolls", seconds: "0.25", video: await toFile(bytes, "it.mp4") });
+assert.equal(extension.seconds, "0.5");
 for (const video of [named, sent, remix, edit, extension, extended]) {
   assert.equal((await client.videos.delete(video.id)).deleted, true);
 }

@@ -19,7 +19,7 @@ from reverie.core.video import VideoWriter, probe, read_video
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # every method of it says that its home is gone
 openai = pytest.importorskip("openai")
 SECRET = "whsec_" + base64.b64encode(b"a secret that only two know").decode()
-SMALL = {"size": "64x64", "seconds": "0.5"}
+SMALL = {"size": "64x64", "seconds": "0.25"}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def first(client):
 
 
 def test_create_poll_download(client, first, tmp_path):
-    assert (first.status, first.progress, first.seconds, first.size) == ("completed", 100, "0.5", "64x64"), first
+    assert (first.status, first.progress, first.seconds, first.size) == ("completed", 100, "0.25", "64x64"), first
     assert first.model == "base" and "sora-2 is not here" in first.notes[0]
     for variant, kind in (("video", "mp4"), ("thumbnail", "webp"), ("spritesheet", "jpg")):
         content = client.videos.download_content(first.id, variant=variant)
@@ -86,7 +86,7 @@ def test_create_poll_download(client, first, tmp_path):
         content.write_to_file(path)
         if variant == "video":
             frames, fps = read_video(path)
-            assert frames.shape == (12, 64, 64, 3) and fps == 24
+            assert frames.shape == (6, 64, 64, 3) and fps == 24
             assert probe(path)["metadata"]["prompt"] == "a red ball falls"
         else:
             assert Image.open(path).size[0] >= 64
@@ -127,12 +127,12 @@ def test_remix_edit_extend(client, first, film):
     assert remix.remixed_from_video_id == first.id and remix.seed == first.seed and remix.size == "64x64"
     named = {"video": openai.omit, "extra_body": {"video": {"id": first.id}}}  # what it does not send of itself
     edit = client.videos.edit(prompt="a green ball falls", **named)
-    edited = client.videos.edit(prompt="it rolls", video=film)
-    extended = client.videos.extend(prompt="it rolls", seconds="0.5", **named)
-    sent = client.videos.extend(prompt="it rolls", seconds="0.5", video=film)
+    edited = client.videos.edit(prompt="it rolls", video=film, extra_body={"seconds": "0.25"})
+    extended = client.videos.extend(prompt="it rolls", seconds="0.25", **named)
+    sent = client.videos.extend(prompt="it rolls", seconds="0.25", video=film)
     for video in (remix, edit, edited, extended, sent):
         assert client.videos.poll(video.id).status == "completed"
-    assert (extended.seconds, sent.seconds, edited.seconds) == ("1", "1.5", "1")
+    assert (extended.seconds, sent.seconds, edited.seconds) == ("0.5", "1.25", "0.25")
 
 
 def test_list_pages_and_delete(client, first):
@@ -181,15 +181,15 @@ def test_webhooks_are_signed(client, hooks, first):
 
 def test_futures_audit_sync_and_words(server, client, first):
     status, _, made = server.post("/v1/videos/futures", {
-        "video": {"id": first.id}, "seconds": 0.25, "count": 2, "seed": 5, "at": 0.25, "cameras": ["", "pan left 5"]})
+        "video": {"id": first.id}, "seconds": 0.25, "count": 2, "seed": 5, "at": 0.125, "cameras": ["", "pan left 5"]})
     assert status == 200, made
     assert [(video["seed"], video["camera"], video["past_seconds"]) for video in made["data"]] == [
-        (5, "", 0.25), (6, "pan left 5", 0.25)]
+        (5, "", 0.125), (6, "pan left 5", 0.125)]
     group = server.get(f"/v1/videos?group={made['group']}&order=asc")[2]["data"]
     assert [video["id"] for video in group] == [video["id"] for video in made["data"]]
     for video in made["data"]:
         done = server.finish(video["id"])
-        assert (done["status"], done["frames"], done["seconds"]) == ("completed", 12, "0.5"), done
+        assert (done["status"], done["frames"], done["seconds"]) == ("completed", 9, "0.375"), done
     assert server.get(f"/v1/videos/{first.id}/audit")[0] in (200, 202)
     audit = wait_for(lambda: (got := server.get(f"/v1/videos/{first.id}/audit"))[0] == 200 and got[2])
     assert audit["status"] == "completed" and "violations" in audit["verdict"], audit
@@ -205,9 +205,9 @@ def test_futures_audit_sync_and_words(server, client, first):
 
 
 def test_scripts_cameras_and_actions(server):
-    lines = [{"start": 0, "text": "a red ball in a room"}, {"start": 0.25, "text": "it \"rolls\"\x7f"}]
+    lines = [{"start": 0, "text": "a red ball in a room"}, {"start": 0.125, "text": "it \"rolls\"\x7f"}]
     made = [{"script": json.dumps(lines)}, {"script": lines}, {"prompt": "a ball", "camera": "orbit left 30"},
-            {"prompt": "a ball", "actions": "[{\"start\": 0, \"pan\": 10}, {\"start\": 0.25, \"pan\": -10}]"}]
+            {"prompt": "a ball", "actions": "[{\"start\": 0, \"pan\": 10}, {\"start\": 0.125, \"pan\": -10}]"}]
     names = []
     for body in made:
         status, _, video = server.post("/v1/videos", {**SMALL, **body})
@@ -215,7 +215,7 @@ def test_scripts_cameras_and_actions(server):
         names.append(video["id"])
     for name in names:
         assert server.finish(name)["status"] == "completed"
-    assert server.get(f"/v1/videos/{names[0]}")[2]["script"][1]["start"] == 0.25
+    assert server.get(f"/v1/videos/{names[0]}")[2]["script"][1]["start"] == 0.125
     for wrong in ({"script": "[1]"}, {"script": "{"}, {"script": [{"start": 3, "text": "x"}]}, {"camera": "fly"},
                   {"actions": "[{\"jump\": 1}]"}, {"actions": [{"start": 2, "pan": 1}]}, {"seconds": "61"},
                   {"seconds": "nan"}, {"size": "big"}, {"size": "9999x64"}, {"seed": -1}, {"fps": 0}, {"steps": 99},

@@ -8,8 +8,8 @@ import { shotPicker } from "./shots.js";
 import * as store from "./store.js";
 import { EXAMPLES, language, onLanguage } from "./texts.js";
 
-const LENGTHS = [2, 4, 10, 20, 30, 60];
-const SIZES = ["128x128", "192x128", "128x192", "256x256"];
+const LENGTHS = [1, 2, 4, 10, 30, 60];
+const SIZES = ["128x128", "192x128", "128x192", "256x256", "64x64"]; // the last for a machine that is slow
 const MAX_SEED = 2 ** 31;
 
 export function buildDream() {

@@ -45,7 +45,7 @@ export function buildFutures() {
 
   // ---- what is asked
   const count = h("input", { type: "range", min: 2, max: 8, step: 1, value: 4, label: "count" }), counted = h("output", {}, "4");
-  const ahead = h("div", { class: "segments", role: "radiogroup", label: "ahead" }, [2, 4, 8].map((n) => h("label", {},
+  const ahead = h("div", { class: "segments", role: "radiogroup", label: "ahead" }, [1, 2, 4, 8].map((n) => h("label", {},
     h("input", { type: "radio", name: "ahead", value: String(n), checked: n === 2 }), h("span", { t: "seconds", said: { n } }))));
   const plan = h("select", { label: "actions" }, ["chance", "fan", "same"].map((name) => h("option", { value: name, t: name })));
   const moves = h("div", { class: "moves", hidden: true });

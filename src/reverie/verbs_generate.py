@@ -64,7 +64,7 @@ def register(verbs) -> None:
     add("--no-things", action="store_true", help="paint without imagining the things first, for comparison")
     add("-o", "--output", default="out.mp4", metavar="FILE.mp4", help="where to write (default out.mp4)")
     add("--things", metavar="FILE.jsonl", help="also write what was imagined: one line per thing and frame")
-    add("--lora", action="append", default=[], metavar="FILE|DIR", help="LoRA weights for another's model; again for more")
+    add("--lora", action="append", default=[], metavar="FILE|DIR", help="LoRA weights for another's model; or several")
     add("--chunk", type=cli._number, metavar="S", help="seconds that another's model makes at once, at most")
     add("--paint", metavar="MODEL", help="let another's model paint what ours imagines (Wan VACE, CogVideoX Fun, ...)")
     add("--paint-from", default="depth", metavar="KIND", help="guided by its depth, kinds, boxes, edges or picture "

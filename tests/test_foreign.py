@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("av")
 import tiny_pipelines  # noqa: E402 - it keeps the hub out, before diffusers is imported
@@ -18,12 +19,12 @@ from PIL import Image  # noqa: E402
 from reverie import cli  # noqa: E402
 from reverie.core.errors import BadInput, BadWeights  # noqa: E402
 from reverie.core.video import probe, read_video  # noqa: E402
-from reverie.foreign import finding, job  # noqa: E402
+from reverie.foreign import asking, finding, job, loading, memory  # noqa: E402
 from reverie.foreign.listing import cached  # noqa: E402
 from reverie.foreign.world import ForeignWorld  # noqa: E402
 from reverie.generation import generate  # noqa: E402
 
-SIZE = (48, 64)
+SIZE = (32, 48)
 BEGIN = ("wan_i2v", "svd", "cosmos")  # they begin with a picture, always
 
 
@@ -77,7 +78,7 @@ def test_ten_seconds_from_a_pipeline_that_makes_one(tiny, name, fps, how):
     made = make(tiny, name, seconds=10, image="p.png" if name in BEGIN else None)
     frames, rate = read_video("o.mp4")
     assert len(frames) == made.frames == 10 * fps and rate == made.fps == fps
-    assert frames.shape[1:3] == made.size and made.size == ((64, 64) if name == "ltx" else SIZE)
+    assert frames.shape[1:3] == made.size and made.size == ((32, 64) if name == "ltx" else SIZE)
     assert any(how in note for note in made.notes), made.notes
     assert sorted(os.listdir()) == ["o.mp4", "p.png"]  # its pieces are gone
     assert probe("o.mp4")["metadata"]["made_with"] == str(tiny(name))
@@ -90,6 +91,18 @@ def test_a_picture_begins_it_and_a_video_is_extended(tiny, name):
     longer = make(tiny, name, "l.mp4", seconds=0.5, video="i.mp4", size=made.size)
     past, whole = read_video("i.mp4")[0], read_video("l.mp4")[0]
     assert longer.frames == 2 * made.frames and np.abs(whole[: len(past)].astype(int) - past).mean() < 5
+
+
+@pytest.mark.parametrize("name", ["ltx", "wan_ti2v"])
+def test_half_precision_eight_bits_and_tiles(tiny, name):
+    world = ForeignWorld.load(tiny(name), chunk=1.0)
+    plan = memory.Plan(torch.bfloat16, "cpu", "fp8", True, 0, 0, memory.DENOISERS)
+    world.loaded = loading.load(world.folder, plan), plan
+    stored = {tensor.dtype for tensor in world.loaded[0].transformer.parameters()}
+    assert torch.float8_e4m3fn in stored and world.loaded[0].vae.dtype == torch.bfloat16
+    assert world.loaded[0].vae.use_tiling
+    made = generate("a ball", "o.mp4", model=world, size=SIZE, steps=1, seconds=0.5, image="p.png")
+    assert made.frames == round(0.5 * made.fps) and read_video("o.mp4")[0].std() > 1
 
 
 def test_it_ends_with_a_picture_where_the_pipeline_can(tiny):
@@ -122,8 +135,19 @@ def test_the_audit_judges_what_they_make(tiny):
     pytest.importorskip("trackers")
     from reverie.auditing import audit_video
 
-    make(tiny, "ltx", seconds=2)
+    make(tiny, "ltx", seconds=2, size=(64, 64))
     assert "report" in audit_video("o.mp4", prompt="a red ball falls").as_dict()
+
+
+def test_conditions_that_are_dataclasses_are_found_and_filled():
+    import diffusers
+
+    for name, argument in (("LTX2Condition", "conditions"), ("LTXCondition", "conditions"),
+                           ("LTX2InContext", "reference_conditions")):
+        cls = getattr(diffusers, f"{name}Pipeline")
+        found = asking.condition(asking.condition_class(cls, argument), ["a frame"])
+        assert "a frame" in (getattr(found, "frames", None) or found.video) and found.strength == 1
+    assert asking.condition_class(diffusers.WanPipeline, "prompt") is None
 
 
 # ---------------------------------------------------------------- the command line
@@ -145,7 +169,7 @@ def test_the_command_line_and_its_preview(tiny, monkeypatch, capsys):
     assert made["size"] == "64x48" and made["fps"] == 16 and made["frames"] == 32
     assert "64x48, the nearest to 60x50" in err and "16 frames per second, not 30" in err and "GB of weights" in err
     assert len(seen) == 4 and seen[0] == (192, 256, 3)
-    assert all(line.startswith("reverie: note: ") for line in err.splitlines()), err
+    assert all(line.startswith(("reverie: note: ", "frames: ")) for line in err.splitlines()), err
 
 
 def test_models_lists_what_is_here(tiny, capsys):

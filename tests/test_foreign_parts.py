@@ -246,6 +246,21 @@ def test_memory_is_planned_for_the_machine():
     assert Machine.here().ram > 1 << 26
 
 
+@pytest.mark.parametrize("place, calls", [("whole", ["to"]), ("parts", ["enable_model_cpu_offload"]),
+                                          ("layers", ["enable_sequential_cpu_offload"]), ("cpu", [])])
+def test_a_plan_is_put_on_a_pipeline(place, calls):
+    """As diffusers names it: there is no GPU in the tests."""
+    from unittest.mock import MagicMock
+
+    pipe = MagicMock()
+    memory.Plan(torch.bfloat16, place, "fp8", True, 0, 0, ("transformer",)).put(pipe)
+    assert [name for name, *_ in pipe.method_calls if "." not in name] == calls
+    pipe.transformer.enable_layerwise_casting.assert_called_once_with(
+        storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
+    pipe.vae.enable_tiling.assert_called_once_with()
+    pipe.vae.enable_slicing.assert_called_once_with()
+
+
 @pytest.mark.parametrize("layout", ["channels first", "time first", "packed"])
 def test_a_preview_learns_its_colours(layout):
     rng = np.random.default_rng(0)

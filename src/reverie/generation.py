@@ -111,7 +111,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
     began = time.perf_counter()
     tell = tell or (lambda note: None)
     check_numbers(seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
-                  limits=FOREIGN if paint or is_foreign(model) else OWN)
+                  limits=FOREIGN if paint or is_foreign(model) or hasattr(model, "nearest") else OWN)
     _check_together(prompt, image, end_image, loop, video, script, things, things_out, control, chunk)
     prompt = clean_text(prompt) if prompt else ""
     plan = load_script(script, seconds) if script else Script((Line(0.0, prompt),))

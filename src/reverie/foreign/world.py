@@ -93,8 +93,8 @@ class ForeignWorld:
         """
         size, fps = self.nearest(size or self.default_size, fps or self.fps, lambda text: None)
         lines = _with_moves(script, moves, note)
-        job = Job(self, lines, max(1, round(seconds * fps)), size, fps, seed, steps, past, goal, loop, None, note,
-                  watch)
+        total = max(1, round(seconds * fps))
+        job = Job(self, lines, total, size, fps, seed, steps, past, goal, loop, None, note, watch)
         yield from job.blocks(out)
 
 

@@ -168,7 +168,7 @@ def _loaded(model: str | Path | World) -> World:
 def _check_known(given: Past, edits: Sequence[Edit]) -> None:
     if edits and given.known is None:
         raise BadInput(f"{given.source}: nobody knows its things, so none can be told to do otherwise: --edit needs a "
-                       "clip of the lab with its truth")
+                       "clip of the lab with its truth, or a video that carries its things")
     if given.known is not None:
         check_edits(edits, given.names, given.known[-1][:, 0] > 0)
 

@@ -16,13 +16,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from reverie.core.carried import carried_by
 from reverie.core.clip import Clip
 from reverie.core.errors import BadData, BadInput, BadMedia
 from reverie.core.video import probe, stream_video
-from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, SETTINGS
+from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS, SETTINGS
 from reverie.data.readers import Recording, recognise
 from reverie.data.shards import ClipSet, has_truth
 from reverie.model import things as th
+from reverie.model.record import unpacked
 from reverie.train.encode import true_tokens
 
 SECONDS = 8.0  # of the past's end that are looked at, at the most
@@ -106,8 +108,31 @@ def _of_videos(paths: Sequence[Path], size: tuple[int, int], fps: float, until: 
         if abs(entry["fps"] - fps) > 0.01:
             notes.append(f"{path.name} has {entry['fps']:.4g} fps; its nearest frames are taken at {fps:g} fps")
     fewest = min(map(len, cameras.values()))
-    return Past(", ".join(map(str, paths)), fps, {name: frames[-fewest:] for name, frames in cameras.items()},
+    past = Past(", ".join(map(str, paths)), fps, {name: frames[-fewest:] for name, frames in cameras.items()},
                 notes=notes)
+    if len(paths) == 1:
+        _with_carried(past, paths[0], until)
+    return past
+
+
+def _with_carried(past: Past, path: Path, until: float | None) -> None:
+    """Give a past the things that its video carries, if it does; then it ends with a whole latent."""
+    things = unpacked(carried_by(path), past.fps)
+    if things is None or len(things) * F != probe(path)["frames"]:
+        return
+    end = len(things) if until is None else int(until * past.fps) // F
+    if end < 1:
+        return
+    past.known = things[max(0, end - int(SECONDS * past.fps) // F) : end]
+    kinds, colours = (things[:, :MAX_THINGS, th.THING[name]].argmax(-1) for name in ("kind", "colour"))
+    there = things[:, :MAX_THINGS, 0] > 0
+    for slot in range(int(there.any(0).nonzero()[0].max(initial=-1)) + 1):
+        first = int(there[:, slot].argmax())
+        kind, colour = min(kinds[first, slot], len(KINDS) - 1), min(colours[first, slot], len(COLOURS) - 1)
+        named = f"{list(COLOURS)[colour]} {KINDS[kind]}"
+        past.names.append(named if there[:, slot].any() else "nothing")
+    name, frames = next(iter(past.cameras.items()))
+    past.cameras = {name: frames[: max(F, len(frames) - (0 if until is None else round(until * past.fps) - end * F))]}
 
 
 def _of_log(path: Path, recordings: list[Recording], size: tuple[int, int], least: int, until: float | None) -> Past:

@@ -172,13 +172,9 @@ class Dreaming:
         from reverie.core.clip import Line
 
         size, fps = opening.size or tuple(self.world.default_size), opening.fps or self.world.fps
-        past = None
-        if opening.past is not None:
-            from reverie.core.video import read_video
-
-            past, _ = read_video(opening.past, fps=fps, size=size, last_seconds=PAST_SECONDS)
+        past = {} if opening.past is None else _past(opening.past, fps, size)
         script = (Line(0.0, opening.prompt),) if opening.prompt else ()
-        dream = self.world.dream(script, size=size, fps=fps, seed=opening.seed, past=past)
+        dream = self.world.dream(script, size=size, fps=fps, seed=opening.seed, **past)
         unknown = self.world.unknown_words(opening.prompt) if opening.prompt else []
         began = time.monotonic()
         first = self.step([dream], [{}])[0]  # takes the past in
@@ -302,6 +298,18 @@ class Dreaming:
 
 def _size(size: Sequence[int]) -> str:
     return f"{size[1]}x{size[0]}"
+
+
+def _past(video: Path, fps: float, size: tuple[int, int]) -> dict[str, Any]:
+    """The end of a video, as World.dream takes it: the things that it carries, or else its pictures."""
+    from reverie.core.carried import carried_by
+    from reverie.core.video import read_video
+    from reverie.model.record import unpacked
+
+    known = unpacked(carried_by(video), fps)
+    if known is not None:
+        return {"known": known[-round(PAST_SECONDS * fps / FRAMES_PER_LATENT) :]}
+    return {"past": read_video(video, fps=fps, size=size, last_seconds=PAST_SECONDS)[0]}
 
 
 def _explain(error: Exception) -> str:

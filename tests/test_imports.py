@@ -28,7 +28,7 @@ MAY = {
     "futures": ("core", "data", "model", "audit", "world", "train"),
     "verbs_futures": ("futures",),
     "envs": ("core", "data", "audit", "world", "futures"),
-    "serve": ("core", "data", "model", "audit", "world", "generation", "auditing"),
+    "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),
     "verbs_serve": ("core", "serve"),
     "cli": ("core", "data", "world", "foreign", "generation", "auditing", "ingesting", "train", "evaluate",
             "verbs_futures", "verbs_generate", "verbs_serve"),

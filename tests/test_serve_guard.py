@@ -23,8 +23,9 @@ from reverie.serve.asking import nearest_size
 from reverie.serve.characters import check_name, mentioned, name_things
 from reverie.serve.guard import Rates, key_in, read_keys, tenant_of
 from reverie.serve.jobs import New, Store
+from reverie.serve.models import model_facts
 from reverie.serve.routes import whole_boxes
-from reverie.serve.settings import Settings, model_facts
+from reverie.serve.settings import Settings
 from reverie.serve.uploads import Decoder, data_url, nested
 from reverie.serve.webhooks import signed_headers
 

@@ -131,7 +131,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
         found.append(text)
         tell(text)
 
-    world = _load(model, paint, paint_from, lora, chunk, note)
+    world = load_world(model, paint, paint_from, lora, chunk, note)
     size, fps = size or tuple(world.default_size), float(fps or world.fps)
     foreign = hasattr(world, "nearest")
     if foreign:
@@ -252,8 +252,9 @@ def _check_readable(path, *, is_video: bool) -> None:
         read_image(path, (OWN.least, OWN.least))
 
 
-def _load(model, paint, paint_from: str, lora, chunk: float | None, note: Callable[[str], None]) -> World:
-    """The world that was asked for: ours, somebody else's, or ours painted by somebody else's."""
+def load_world(model, paint=None, paint_from: str = "depth", lora: Sequence[str | Path] = (),
+               chunk: float | None = None, note: Callable[[str], None] = lambda text: None) -> World:
+    """The world that was asked for: ours, somebody else's, or ours painted by somebody else's; see ``generate``."""
     from reverie.core.runtime import set_threads
     from reverie.foreign.finding import is_foreign
 

@@ -23,8 +23,9 @@ from reverie.serve.guard import COOKIE, Guard, TooLarge, tenant_of
 from reverie.serve.jobs import QueueFull, Store
 from reverie.serve.making import Maker
 from reverie.serve.metrics import Meter
+from reverie.serve.models import model_facts
 from reverie.serve.routes import router
-from reverie.serve.settings import Settings, model_facts
+from reverie.serve.settings import Settings
 from reverie.serve.uploads import Decoder, read_body
 from reverie.serve.workers import Workers
 

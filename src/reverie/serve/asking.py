@@ -19,10 +19,11 @@ from reverie.core.errors import BadInput
 from reverie.core.moves import DIRECTIONS, parse_moves
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import CAMERA_CHANNELS
-from reverie.generation import OWN, check_numbers
+from reverie.generation import FOREIGN, OWN, check_numbers
 from reverie.serve.answers import bad, sound
+from reverie.serve.models import ModelFacts
 from reverie.serve.scripts import check_script
-from reverie.serve.settings import MAX_SECONDS, ModelFacts, Settings
+from reverie.serve.settings import MAX_SECONDS, Settings
 
 DEFAULT_SECONDS = 4.0
 LARGEST_ASKED = 8192  # pixels of a side: more is a slip, not another system's size
@@ -102,7 +103,8 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
     lines = _script(wanted.script, seconds)
     prompt = wanted.prompt or ""
     try:
-        check_numbers(seconds=seconds, size=size, fps=fps, seed=seed, steps=steps)
+        check_numbers(seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
+                      limits=FOREIGN if model.foreign else OWN)
         prompt = clean_text(prompt) if prompt.strip() else ""
     except BadInput as error:
         raise bad(str(error)) from None
@@ -156,20 +158,21 @@ def _size(wanted: Wanted, settings: Settings, model: ModelFacts, like: dict,
         return tuple(like["size"]), None
     elif shape is not None:
         height, width = shape
-        able = _able(width, height, settings)
+        able = _able(width, height, settings, model)
         return ((height, width) if able else nearest_size(width, height, model.size)), None
     else:
         return model.size, None
     if not (16 <= width <= LARGEST_ASKED and 16 <= height <= LARGEST_ASKED):
         raise bad(f"size {width}x{height}: each side must be from 16 to {LARGEST_ASKED} pixels", "size")
-    if _able(width, height, settings):
+    if _able(width, height, settings, model):
         return (height, width), None
     return nearest_size(width, height, model.size), f"{width}x{height}"
 
 
-def _able(width: int, height: int, settings: Settings) -> bool:
-    good = all(side % OWN.step == 0 and OWN.least <= side <= OWN.most for side in (width, height))
-    return good and width * height <= settings.max_pixels
+def _able(width: int, height: int, settings: Settings, model: ModelFacts) -> bool:
+    limits = FOREIGN if model.foreign else OWN  # another's model finds the nearest itself, when it makes it
+    good = all(side % limits.step == 0 and limits.least <= side <= limits.most for side in (width, height))
+    return good and width * height <= max(settings.max_pixels, model.size[0] * model.size[1])
 
 
 def _camera(wanted: Wanted, seconds: float) -> tuple[str, list[list]]:

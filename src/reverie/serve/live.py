@@ -133,6 +133,10 @@ class Live:
             self._waiting -= 1
         if start is None:
             return
+        if websocket.app.state.model.foreign:
+            await _refuse(websocket, "the model that is served here makes whole videos: it cannot be driven", "model",
+                          REFUSED)
+            return
         if len(self._clients) >= self.sessions:
             await _refuse(websocket, f"all {self.sessions} live sessions are taken; try again in a minute", "busy",
                           TRY_LATER)

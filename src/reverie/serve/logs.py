@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from reverie.core.errors import BadData
 from reverie.serve.asking import nearest_size
 from reverie.serve.jobs import Store
-from reverie.serve.settings import Settings, model_facts
+from reverie.serve.models import model_facts
+from reverie.serve.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,9 @@ from reverie.serve.answers import bad
 from reverie.serve.asking import Wanted, spec_of, wanted_of
 from reverie.serve.characters import mentioned
 from reverie.serve.jobs import Job, New, Store, new_id
+from reverie.serve.models import ModelFacts
 from reverie.serve.references import finished, image_of, video_of
-from reverie.serve.settings import MAX_SECONDS, ModelFacts, Settings
+from reverie.serve.settings import MAX_SECONDS, Settings
 from reverie.serve.uploads import Decoder, Kept
 
 MOST_FUTURES = 8

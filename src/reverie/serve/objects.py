@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from reverie.serve.jobs import Job, Store
-from reverie.serve.settings import ModelFacts, Settings
+from reverie.serve.models import ModelFacts
+from reverie.serve.settings import Settings
 
 
 def video_object(job: Job, store: Store, settings: Settings, model: ModelFacts) -> dict[str, Any]:
@@ -18,10 +19,10 @@ def video_object(job: Job, store: Store, settings: Settings, model: ModelFacts) 
         "id": job.id, "object": "video", "model": model.name, "status": job.status, "progress": progress(job),
         "created_at": int(job.created), "completed_at": ended if job.status == "completed" else None,
         "expires_at": int(ended + settings.keep_hours * 3600) if ended else None, "prompt": spec["prompt"],
-        "seconds": f"{round(whole, 3):g}", "size": f"{width}x{height}",
+        "seconds": f"{round(whole, 3):g}", "size": facts.get("size") or f"{width}x{height}",
         "remixed_from_video_id": job.source if job.kind in ("remix", "edit") else None,
         "error": {"code": job.code, "message": job.error} if job.status == "failed" else None,
-        "kind": job.kind, "group": job.group, "source_video_id": job.source, "fps": spec["fps"],
+        "kind": job.kind, "group": job.group, "source_video_id": job.source, "fps": facts.get("fps") or spec["fps"],
         "frames": facts.get("frames", job.frames), "frames_done": job.frames_done, "seed": spec["seed"],
         "steps": spec.get("steps"), "guidance": spec.get("guidance"), "camera": spec.get("camera", ""),
         "script": spec.get("script"), "loop": spec.get("loop", False), "priority": job.priority,

@@ -12,7 +12,8 @@ import threading
 from dataclasses import replace
 
 from reverie.core.errors import BadInput, ReverieError
-from reverie.serve.settings import Settings, model_facts
+from reverie.serve.models import model_facts
+from reverie.serve.settings import Settings
 
 AT_ONCE = 1000  # requests that one replica has in hand: most of them wait for nothing
 

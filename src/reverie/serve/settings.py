@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from reverie.core.errors import BadInput, BadWeights
+from reverie.core.errors import BadInput
 
 MAX_SECONDS = 60.0  # of new video in one job
-WEIGHTS = Path(__file__).parent.parent / "weights"
-_MAX_HEADER = 16 << 20  # bytes of a model file's header
 
 
 @dataclass(frozen=True)
@@ -73,35 +69,3 @@ class Settings:
             raise BadInput(f"cannot keep data in {self.data}: {error.strerror or error}") from None
         if not os.access(self.data, os.W_OK | os.X_OK):
             raise BadInput(f"cannot keep data in {self.data}: no permission")
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What a model's file says of it. size: (H, W)."""
-
-    name: str
-    size: tuple[int, int]
-    fps: float
-    created: int
-
-
-def model_facts(model: str) -> ModelFacts:
-    """Read them from the header of the model's file, without torch. Raises BadInput, BadWeights."""
-    folder = WEIGHTS if model == "base" else Path(model)
-    if not folder.is_dir():
-        raise BadInput(f"no model {model!r}: 'base', or a folder with tokenizer.safetensors and "
-                       "transformer.safetensors")
-    files = sorted(folder.glob("transformer*.safetensors"))
-    if not files or not any(folder.glob("tokenizer*.safetensors")):
-        raise BadWeights(f"{folder} has no transformer.safetensors and tokenizer.safetensors")
-    try:
-        with open(files[0], "rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _MAX_HEADER:
-                raise ValueError("its header is too long")
-            meta = json.loads(json.loads(file.read(length))["__metadata__"]["reverie"])["meta"]
-        height, width = meta.get("size", (128, 128))
-        name = "base" if model == "base" else folder.resolve().name
-        return ModelFacts(name, (int(height), int(width)), float(meta.get("fps", 24.0)), int(files[0].stat().st_mtime))
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise BadWeights(f"{files[0]} is no model of this program, or it is damaged ({error})") from None

@@ -55,12 +55,13 @@ class Watched:
     """A World, as ``generate`` takes it, that tells of each block and gives ``imagine`` what generate does not know."""
 
     def __init__(self, world: World, watch: Watch, guidance: float | None, moves: list | None) -> None:
-        self.default_size, self.fps, self.hash = world.default_size, world.fps, world.hash
-        self.unknown_words = world.unknown_words
         self._world, self._watch = world, watch
         self._more: dict[str, Any] = {} if guidance is None else {"guidance": guidance}
         if moves:
             self._more["moves"] = moves
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)  # whatever else somebody's model has
 
     def imagine(self, script, **wanted) -> Iterator[Block]:
         """World.imagine."""
@@ -115,11 +116,9 @@ class Worker:
         lock = hold_name(self.data, self.name)
         store = Store(self.data)
         threading.Thread(target=self._listen, name="server's words", daemon=True).start()
-        from reverie.core.runtime import set_threads
-        from reverie.world import World
+        from reverie.generation import load_world
 
-        set_threads()
-        self.world = World.load(self.model)
+        self.world = load_world(self.model)
         self._tell({"ready": True})
         while not self.stopping:
             self.wake.clear()
@@ -209,7 +208,8 @@ def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
         (folder / name).unlink(missing_ok=True)
     pictures(folder / "video.mp4", folder, made.frames)
     return {"unknown_words": made.unknown_words, "wall_seconds": round(made.wall_seconds, 2), "model_hash": made.model,
-            "notes": notes + [note for note in made.notes if str(store.data) not in note], "frames": made.frames}
+            "notes": notes + [note for note in made.notes if str(store.data) not in note], "frames": made.frames,
+            "size": f"{made.size[1]}x{made.size[0]}", "fps": made.fps}
 
 
 def cut(video: Path, to: Path, seconds: float) -> Path:

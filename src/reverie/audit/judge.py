@@ -1,6 +1,6 @@
 """The judge: a video's pixels in, a verdict out. It knows nothing of who made the video.
 
-    frames -> Observer.detect -> tracks.follow -> laws.violations -> Verdict
+    frames -> Observer.detect -> tracks.follow -> laws.violations -> confirmed -> Verdict
          \\-> MotionMeter --------^                 \\-> prompt.judge_prompt
 
 Frames are looked at as they come, in the observer's own size, and forgotten: memory does not grow with the video's
@@ -9,18 +9,18 @@ pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from reverie.audit.findings import Motion, Track, Verdict
-from reverie.audit.laws import violations
+from reverie.audit.findings import Motion, Track, Verdict, Violation
+from reverie.audit.laws import SAME_MOMENT, violations
 from reverie.audit.motion import MotionMeter
 from reverie.audit.observer import Detection, Observer
 from reverie.audit.observer_net import SHORT_SIDE
-from reverie.audit.scene import Scene
+from reverie.audit.scene import Scene, grown, meet
 from reverie.audit.tracks import FAINT, follow
 from reverie.core.errors import BadInput
 from reverie.core.progress import track as progress_bar
@@ -36,6 +36,8 @@ STRANGE = 0.3  # mean confidence below which a thing is called unknown
 # among them, has 0.38, the most of five films and drives 0.31
 FOREIGN = 0.36
 SURE_ABROAD = 0.6  # mean confidence from which a thing is judged there all the same
+FINE, COARSER = 0.9, 0.8  # of SHORT_SIDE: what was looked at smaller is looked at again in it, else coarser
+NEARBY = 1.0  # of its sides: what is found again lies within so much of where it was found
 FEW = 0.34  # seconds: a shorter video is not judged
 
 
@@ -59,12 +61,15 @@ def audit(path: str | Path, prompt: str | None = None, camera: str | None = None
     first = next(stream_video(path))  # upright; a phone's file may say otherwise of its size
     if (first.shape[0] > first.shape[1]) != (height > width):
         height, width = width, height
-    with progress_bar(max(total, 1), "frames looked at", quiet=not progress) as bar:
-        def counted() -> Iterator[np.ndarray]:
+
+    def counted(title: str = "frames looked at") -> Iterator[np.ndarray]:
+        with progress_bar(max(total, 1), title, quiet=not progress) as bar:
             for frame in stream_video(path, size=(height, width)):
                 yield frame
                 bar.advance()
-        return audit_frames(counted(), rate, prompt, camera, size=(height, width), source=str(path), observer=observer)
+
+    return audit_frames(counted(), rate, prompt, camera, size=(height, width), source=str(path), observer=observer,
+                        again=lambda: counted("frames looked at again"))
 
 
 def looked_at(height: int, width: int) -> tuple[int, int]:
@@ -75,10 +80,46 @@ def looked_at(height: int, width: int) -> tuple[int, int]:
 
 def audit_frames(frames: np.ndarray | Iterable[np.ndarray], fps: float, prompt: str | None = None,
                  camera: str | None = None, *, size: tuple[int, int] | None = None, source: str = "",
-                 observer: Observer | None = None) -> Verdict:
-    """Judge frames: uint8 (H, W, 3) each, all of one ``size`` (H, W) (default: the first's)."""
+                 observer: Observer | None = None, again: Callable[[], Iterable[np.ndarray]] | None = None) -> Verdict:
+    """Judge frames: uint8 (H, W, 3) each, all of one ``size`` (H, W) (default: the first's).
+
+    again: gives the same frames once more, for what was found to be confirmed (see ``confirmed``); an array of frames
+    needs none, and other frames without it are looked at once.
+    """
+    if again is None and isinstance(frames, np.ndarray):
+        array = frames
+        again = lambda: array  # noqa: E731
     seen, motion, size = look(frames, fps, size, observer)
-    return judged(seen, motion, fps, size, prompt, camera, source)
+    verdict = judged(seen, motion, fps, size, prompt, camera, source)
+    if verdict.violations and again is not None:
+        verdict.violations = confirmed(verdict, again(), observer)
+    return verdict
+
+
+def confirmed(verdict: Verdict, frames: Iterable[np.ndarray], observer: Observer | None = None) -> list[Violation]:
+    """The violations that are found again in pictures of another size: of the same law, moment and place.
+
+    What one look at a thing gets wrong (where its border is, what kind it is, whether it is there) another gets wrong
+    otherwise. Of 12 false alarms in 43 minutes of truth 8 were not found again, of 85 crimes 84 were.
+    """
+    height, width = verdict.size
+    short = SHORT_SIDE if min(verdict.size) < FINE * SHORT_SIDE else round(COARSER * SHORT_SIDE)
+    scale = short / min(verdict.size)
+    size = (max(32, round(height * scale / 2) * 2), max(32, round(width * scale / 2) * 2))
+    seen, motion, _ = look((resized(frame, size) for frame in frames), verdict.fps, size, observer)
+    ratio = np.array([width / size[1], height / size[0]] * 2)
+    found = [(v, np.array(v.box) * ratio) for v in judged(seen, motion, verdict.fps, size).violations]
+    return [v for v in verdict.violations if any(
+        other.law == v.law and abs(other.start - v.start) < SAME_MOMENT and meet(grown(np.array(v.box), NEARBY), box)
+        for other, box in found)]
+
+
+def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A frame (H, W, 3) at another size (H, W)."""
+    import cv2
+
+    larger = size[0] > frame.shape[0]
+    return cv2.resize(frame, size[::-1], interpolation=cv2.INTER_CUBIC if larger else cv2.INTER_AREA)
 
 
 def look(frames: np.ndarray | Iterable[np.ndarray], fps: float, size: tuple[int, int] | None = None,

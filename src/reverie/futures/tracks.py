@@ -6,11 +6,10 @@ Legend: K futures, T frames, N things.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from itertools import combinations
 
 import numpy as np
-
-from reverie.core.errors import ReverieError
 
 ALIKE = 0.3  # overlap from which two futures' tracks at the start are of one thing
 SOON = 0.5  # seconds within which a track begins at the start
@@ -102,11 +101,5 @@ def _mean_apart(apart: Sequence[np.ndarray], frames: int) -> np.ndarray:
 
 def observer_is_there() -> str:
     """Why tracks cannot be read from pixels here, "" if they can."""
-    try:
-        import cv2  # noqa: F401
-        import trackers  # noqa: F401
-    except ImportError as error:
-        return f'tracks in pictures need the package {error.name}: pip install "reverie[audit]"'
-    except ReverieError as error:
-        return str(error)
-    return ""
+    missing = next((name for name in ("trackers", "cv2") if find_spec(name) is None), None)
+    return f'tracks in pictures need the package {missing}: pip install "reverie[audit]"' if missing else ""

@@ -5,8 +5,8 @@ Legend: K futures, T frames, N things.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
+from importlib.util import find_spec
 from itertools import combinations
 
 import numpy as np
@@ -101,5 +101,5 @@ def _mean_apart(apart: Sequence[np.ndarray], frames: int) -> np.ndarray:
 
 def observer_is_there() -> str:
     """Why tracks cannot be read from pixels here, "" if they can."""
-    missing = [name for name in ("cv2", "trackers") if importlib.util.find_spec(name) is None]
-    return f'tracks in pictures need the package {missing[0]}: pip install "reverie[audit]"' if missing else ""
+    missing = next((name for name in ("trackers", "cv2") if find_spec(name) is None), None)
+    return f'tracks in pictures need the package {missing}: pip install "reverie[audit]"' if missing else ""

@@ -36,7 +36,7 @@ class Driver:
     """One client: what it measured is in ``pixels`` and ``frames`` (seconds), ``steps`` (ms), ``rate`` (frames/s)."""
 
     def __init__(self, url: str, size: str, seed: int):
-        self.socket = connect(url, open_timeout=60, max_size=None)
+        self.socket = connect(url, open_timeout=60, max_size=None, ping_interval=None)
         self.random, self.seq = random.Random(seed), 0
         self.pixels: list[float] = []
         self.frames: list[float] = []
@@ -81,7 +81,7 @@ class Driver:
         for _ in range(presses):
             end = time.perf_counter() + REST + self.random.random()
             last, moves = None, 0.0
-            while time.perf_counter() < end:
+            while time.perf_counter() < end or last is None:
                 seq, picture = self.hear()
                 if picture is not None:
                     shown += 1

@@ -40,7 +40,7 @@ def opened(browser, url, part="dream", *, width=1280, height=800, wrong=None, **
     page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("console", lambda line: trouble.append(f"{line.text} {line.location['url']}") if (
-        line.type in ("error", "warning") and "/preview" not in line.location["url"]) else None)  # none may be there yet
+        line.type in ("error", "warning") and "/preview" not in line.location["url"]) else None)  # there may be none
     page.on("request", lambda request: asked.append(request.url))
     if wrong is not None:
         wrong(page)
@@ -100,7 +100,7 @@ def test_a_sentence_becomes_a_video_that_plays_with_what_is_in_it(browser, serve
 def test_the_growing_preview_and_deleting(browser, server, made):
     with opened(browser, server.url) as page:
         page.fill("#dream textarea", "a dog walks in")
-        page.locator("#dream .segments label").nth(3).click()  # 10 s, so that there is something to see growing
+        page.locator("#dream .segments label").last.click()  # a minute, so that there is something to see growing
         page.click("#dream .primary.big")
         growing = page.locator(".video[data-status=in_progress]").first
         growing.locator("img").first.wait_for()

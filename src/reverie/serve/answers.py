@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.responses import JSONResponse
 
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 409: "conflict_error",
-         429: "rate_limit_error", 500: "server_error", 503: "server_error"}
+         429: "rate_limit_error", 500: "server_error", 503: "server_error", 504: "server_error"}
 
 
 class Wrong(Exception):

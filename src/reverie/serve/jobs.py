@@ -220,6 +220,8 @@ class Store:
 
     def claim(self, worker: str) -> Job | None:
         """Take the next job, for this worker alone."""
+        if self._db.execute("SELECT 1 FROM jobs WHERE status = 'queued' LIMIT 1").fetchone() is None:
+            return None  # without the lock for writing, which a worker of low priority might hold for long
         rows = self._db.execute(
             "UPDATE jobs SET status = 'in_progress', worker = ?, beat = ?, started = ?, frames_done = 0, "
             "attempts = attempts + 1 WHERE seq = (SELECT seq FROM jobs WHERE status = 'queued' "

@@ -96,6 +96,13 @@ def test_a_script_and_a_minute_from_a_model_that_makes_a_second(tmp_path):
     assert probe("m.mp4")["metadata"]["made_with"] == "fake"
 
 
+def test_the_camera_is_told_in_the_prompt_and_the_nearest_is_noted(tmp_path):
+    made = generate("a ball", "c.mp4", model=fake_pipeline.world(tmp_path), seconds=1, camera="orbit left 30",
+                    size=(50, 60), fps=12.4)
+    assert FakePipeline.calls[0]["prompt"] == "a ball. Camera: orbit left 30"
+    assert made.size == (48, 64) and made.fps == 12 and made.frames == 12 and len(made.notes) == 5, made.notes
+
+
 def test_a_video_is_extended_and_a_picture_begins_and_ends_it(tmp_path):
     Image.new("RGB", (64, 48), (200, 30, 30)).save("p.png")
     world = fake_pipeline.world(tmp_path)

@@ -126,7 +126,7 @@ class Job:
             world.loaded = loading.load(world.folder, plan, world.lora), plan
         main, self.plan = world.loaded
         self._main = self._next = (main, able)
-        self._placed = main
+        self._placed = None  # of an earlier video the other form may have been the last
         more = self.total > longest or self.past is not None or self.loop or len(self.lines) > 1
         if more and self.control is None and not (able.image or able.past):
             found = siblings.that_continues(main, world.folder, self._place)

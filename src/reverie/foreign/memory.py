@@ -18,7 +18,7 @@ from reverie.foreign.asking import Abilities
 from reverie.foreign.finding import parameters, weight_files
 
 SPARE = 0.92  # of what is free, how much is planned with
-LAYER = 24  # numbers per token and channel that a layer holds at once: queries, keys, values, a fourfold inner layer
+LAYER = 12  # numbers per token and channel that a layer holds at once: queries, keys, values, a fourfold inner layer
 LEVEL = 4  # copies of the VAE's widest level at once
 TILE = 256  # pixels of a tile's side
 TILE_FRAMES = 16

@@ -64,7 +64,7 @@ class Preview:
 
     def _grid(self, latents: Any) -> np.ndarray | None:
         """Latents of whatever layout as float32 (T, H, W, C), the first of a batch."""
-        values = latents.detach()[0].float().cpu().numpy()
+        values = np.nan_to_num(latents.detach()[0].float().cpu().numpy())
         for grid in dict.fromkeys(self.grids):
             if values.ndim == 4 and values.shape[2:] == grid:
                 return np.moveaxis(values, 0, -1) if values.shape[1] == self.long or values.shape[0] != self.long \

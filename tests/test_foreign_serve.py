@@ -1,6 +1,7 @@
 """Somebody else's model behind every route of the HTTP API, with the official client."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,8 @@ def test_a_model_that_cannot_be_served_is_one_line(tmp_path, wrong, capsys):
     folder = tmp_path / "model"
     folder.mkdir()
     kind = "LTXPipeline" if wrong == "missing part" else "NoSuchPipeline"
-    (folder / finding.INDEX).write_text('{"_class_name": "%s", "vae": ["diffusers", "AutoencoderKLLTXVideo"]}' % kind)
+    about = {"_class_name": kind, "vae": ["diffusers", "AutoencoderKLLTXVideo"]}
+    (folder / finding.INDEX).write_text(json.dumps(about))
     assert cli.main(["serve", "--port", "0", "--data", str(tmp_path / "data"), "--model", str(folder)]) == 1
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and said[0].startswith("reverie: ") and not Path(tmp_path / "data" / "jobs.sqlite3").exists()

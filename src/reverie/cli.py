@@ -16,10 +16,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from reverie import __version__, verbs_generate
+from reverie import __version__
 from reverie.core.errors import ReverieError
-from reverie.verbs_futures import add_futures
-from reverie.verbs_serve import add_serve
+from reverie.verbs import generate as generate_verb
+from reverie.verbs.futures import add_futures
+from reverie.verbs.serve import add_serve
 
 STOPPED = 130  # what shells use for Ctrl-C
 _EXAMPLES = """\
@@ -258,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
                      description="An open world simulator: a sentence becomes a minute of video.")
     parser.add_argument("--version", action="version", version=f"reverie {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    verbs_generate.register(verbs)
+    generate_verb.register(verbs)
     _add_audit(verbs)
     add_futures(verbs, _verb, _say, _print_json, number=_number, whole=_whole)
     data = verbs.add_parser("data", help="make training data, and look at it").add_subparsers(

@@ -1,0 +1,1 @@
+"""Verbs of the command line that have many arguments: what they read, and the one function that each calls."""

@@ -113,7 +113,7 @@ def test_the_growing_preview_and_deleting(browser, server, made):
         page.click("#dream .primary.big")
         growing = page.locator(".video[data-status=in_progress]").first
         growing.locator("img").first.wait_for()
-        assert int(growing.locator("progress").get_attribute("value") or 0) < 100
+        assert float(growing.locator("progress").get_attribute("value") or 0) < 100
         growing.locator(".tools button").last.click()
         page.click("#ask .danger")
         until(page, "document.querySelectorAll('.video').length === 1")
@@ -165,13 +165,13 @@ def test_driving_answers_keys_words_and_is_recorded(browser, server, made):
         look = """() => { const canvas = document.querySelector('#drive canvas');
             return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]; }"""
         before = page.evaluate(look)
-        page.keyboard.down("d")
+        page.keyboard.down("ArrowRight")
         page.wait_for_selector("#drive kbd.down")
         until(page, "document.querySelector('[data-gauge=turning]').textContent.match(/[1-9]/)")
         until(page, "document.querySelector('[data-gauge=latency]').textContent.match(/[1-9]/)")
         page.wait_for_timeout(500)
         after = page.evaluate(look)
-        page.keyboard.up("d")
+        page.keyboard.up("ArrowRight")
         moved = sum(abs(a - b) > 12 for a, b in zip(before, after, strict=True)) / len(before)
         assert moved > 0.02, "the camera has not moved"
         page.click("#drive .record")

@@ -49,7 +49,7 @@ def opened(browser, url, part="dream", *, width=1280, height=800, wrong=None, **
     page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("console", lambda line: trouble.append(f"{line.text} {line.location['url']}") if (
-        line.type in ("error", "warning") and "/preview" not in line.location["url"]) else None)  # there may be none
+        line.type == "error" and "/preview" not in line.location["url"]) else None)  # there may be none
     page.on("request", lambda request: asked.append(request.url))
     if wrong is not None:
         wrong(page)

@@ -94,7 +94,10 @@ class Driver:
                 if picture is None:
                     continue
                 shown += 1
-                if seq >= self.seq and seen is None:
+                if seq < self.seq:  # it was made before the key was known
+                    last = picture
+                    continue
+                if seen is None:
                     seen = time.perf_counter() - when
                 if float(np.abs(picture - last).mean()) > 1.5 * moves + 0.3:
                     self.pixels.append(time.perf_counter() - when)

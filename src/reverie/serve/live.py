@@ -52,6 +52,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from reverie.core.errors import BadInput, ReverieError
+from reverie.foreign.finding import is_foreign
 from reverie.serve.live_messages import KEYS, Interaction, Record, Shown, Start, Stop, parse
 from reverie.serve.live_outbox import Outbox
 from reverie.serve.live_process import Opening, load_world, main
@@ -133,7 +134,7 @@ class Live:
             self._waiting -= 1
         if start is None:
             return
-        if websocket.app.state.model.foreign:
+        if is_foreign(self.model):
             await _refuse(websocket, "the model that is served here makes whole videos: it cannot be driven", "model",
                           REFUSED)
             return

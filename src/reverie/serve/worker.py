@@ -196,7 +196,7 @@ def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
         past = cut(past, folder / "past.mp4", spec["at"])
     watch = Watch(store, job, folder)
     world = Watched(worker.world, watch, spec.get("guidance"), moves_of(spec.get("rates")))  # type: ignore[arg-type]
-    things = spec.get("things", True)
+    things = spec.get("things", True) and getattr(worker.world, "imagines_things", True)
     made = generate(
         "" if script else prompt, folder / "video.mp4", seconds=spec["seconds"], size=tuple(spec["size"]),
         fps=spec["fps"], model=world, seed=spec["seed"], steps=spec.get("steps"),  # type: ignore[arg-type]

@@ -106,7 +106,6 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
     from reverie.core.progress import track
     from reverie.core.video import VideoWriter
     from reverie.foreign.finding import is_foreign
-    from reverie.model.record import packed
 
     began = time.perf_counter()
     tell = tell or (lambda note: None)
@@ -189,6 +188,8 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             if writer.frames < total:
                 raise ReverieError(f"the model stopped after {writer.frames} of {total} frames")
             if vectors and (known is not None or not video):
+                from reverie.model.record import packed
+
                 writer.carried = packed(np.stack([*([] if known is None else known), *vectors]), fps)
             writer.close()
             if foreign:
@@ -296,9 +297,13 @@ def _things_of(video, fps: float, frames: int):
     """The things (P, S, WIDTH) that a video of so many frames carries, where they are those of its very frames."""
     from reverie.core.carried import carried_by
     from reverie.core.vocabulary import FRAMES_PER_LATENT
+
+    carried = carried_by(video)
+    if carried is None:
+        return None
     from reverie.model.record import unpacked
 
-    known = unpacked(carried_by(video), fps)
+    known = unpacked(carried, fps)
     whole = known is not None and frames % FRAMES_PER_LATENT == 0 and len(known) == frames // FRAMES_PER_LATENT
     return known if whole else None
 

@@ -219,10 +219,13 @@ def cut(video: Path, to: Path, seconds: float) -> Path:
     from reverie.core.carried import carried_by
     from reverie.core.video import VideoWriter, probe, stream_video
     from reverie.core.vocabulary import FRAMES_PER_LATENT
-    from reverie.model.record import packed, unpacked
 
-    fps, writer = probe(video)["fps"], None
-    known, count = unpacked(carried_by(video), fps), max(1, round(seconds * fps))
+    fps, writer, known, carried = probe(video)["fps"], None, None, carried_by(video)
+    count = max(1, round(seconds * fps))
+    if carried is not None:
+        from reverie.model.record import packed, unpacked
+
+        known = unpacked(carried, fps)
     if known is not None:  # whole latents, so that what goes on from it knows its things
         count = max(count // FRAMES_PER_LATENT, 1) * FRAMES_PER_LATENT
     for frame in islice(stream_video(video), count):

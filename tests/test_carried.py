@@ -94,6 +94,19 @@ def test_an_extension_goes_on_from_the_things(world, tmp_path):
     assert all(24 <= row["frame"] < 48 for row in rows)
 
 
+def test_a_length_that_is_no_whole_latent_is_gone_on_from(world, tmp_path):
+    made(world, tmp_path, "first.mp4", 22 / FPS)
+    assert len(carried(tmp_path / "first.mp4")) == 6
+    longer = made(world, tmp_path, "longer.mp4", 10 / FPS, video=tmp_path / "first.mp4",
+                  things_out=tmp_path / "things.jsonl")
+    assert longer.frames == 32 and any("carries" in note for note in longer.notes)
+    assert len(carried(tmp_path / "longer.mp4")) == 8
+    seen = [json.loads(line)["frame"] for line in (tmp_path / "things.jsonl").read_text().splitlines()]
+    assert not seen or (min(seen) >= 22 and max(seen) == 31)
+    begun, whole = (read_video(tmp_path / name)[0].astype(int) for name in ("first.mp4", "longer.mp4"))
+    assert np.abs(whole[:22] - begun).mean() < 3
+
+
 def test_pictures_are_gone_on_from_where_the_things_are_not_known(world, tmp_path):
     made(world, tmp_path, "first.mp4")
     copy = tmp_path / "copy.mp4"  # as another program would leave it

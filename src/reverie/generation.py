@@ -157,10 +157,11 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
         stack.callback(writer.discard)
         try:
             rows = stack.enter_context(writing(things_out)) if things_out is not None else None
-            past, known = None, None
+            past, known, shown = None, None, 0
             if video:
                 past = _copy_past(video, writer, fps, size, note)
-                known = _things_of(video, fps, writer.frames) if things and goal is None and not foreign else None
+                if things and goal is None and not foreign:
+                    known, shown = _things_of(video, fps, writer.frames)
             elif image:
                 past = read_image(image, size)[None]
             offset = writer.frames
@@ -172,16 +173,16 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             elif known is not None:
                 more = {"known": known}
                 note("it goes on from the things that the video carries")
-            blocks = world.imagine(plan.lines, seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
+            blocks = world.imagine(plan.lines, seconds=seconds + shown / fps, size=size, fps=fps, seed=seed, steps=steps,
                                    goal=goal, loop=loop, moves=moves, things=things, **more)
             vectors = []
             for block in blocks:
-                new = block.frames[: total - writer.frames]
+                new = block.frames[max(shown - block.start, 0) :][: total - writer.frames]
                 writer.write(new)
                 if not foreign and block.vectors is not None:
                     vectors.append(block.vectors)
                 if rows is not None:
-                    _write_things(rows, block.things, offset, total)
+                    _write_things(rows, [row for row in block.things if row["frame"] >= shown], offset - shown, total)
                 progress.advance(len(new))
                 if writer.frames >= total:
                     break
@@ -294,18 +295,20 @@ def _write_control(folder, world, vectors: list, size: tuple[int, int], fps: flo
 
 
 def _things_of(video, fps: float, frames: int):
-    """The things (P, S, WIDTH) that a video of so many frames carries, where they are those of its very frames."""
+    """The things (P, S, WIDTH) that a video of so many frames carries, where they are those of its very frames, or None;
+    and how many frames there are beyond those of whole latents, which the next latent begins with."""
     from reverie.core.carried import carried_by
     from reverie.core.vocabulary import FRAMES_PER_LATENT
 
     carried = carried_by(video)
     if carried is None:
-        return None
+        return None, 0
     from reverie.model.record import unpacked
 
-    known = unpacked(carried, fps)
-    whole = known is not None and frames % FRAMES_PER_LATENT == 0 and len(known) == frames // FRAMES_PER_LATENT
-    return known if whole else None
+    known, whole = unpacked(carried, fps), frames // FRAMES_PER_LATENT
+    if known is None or whole < 1 or len(known) != -(-frames // FRAMES_PER_LATENT):
+        return None, 0
+    return known[:whole], frames % FRAMES_PER_LATENT
 
 
 def _unknown_words(world, lines: tuple[Line, ...]) -> list[str]:

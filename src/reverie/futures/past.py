@@ -118,9 +118,11 @@ def _of_videos(paths: Sequence[Path], size: tuple[int, int], fps: float, until: 
 def _with_carried(past: Past, path: Path, until: float | None) -> None:
     """Give a past the things that its video carries, if it does; then it ends with a whole latent."""
     things = unpacked(carried_by(path), past.fps)
-    if things is None or len(things) * F != probe(path)["frames"]:
+    frames = probe(path)["frames"]
+    if things is None or len(things) != -(-frames // F):
         return
-    end = len(things) if until is None else int(until * past.fps) // F
+    frames = frames if until is None else min(frames, round(until * past.fps))
+    end = frames // F
     if end < 1:
         return
     past.known = things[max(0, end - int(SECONDS * past.fps) // F) : end]
@@ -131,8 +133,8 @@ def _with_carried(past: Past, path: Path, until: float | None) -> None:
         kind, colour = min(kinds[first, slot], len(KINDS) - 1), min(colours[first, slot], len(COLOURS) - 1)
         named = f"{list(COLOURS)[colour]} {KINDS[kind]}"
         past.names.append(named if there[:, slot].any() else "nothing")
-    name, frames = next(iter(past.cameras.items()))
-    past.cameras = {name: frames[: max(F, len(frames) - (0 if until is None else round(until * past.fps) - end * F))]}
+    name, seen = next(iter(past.cameras.items()))
+    past.cameras = {name: seen[: len(seen) - frames % F]}
 
 
 def _of_log(path: Path, recordings: list[Recording], size: tuple[int, int], least: int, until: float | None) -> Past:

@@ -226,13 +226,11 @@ def cut(video: Path, to: Path, seconds: float) -> Path:
         from reverie.model.record import packed, unpacked
 
         known = unpacked(carried, fps)
-    if known is not None:  # whole latents, so that what goes on from it knows its things
-        count = max(count // FRAMES_PER_LATENT, 1) * FRAMES_PER_LATENT
     for frame in islice(stream_video(video), count):
         writer = writer or VideoWriter(to, fps=fps, size=frame.shape[:2], crf=8)  # it will be encoded once more
         writer.write(frame[None])
     if known is not None and writer is not None:
-        writer.carried = packed(known[: count // FRAMES_PER_LATENT], fps)
+        writer.carried = packed(known[: -(-count // FRAMES_PER_LATENT)], fps)
     return writer.close()  # type: ignore[union-attr] # stream_video yields a frame or raises
 
 

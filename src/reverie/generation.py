@@ -173,8 +173,8 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             elif known is not None:
                 more = {"known": known}
                 note("it goes on from the things that the video carries")
-            blocks = world.imagine(plan.lines, seconds=seconds + shown / fps, size=size, fps=fps, seed=seed, steps=steps,
-                                   goal=goal, loop=loop, moves=moves, things=things, **more)
+            blocks = world.imagine(plan.lines, seconds=seconds + shown / fps, size=size, fps=fps, seed=seed,
+                                   steps=steps, goal=goal, loop=loop, moves=moves, things=things, **more)
             vectors = []
             for block in blocks:
                 new = block.frames[max(shown - block.start, 0) :][: total - writer.frames]
@@ -295,8 +295,8 @@ def _write_control(folder, world, vectors: list, size: tuple[int, int], fps: flo
 
 
 def _things_of(video, fps: float, frames: int):
-    """The things (P, S, WIDTH) that a video of so many frames carries, where they are those of its very frames, or None;
-    and how many frames there are beyond those of whole latents, which the next latent begins with."""
+    """The things (P, S, WIDTH) that a video of so many frames carries, where they are those of its very frames, or
+    None; and how many frames there are beyond those of whole latents, which the next latent begins with."""
     from reverie.core.carried import carried_by
     from reverie.core.vocabulary import FRAMES_PER_LATENT
 

@@ -281,4 +281,4 @@ def test_a_server_that_is_gone_is_told(browser, server):
         assert page.locator("#health").get_attribute("data-state") == "offline"
         page.fill("#dream textarea", "a ball")
         page.click("#dream .primary.big")
-        assert "cannot be reached" in page.locator("#dream .foot .problem").inner_text()
+        page.locator("#dream .foot .problem", has_text="cannot be reached").wait_for()

@@ -1,6 +1,7 @@
 """`reverie futures` with a tiny untrained model: what goes in is checked, what comes out is whole."""
 
 import csv
+import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -117,9 +118,8 @@ def test_futures_of_two_cameras_in_pictures(world: World, tmp_path: Path, monkey
 
 
 def test_stopping_keeps_what_there_is(world: World, data: Path, tmp_path: Path, monkeypatch) -> None:
-    import reverie.world
-
-    plain, calls = reverie.world.step_together, []
+    module = importlib.import_module("reverie.world")  # that which is imported now: other tests have it loaded anew
+    plain, calls = module.step_together, []
 
     def stops(dreams, inputs):
         calls.append(1)
@@ -127,7 +127,7 @@ def test_stopping_keeps_what_there_is(world: World, data: Path, tmp_path: Path, 
             raise KeyboardInterrupt
         return plain(dreams, inputs)
 
-    monkeypatch.setattr(reverie.world, "step_together", stops)
+    monkeypatch.setattr(module, "step_together", stops)
     with pytest.raises(KeyboardInterrupt, match=r"the first 0\.3 s are in 2 videos like .*future-1\.partial\.mp4"):
         making.futures(data, tmp_path / "out", count=2, seconds=1.0, model=world)
     kept = sorted(path.name for path in (tmp_path / "out").iterdir())

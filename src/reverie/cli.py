@@ -20,6 +20,7 @@ from reverie import __version__
 from reverie.core.errors import ReverieError
 from reverie.verbs import generate as generate_verb
 from reverie.verbs.futures import add_futures
+from reverie.verbs.reading import above_zero, count, number, size, whole
 from reverie.verbs.serve import add_serve
 
 STOPPED = 130  # what shells use for Ctrl-C
@@ -108,43 +109,6 @@ def _stop_on_signals() -> dict:
 def _print_json(value) -> None:
     plain = "utf" not in (sys.stdout.encoding or "").lower()
     print(json.dumps(value, ensure_ascii=plain, default=str), flush=True)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """WIDTHxHEIGHT as (H, W)."""
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isascii() and width.isdigit() and height.isascii() and height.isdigit()
-            and len(text) < 20):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not WIDTHxHEIGHT, as in 256x256")
-    return int(height), int(width)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from None
-
-
-def _above_zero(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number above 0, not {value:g}")
-    return value
-
-
-def _count(text: str) -> int:
-    value = _whole(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text[:40])
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number") from None
 
 
 # ---------------------------------------------------------------- the verbs
@@ -261,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     generate_verb.register(verbs)
     _add_audit(verbs)
-    add_futures(verbs, _verb, _say, _print_json, number=_number, whole=_whole)
+    add_futures(verbs, _verb, _say, _print_json)
     data = verbs.add_parser("data", help="make training data, and look at it").add_subparsers(
         title="verbs", metavar="VERB", required=True)
     _add_data(data)
@@ -298,19 +262,19 @@ def _add_data(verbs) -> None:
                 epilog="The same command goes on where it was stopped.")
     add("world", metavar="WORLD", help="lab, or road")
     add("-o", "--output", required=True, metavar="DIR", help="the folder of shards")
-    add("--clips", type=_whole, default=256, metavar="N", help="how many (default 256)")
+    add("--clips", type=whole, default=256, metavar="N", help="how many (default 256)")
     add("--things-only", action="store_true", help="simulate without drawing: 100 times as fast")
     add("--seconds", default="8", metavar="S", help="of each clip: 8, 6..60, or 6..12:3,30..60:1 (default 8)")
-    add("--size", type=_size, default=(128, 128), metavar="WxH", help="multiples of 32 (default 128x128)")
-    add("--fps", type=_number, default=24.0, metavar="N", help="frames per second (default 24)")
-    add("--seed", type=_whole, default=0, metavar="N", help="another seed, other clips (default 0)")
+    add("--size", type=size, default=(128, 128), metavar="WxH", help="multiples of 32 (default 128x128)")
+    add("--fps", type=number, default=24.0, metavar="N", help="frames per second (default 24)")
+    add("--seed", type=whole, default=0, metavar="N", help="another seed, other clips (default 0)")
     add("--split", choices=("train", "test"), default="train",
         help="test holds what training never sees (default train)")
     add("--planted", default="", metavar="CRIMES", help="violations that things commit in turn: all, or deleted,moved")
     add("--rig", metavar="FILE.json", help="of the road: its cameras (default: front, left, right, rear)")
     add("--traces", metavar="DIR", help="of the road: traffic that is drawn without SUMO, or else kept there")
-    add("--workers", type=_whole, metavar="N", help="processes (default: one per core)")
-    add("--shard-size", type=_whole, default=32, metavar="N", help="clips in a shard (default 32)")
+    add("--workers", type=whole, metavar="N", help="processes (default: one per core)")
+    add("--shard-size", type=whole, default=32, metavar="N", help="clips in a shard (default 32)")
     _add_json(add)
     add = _verb(verbs, "ingest", _data_ingest, "turn recorded videos and driving logs into tar shards",
                 epilog="Logs are recognised: Udacity's simulator, Donkeycar tubs, LeRobot datasets, videos with a CSV. "
@@ -318,8 +282,8 @@ def _add_data(verbs) -> None:
     add("paths", nargs="+", metavar="PATH", help="videos (perhaps with a NAME.txt), logs, or folders of them")
     add("-o", "--output", required=True, metavar="DIR", help="the folder of shards")
     add("--see", action="store_true", help="look for things in videos: kept as seen, not as truth")
-    add("--seconds", type=_number, default=10.0, metavar="S", help="of each clip at most (default 10)")
-    add("--size", type=_size, metavar="WxH", help="multiples of 32 (default: their own, a short side of 160 at most)")
+    add("--seconds", type=number, default=10.0, metavar="S", help="of each clip at most (default 10)")
+    add("--size", type=size, metavar="WxH", help="multiples of 32 (default: their own, a short side of 160 at most)")
     _add_json(add)
     add = _verb(verbs, "info", _data_info, "counts of a data set, or the truth of one clip")
     add("folder", metavar="FOLDER")
@@ -332,7 +296,7 @@ def _add_rest(verbs) -> None:
     add = _verb(verbs, "train", _train, "train a model",
                 epilog="The same command goes on where it was stopped; what is learned is in DIR.")
     add("recipe", choices=("cpu", "one_gpu", "debug"), help="for which machine; debug takes a minute")
-    add("--minutes", type=_above_zero, metavar="N", help="how long in all (default: the recipe's)")
+    add("--minutes", type=above_zero, metavar="N", help="how long in all (default: the recipe's)")
     add("--stage", default="all",
         choices=("all", "tokenizer", "canvas", "latents", "transformer", "observer", "words", "things", "views"),
         help="only this part (default all); words: the captions as arrays, for --words elsewhere")
@@ -344,7 +308,7 @@ def _add_rest(verbs) -> None:
     add = _verb(verbs, "evaluate", _evaluate, "measure a model: one suite of figures")
     add("suite", metavar="SUITE")
     add("--model", default="base", metavar="NAME|DIR", help="a model (default base)")
-    add("--n", type=_count, metavar="N", help="how many cases, instead of the suite's own number")
+    add("--n", type=count, metavar="N", help="how many cases, instead of the suite's own number")
     _add_json(add)
     add = _verb(verbs, "models", _models, "list the models that are here")
     _add_json(add)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reverie.verbs.reading import number, whole
+
 _EPILOG = """\
 PAST is a video, a video of each camera, a driving log (see reverie data ingest), or a folder or shard of
 clips (--key says which). Of a clip of the lab with its truth the things are known: its futures are drawn
@@ -18,10 +20,8 @@ ways of the camera from above) and futures.json.
 """
 
 
-def add_futures(verbs, verb: Callable, say: Callable[[str], None], print_json: Callable, *, number: Callable,
-                whole: Callable) -> None:
-    """Add the verb. verb(verbs, name, function, help, epilog) makes its parser and returns its add_argument; number and
-    whole read a number from text."""
+def add_futures(verbs, verb: Callable, say: Callable[[str], None], print_json: Callable) -> None:
+    """Add the verb. verb(verbs, name, function, help, epilog) makes its parser and returns its add_argument."""
     def run(args) -> None:
         from reverie.futures.making import futures
 

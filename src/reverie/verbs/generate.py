@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from reverie.verbs.reading import number, size, whole
+
 _GENERATE = """\
 a script (times in seconds, the first 0; camera is optional, and is spread over its line):
   [[line]]
@@ -46,13 +48,13 @@ def register(verbs) -> None:
 
     add = cli._verb(verbs, "generate", _generate, "make a video from a sentence", epilog=_GENERATE)
     add("prompt", nargs="?", metavar="PROMPT", help="what happens, in English or Chinese")
-    add("--seconds", type=cli._number, default=60.0, metavar="S", help="of new video, up to 600 (default 60)")
-    add("--size", type=cli._size, metavar="WxH", help="multiples of 32, 64 to 1024 (default: the model's own)")
-    add("--fps", type=cli._number, metavar="N", help="frames per second, 1 to 60 (default: the model's own)")
+    add("--seconds", type=number, default=60.0, metavar="S", help="of new video, up to 600 (default 60)")
+    add("--size", type=size, metavar="WxH", help="multiples of 32, 64 to 1024 (default: the model's own)")
+    add("--fps", type=number, metavar="N", help="frames per second, 1 to 60 (default: the model's own)")
     add("--model", default="base", metavar="NAME|DIR", help="a model: base, a folder, or a video model of "
         "diffusers as OWNER/NAME (default base; see reverie models)")
-    add("--seed", type=cli._whole, default=0, metavar="N", help="same seed, same video (default 0)")
-    add("--steps", type=cli._whole, metavar="N", help="1 to 64: fewer is faster (default: the model's)")
+    add("--seed", type=whole, default=0, metavar="N", help="same seed, same video (default 0)")
+    add("--steps", type=whole, metavar="N", help="1 to 64: fewer is faster (default: the model's)")
     add("--image", metavar="FILE", help="begin with this picture")
     add("--end-image", metavar="FILE", help="end with this picture")
     add("--loop", action="store_true", help="let the end meet the beginning")
@@ -65,7 +67,7 @@ def register(verbs) -> None:
     add("-o", "--output", default="out.mp4", metavar="FILE.mp4", help="where to write (default out.mp4)")
     add("--things", metavar="FILE.jsonl", help="also write what was imagined: one line per thing and frame")
     add("--lora", action="append", default=[], metavar="FILE|DIR", help="LoRA weights for another's model; or several")
-    add("--chunk", type=cli._number, metavar="S", help="seconds that another's model makes at once, at most")
+    add("--chunk", type=number, metavar="S", help="seconds that another's model makes at once, at most")
     add("--paint", metavar="MODEL", help="let another's model paint what ours imagines (Wan VACE, CogVideoX Fun, ...)")
     add("--paint-from", default="depth", metavar="KIND", help="guided by its depth, kinds, boxes, edges or picture "
                                                               "(default depth)")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from reverie.core.errors import BadInput
+from reverie.verbs.reading import above_zero, count, whole
 
 _SERVE = """\
 The API is the Sora-style video API: point OpenAI's client at it (base_url="http://127.0.0.1:8000/v1"). Open the
@@ -42,15 +42,15 @@ def _add_more(add: Callable) -> None:
     add("--webhook-url", default="", metavar="URL", help="where video.completed and video.failed are sent")
     add("--webhook-secret-file", metavar="FILE", help="what signs them: whsec_... (default: $REVERIE_WEBHOOK_SECRET)")
     add("--allow-image-urls", action="store_true", help="fetch pictures from public http(s) addresses")
-    add("--workers", type=_count, default=1, metavar="N", help="processes that generate (default 1)")
-    add("--queue", type=_count, default=100, metavar="N", help="jobs that may wait (default 100)")
-    add("--keep-hours", type=_above_zero, default=168.0, metavar="H", help="finished videos are kept (default 168)")
-    add("--disk", type=_above_zero, default=10.0, metavar="GB", help="they may take; the oldest go (default 10)")
-    add("--max-upload", type=_count, default=64, metavar="MB", help="of one upload (default 64)")
-    add("--max-pixels", type=_count, default=512 * 512, metavar="N", help="of a frame that is made (default 262144)")
-    add("--rate", type=_whole, default=6000, metavar="N", help="requests a minute and key, 0: any (default 6000)")
+    add("--workers", type=count, default=1, metavar="N", help="processes that generate (default 1)")
+    add("--queue", type=count, default=100, metavar="N", help="jobs that may wait (default 100)")
+    add("--keep-hours", type=above_zero, default=168.0, metavar="H", help="finished videos are kept (default 168)")
+    add("--disk", type=above_zero, default=10.0, metavar="GB", help="they may take; the oldest go (default 10)")
+    add("--max-upload", type=count, default=64, metavar="MB", help="of one upload (default 64)")
+    add("--max-pixels", type=count, default=512 * 512, metavar="N", help="of a frame that is made (default 262144)")
+    add("--rate", type=whole, default=6000, metavar="N", help="requests a minute and key, 0: any (default 6000)")
     add("--ray", action="store_true", help="as a Ray Serve deployment (needs reverie[scale])")
-    add("--replicas", type=_count, default=1, metavar="N", help="of it, with --ray (default 1)")
+    add("--replicas", type=count, default=1, metavar="N", help="of it, with --ray (default 1)")
 
 
 def _settings(args):
@@ -59,8 +59,9 @@ def _settings(args):
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     if not 0 <= args.port < 65536:
         raise BadInput(f"--port {args.port}: it must be from 0 to 65535")
+    folder = args.model != "base" and Path(args.model).exists()  # else a name: base, or OWNER/NAME on the hub
     return Settings(data=Path(args.data or Path(home) / "reverie").absolute(), host=args.host, port=args.port,
-                    model=args.model if args.model == "base" else str(Path(args.model).absolute()))
+                    model=str(Path(args.model).absolute()) if folder else args.model)
 
 
 def _serve(args) -> None:
@@ -112,27 +113,3 @@ def _drive(args) -> None:
             raise BadInput(f"no world or log {world!r}: base, a model's folder, a video, or a driving log")
         place = f"/#drive?video={import_log(settings, Path(world))}"
     serve(settings, open_at=None if args.no_browser else place)
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text[:20])
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number") from None
-
-
-def _count(text: str) -> int:
-    value = _whole(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
-
-
-def _above_zero(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text[:40]!r}")
-    return value

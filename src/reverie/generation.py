@@ -106,6 +106,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
     from reverie.core.progress import track
     from reverie.core.video import VideoWriter
     from reverie.foreign.finding import is_foreign
+    from reverie.model.record import packed
 
     began = time.perf_counter()
     tell = tell or (lambda note: None)
@@ -189,8 +190,6 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             if writer.frames < total:
                 raise ReverieError(f"the model stopped after {writer.frames} of {total} frames")
             if vectors and (known is not None or not video):
-                from reverie.model.record import packed
-
                 writer.carried = packed(np.stack([*([] if known is None else known), *vectors]), fps)
             writer.close()
             if foreign:
@@ -297,18 +296,11 @@ def _write_control(folder, world, vectors: list, size: tuple[int, int], fps: flo
 def _things_of(video, fps: float, frames: int):
     """The things (P, S, WIDTH) that a video of so many frames carries, where they are those of its very frames, or
     None; and how many frames there are beyond those of whole latents, which the next latent begins with."""
-    from reverie.core.carried import carried_by
     from reverie.core.vocabulary import FRAMES_PER_LATENT
+    from reverie.model.record import things_of
 
-    carried = carried_by(video)
-    if carried is None:
-        return None, 0
-    from reverie.model.record import unpacked
-
-    known, whole = unpacked(carried, fps), frames // FRAMES_PER_LATENT
-    if known is None or whole < 1 or len(known) != -(-frames // FRAMES_PER_LATENT):
-        return None, 0
-    return known[:whole], frames % FRAMES_PER_LATENT
+    known, whole = things_of(video, fps, frames), frames // FRAMES_PER_LATENT
+    return (None, 0) if known is None or whole < 1 else (known[:whole], frames % FRAMES_PER_LATENT)
 
 
 def _unknown_words(world, lines: tuple[Line, ...]) -> list[str]:

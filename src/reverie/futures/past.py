@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reverie.core.carried import carried_by
 from reverie.core.clip import Clip
 from reverie.core.errors import BadData, BadInput, BadMedia
 from reverie.core.video import probe, stream_video
@@ -24,7 +23,7 @@ from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THING
 from reverie.data.readers import Recording, recognise
 from reverie.data.shards import ClipSet, has_truth
 from reverie.model import things as th
-from reverie.model.record import unpacked
+from reverie.model.record import things_of
 from reverie.train.encode import true_tokens
 
 SECONDS = 8.0  # of the past's end that are looked at, at the most
@@ -117,9 +116,9 @@ def _of_videos(paths: Sequence[Path], size: tuple[int, int], fps: float, until: 
 
 def _with_carried(past: Past, path: Path, until: float | None) -> None:
     """Give a past the things that its video carries, if it does; then it ends with a whole latent."""
-    things = unpacked(carried_by(path), past.fps)
     frames = probe(path)["frames"]
-    if things is None or len(things) != -(-frames // F):
+    things = things_of(path, past.fps, frames)
+    if things is None:
         return
     frames = frames if until is None else min(frames, round(until * past.fps))
     end = frames // F

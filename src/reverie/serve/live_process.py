@@ -302,11 +302,10 @@ def _size(size: Sequence[int]) -> str:
 
 def _past(video: Path, fps: float, size: tuple[int, int]) -> dict[str, Any]:
     """The end of a video, as World.dream takes it: the things that it carries, or else its pictures."""
-    from reverie.core.carried import carried_by
     from reverie.core.video import read_video
-    from reverie.model.record import unpacked
+    from reverie.model.record import things_of
 
-    known = unpacked(carried_by(video), fps)
+    known = things_of(video, fps)
     if known is not None:
         return {"known": known[-round(PAST_SECONDS * fps / FRAMES_PER_LATENT) :]}
     return {"past": read_video(video, fps=fps, size=size, last_seconds=PAST_SECONDS)[0]}

@@ -216,21 +216,16 @@ def cut(video: Path, to: Path, seconds: float) -> Path:
     """The beginning of a video, as a file of its own, with the things that it carries."""
     from itertools import islice
 
-    from reverie.core.carried import carried_by
     from reverie.core.video import VideoWriter, probe, stream_video
-    from reverie.core.vocabulary import FRAMES_PER_LATENT
+    from reverie.model.record import latents, packed, things_of
 
-    fps, writer, known, carried = probe(video)["fps"], None, None, carried_by(video)
-    count = max(1, round(seconds * fps))
-    if carried is not None:
-        from reverie.model.record import packed, unpacked
-
-        known = unpacked(carried, fps)
+    fps, writer = probe(video)["fps"], None
+    known, count = things_of(video, fps), max(1, round(seconds * fps))
     for frame in islice(stream_video(video), count):
         writer = writer or VideoWriter(to, fps=fps, size=frame.shape[:2], crf=8)  # it will be encoded once more
         writer.write(frame[None])
     if known is not None and writer is not None:
-        writer.carried = packed(known[: -(-count // FRAMES_PER_LATENT)], fps)
+        writer.carried = packed(known[: latents(count)], fps)
     return writer.close()  # type: ignore[union-attr] # stream_video yields a frame or raises
 
 

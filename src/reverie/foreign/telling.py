@@ -1,6 +1,6 @@
-"""What another's model says of itself, one JSON object on standard output: python -m reverie.foreign.telling MODEL.
+"""What others' models say of themselves, a line of JSON each: python -m reverie.foreign.telling MODEL...
 
-Its folder, its size (H, W), and its frames per second; for programs that do not want diffusers in their own process.
+The folder, the size (H, W), and the frames per second; for programs that do not want diffusers in their own process.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from reverie.foreign.world import ForeignWorld
 
 
 def main() -> None:
-    """Ask it."""
+    """Ask them."""
     try:
-        world = ForeignWorld.load(sys.argv[1], tell=lambda text: print(text, file=sys.stderr, flush=True))
-        print(json.dumps({"folder": str(world.folder), "size": world.default_size, "fps": world.fps}))
+        for model in sys.argv[1:]:
+            world = ForeignWorld.load(model, tell=lambda text: print(text, file=sys.stderr, flush=True))
+            print(json.dumps({"folder": str(world.folder), "size": world.default_size, "fps": world.fps}))
     except ReverieError as error:
         sys.exit(str(error))
 

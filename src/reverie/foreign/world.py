@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ class ForeignWorld:
             raise BadInput(f"no model {str(model)!r}: a folder with a model_index.json, or OWNER/NAME on the hub")
         adapters = [loading.check_lora(path) for path in lora]
         folder = finding.locate(model, tell)
-        finding.read_index(folder)
+        finding.check(folder)
         pipe = loading.bare(folder)
         return cls(str(model), folder, ask(pipe, folder), finding.fingerprint(folder, *adapters), adapters, chunk,
                    bare=pipe)
@@ -74,6 +75,16 @@ class ForeignWorld:
         if abs(found[1] - fps) > 1e-3:
             note(f"{self.able.kind} makes {found[1]:g} frames per second, not {fps:g}")
         return found
+
+    def free(self) -> None:
+        """Let the weights go; they are loaded again when they are needed."""
+        if self.loaded is not None:
+            import torch
+
+            self.loaded = None
+            gc.collect()  # hooks that move weights about hold each other
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def longest(self, fps: float) -> int:
         """Frames of one call at most."""

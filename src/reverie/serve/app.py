@@ -23,7 +23,7 @@ from reverie.serve.guard import COOKIE, Guard, TooLarge, tenant_of
 from reverie.serve.jobs import QueueFull, Store
 from reverie.serve.making import Maker
 from reverie.serve.metrics import Meter
-from reverie.serve.models import model_facts
+from reverie.serve.models import models_facts
 from reverie.serve.routes import router
 from reverie.serve.settings import Settings
 from reverie.serve.uploads import Decoder, read_body
@@ -38,10 +38,10 @@ def make_app(settings: Settings) -> FastAPI:
     settings.make_folders()
     app = FastAPI(title="Reverie", version=__version__, docs_url=None, redoc_url=None, lifespan=_life)
     state = app.state
-    state.settings, state.model = settings, model_facts(settings.model)
+    state.settings, state.models = settings, models_facts(settings.models)
     state.store = Store(settings.data)
     state.decoder, state.worker = Decoder(settings), Workers(settings, state.store)
-    state.maker = Maker(settings, state.store, state.decoder, state.model)
+    state.maker = Maker(settings, state.store, state.decoder, state.models)
     state.on_start, state.on_stop = [], []
     app.include_router(router)
     _add_own(app)

@@ -83,7 +83,8 @@ def test_all_of_them_are_models(client, server):
     assert client.models.retrieve("svd").owned_by == "reverie"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("sora-2")
-    assert server.get("/v1/about")[2]["models"] == list(FAMILIES)
+    about = server.get("/v1/about")[2]
+    assert [model["id"] for model in about["models"]] == list(FAMILIES) and about["size"] == about["models"][0]["size"]
     assert server.get("/v1/words?text=a%20zorb")[2]["unknown"] == []
     video = client.videos.create(prompt="a ball", model="sora-2", extra_body=SHORT)
     assert video.model == "ltx" and "sora-2 is not here: ltx is what answers" in video.notes
@@ -112,7 +113,8 @@ def test_every_route(client, server, name, tmp_path):
     named = {"video": openai.omit, "extra_body": {**SHORT, "video": {"id": first["id"]}}}
     post = {**SHORT, "model": name, "prompt": "it falls"}
     # a text alone
-    asked(server.post("/v1/videos", post)[2], "text")
+    told = {"guidance_scale": 2, "negative_prompt": "rain"}
+    plain = asked(server.post("/v1/videos", {**post, **told})[2], "text")
     asked(server.post("/v1/videos", {**post, "prompt": "", "script": [
         {"start": 0, "text": "a ball"}, {"start": 0.15, "text": "cut to: a box"}]})[2], "text")
     again = "pictures" if begins else "text"  # it begins with the same picture again, or with none
@@ -143,6 +145,8 @@ def test_every_route(client, server, name, tmp_path):
     else:
         with pytest.raises(openai.ConflictError, match=REFUSED["text"]):
             client.videos.download_content(ours)
+    unused = [note for video in every if video["id"] == plain for note in video["notes"] if "not used" in note]
+    assert not unused, unused
     assert next(video for video in every if video["id"] == remix)["remixed_from_video_id"] == first["id"]
     listed = [video.id for video in client.videos.list(limit=5)]
     assert {first["id"], *(video["id"] for video in every)} <= set(listed) and len(listed) == len(set(listed))
@@ -226,6 +230,25 @@ def worker(tmp_path):
 
     yield do, made, tmp_path / "data" / "work"
     store.close()
+
+
+def test_guidance_and_what_to_avoid_reach_the_call_or_are_noted(worker, tmp_path, monkeypatch):
+    from reverie.foreign import calling
+    from reverie.foreign.asking import ask
+
+    class Guided(FakePipeline):
+        def __call__(self, prompt=None, guidance_scale=5.0, num_frames=None, image=None, **more):
+            """Takes one of both."""
+
+    world = fake_pipeline.world(tmp_path)
+    notes, seen, real = [], [], calling.arguments
+    monkeypatch.setattr(calling, "arguments", lambda pipe, able, wish: seen.append(wish.more) or real(pipe, able, wish))
+    list(world.imagine([], seconds=1, guidance=2.0, avoid="rain", note=notes.append))
+    assert seen[0] == {"guidance_scale": 2.0, "negative_prompt": "rain"}
+    assert sum("not used" in one for one in notes) == 2
+    wish = calling.Wish("a", (48, 64), 9, 8.0, 0, more=seen[0])
+    told = real(Guided(), ask(Guided()), wish)
+    assert told["guidance_scale"] == 2.0 and "negative_prompt" not in told
 
 
 def test_whoever_gets_the_job_again_goes_on_from_its_pieces(worker, monkeypatch):

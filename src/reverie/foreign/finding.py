@@ -11,6 +11,7 @@ import os
 import re
 import struct
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,13 @@ def locate(model: str | Path, tell: Callable[[str], None] = lambda text: None) -
         found = Path(diffusers.DiffusionPipeline.download(name, local_files_only=True))
         parts(found)
         return found
-    tell(f"{name} is not in the cache: it is fetched from the hub now")
+    from huggingface_hub.constants import HF_HUB_OFFLINE
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+    if HF_HUB_OFFLINE:
+        raise ReverieError(f"the model {name} is not in the cache here, or not all of it, and the hub may not be asked "
+                           "(HF_HUB_OFFLINE is set): check the name, or give a folder")
+    tell(f"{name} is not in the cache: it is fetched from the hub now")
 
     try:
         if sys.stderr.isatty():
@@ -81,7 +87,9 @@ def import_diffusers() -> Any:
 def reason(error: BaseException) -> str:
     """An error of a library in a few words: its kind, and the first line that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return f"{type(error).__name__}: {textwrap.shorten(lines[0], 160, placeholder=' ...')}"
 
 
 def read_index(folder: Path) -> dict:

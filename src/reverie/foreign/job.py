@@ -69,6 +69,7 @@ class Job:
     note: Callable[[str], None]
     watch: Callable[[Step], None]
     about: dict = field(default_factory=dict)  # more of what decides the pixels: how the control was made
+    more: dict = field(default_factory=dict)  # of the call: calling.Wish.more
     guide: str = ""  # the kind of control frames that is wanted
     _main: tuple[Any, Abilities] | None = None  # what makes a piece from text alone, and what goes on from pictures
     _next: tuple[Any, Abilities] | None = None
@@ -124,6 +125,8 @@ class Job:
             raise BadInput(f"{able.kind} paints over a video: use it with --paint")
         if self.steps is not None and "num_inference_steps" not in able.arguments:
             self.note(f"{able.kind} takes no number of steps: it makes its own")
+        for name in sorted(set(self.more) - able.arguments):
+            self.note(f"{name} is not used: {able.kind} does not take it")
         longest = world.longest(self.fps)
         if world.loaded is not None and world.loaded[1].pixels < self.size[0] * self.size[1] * longest:
             world.loaded = None  # planned for a smaller video
@@ -208,7 +211,8 @@ class Job:
         last = piece.number == len(pieces) - 1
         end = (self.goal if self.goal is not None else opening if self.loop else None) if last else None
         wish = calling.Wish(piece.text, self.size, piece.frames, self.fps,
-                            (self.seed + SEEDS * piece.number) % 2**63, self.steps, past, end, thrifty=self.plan.tiled)
+                            (self.seed + SEEDS * piece.number) % 2**63, self.steps, past, end, thrifty=self.plan.tiled,
+                            more=self.more)
         if self.control is not None:
             wish.control = self.control(np.arange(piece.frames) - piece.context + piece.start, self.guide)
         preview = Preview(self.size, piece.frames, able.step, able.ratio, able.multiple)
@@ -274,4 +278,5 @@ class Job:
         return {"format": 1, "model": self.world.name, "weights": self.world.hash, "chunk": self.world.chunk,
                 "lines": [[line.start, line.text] for line in self.lines], "frames": self.total,
                 "size": list(self.size), "fps": self.fps, "seed": self.seed, "steps": self.steps,
-                "past": mark(self.past), "end": mark(self.goal), "loop": self.loop, **self.about}
+                "past": mark(self.past), "end": mark(self.goal), "loop": self.loop, **self.about,
+                **({"more": self.more} if self.more else {})}

@@ -93,19 +93,22 @@ class ForeignWorld:
 
     def imagine(self, script: Sequence[Line], *, seconds: float, size: tuple[int, int] | None = None,
                 fps: float | None = None, seed: int = 0, steps: int | None = None, guidance: float | None = None,
-                past: np.ndarray | None = None, goal: np.ndarray | None = None, loop: bool = False,
-                moves: Sequence = (), things: bool = True, out: str | Path | None = None,
+                avoid: str = "", past: np.ndarray | None = None, goal: np.ndarray | None = None,
+                loop: bool = False, moves: Sequence = (), things: bool = True, out: str | Path | None = None,
                 note: Callable[[str], None] = lambda text: None,
                 watch: Callable[[Step], None] = lambda step: None) -> Iterator[Block]:
         """As World.imagine, piece by piece. out: the video's name, beside which finished pieces are kept until it is
-        complete. note: told what could not be met; watch: told of every step. guidance and things change nothing.
+        complete. note: told what could not be met; watch: told of every step. avoid: the negative prompt. things
+        changes nothing.
 
         Raises BadInput for what the model cannot do, ReverieError where it fails or does not fit in memory.
         """
         size, fps = self.nearest(size or self.default_size, fps or self.fps, lambda text: None)
         lines = _with_moves(script, moves, note)
         total = max(1, round(seconds * fps))
-        job = Job(self, lines, total, size, fps, seed, steps, past, goal, loop, None, note, watch)
+        more = {"guidance_scale": guidance, "negative_prompt": avoid or None}
+        job = Job(self, lines, total, size, fps, seed, steps, past, goal, loop, None, note, watch,
+                  more={name: value for name, value in more.items() if value is not None})
         yield from job.blocks(out)
 
 

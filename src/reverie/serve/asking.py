@@ -1,8 +1,9 @@
 """From a request's fields to a job's spec: everything is checked here, before a job is accepted.
 
-A spec is plain JSON: prompt, seconds (of new video), size [H, W], fps, model (its name), seed, steps, guidance, camera,
-script (its lines), rates ([[start second, moves], ...]), loop, things, image and upload (files in the uploads folder),
-past (the id of the video it goes on from), at (where that past ends, seconds), past_seconds, requested_size, notes.
+A spec is plain JSON: prompt, seconds (of new video), size [H, W], fps, model (its name), seed, steps, guidance, avoid
+(the negative prompt), camera, script (its lines), rates ([[start second, moves], ...]), loop, things, image and upload
+(files in the uploads folder), past (the id of the video it goes on from), at (where that past ends, seconds),
+past_seconds, requested_size, notes.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Wanted(BaseModel):
     num_frames: int | None = Field(default=None, ge=1, description="With fps, instead of seconds.")
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
-    negative_prompt: str | None = Field(default=None, description="Read, but this model has no use for it.")
+    negative_prompt: str | None = Field(default=None, description="What should not be seen: for other people's models.")
     extra_params: Any = Field(default=None, description="JSON object of more of these fields.")
     at: float | None = Field(default=None, gt=0, description="Second at which the past that it goes on from ends.")
 
@@ -82,7 +83,7 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
     like, notes = like or {}, []
     if wanted.model and wanted.model not in (model.name, model.given):
         notes.append(f"{sound(wanted.model[:60])} is not here: {model.name} is what answers")
-    if wanted.negative_prompt:
+    if wanted.negative_prompt and not model.foreign:
         notes.append("negative_prompt is not used by this model")
     unknown = sorted(set(wanted.model_extra or {}))
     if unknown:
@@ -106,6 +107,8 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
         check_numbers(seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
                       limits=FOREIGN if model.foreign else OWN)
         prompt = clean_text(prompt) if prompt.strip() else ""
+        avoid = _first(wanted.negative_prompt, like.get("avoid")) if model.foreign else None
+        avoid = clean_text(avoid) if avoid else ""
     except BadInput as error:
         raise bad(str(error)) from None
     if lines and prompt:
@@ -120,7 +123,7 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
     return {"prompt": prompt or (lines[0]["text"] if lines else ""), "script": lines or None,
             "seconds": seconds, "size": list(size), "fps": fps, "seed": seed, "steps": steps, "guidance": guidance,
             "model": model.name, "camera": camera, "rates": parts, "loop": wanted.loop, "things": wanted.things,
-            "requested_size": asked, "notes": notes}
+            "requested_size": asked, "notes": notes, **({"avoid": avoid} if avoid else {})}
 
 
 def nearest_size(width: int, height: int, home: tuple[int, int]) -> tuple[int, int]:

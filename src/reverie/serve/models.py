@@ -90,13 +90,12 @@ def _of_foreign(models: list[str]) -> dict[str, ModelFacts]:
     for folder in map(Path, models):
         if folder.is_dir():
             check(folder)  # what is wrong with it is said before the seconds that the import takes
-    done = subprocess.run([sys.executable, "-m", "reverie.foreign.telling", *models], capture_output=True, text=True)
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise ReverieError(said[-1] if said else f"{', '.join(models)} could not be asked")
+    done = subprocess.run([sys.executable, "-m", "reverie.foreign.telling", *models], stdout=subprocess.PIPE, text=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or len(rows) != len(models):
+        raise ReverieError(next((row["error"] for row in rows if "error" in row), f"{models[0]} could not be asked"))
     found = {}
-    for model, line in zip(models, done.stdout.splitlines()[-len(models):], strict=True):
-        said = json.loads(line)
+    for model, said in zip(models, rows, strict=True):
         found[model] = ModelFacts(called(model), tuple(said["size"]), said["fps"],
                                   int(Path(said["folder"]).stat().st_mtime), foreign=True, given=model)
     return found

@@ -298,7 +298,7 @@ async def about(request: Request) -> dict[str, Any]:
     state = request.app.state
     counts, model = state.store.counts(), state.models[0]
     return {"name": "reverie", "version": __version__, "model": model.name, "keys": bool(state.settings.keys),
-            "models": [facts.name for facts in state.models],
+            "models": [_model(facts) for facts in state.models],
             "size": f"{model.size[1]}x{model.size[0]}", "fps": model.fps,
             "max_seconds": MAX_SECONDS, "max_pixels": state.settings.max_pixels, "worker": state.worker.state,
             "max_upload_bytes": state.settings.upload_bytes, "max_upload_seconds": state.settings.upload_seconds,

@@ -64,10 +64,10 @@ class Watched:
     keep: where finished pieces of another's model lie, so that whoever is given the job again goes on from them.
     """
 
-    def __init__(self, world: World, watch: Watch, guidance: float | None, moves: list | None, keep: Path) -> None:
+    def __init__(self, world: World, watch: Watch, spec: dict, keep: Path) -> None:
         self._world, self._watch, self._keep = world, watch, keep
-        self._more: dict[str, Any] = {} if guidance is None else {"guidance": guidance}
-        if moves:
+        self._more = {name: spec[name] for name in ("guidance", "avoid") if spec.get(name) is not None}
+        if moves := moves_of(spec.get("rates")):
             self._more["moves"] = moves
 
     def __getattr__(self, name: str) -> Any:
@@ -236,7 +236,7 @@ def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
         past = cut(past, folder / "past.mp4", spec["at"])
     watch, asked = Watch(store, job, folder), worker.world(spec.get("model"))
     things = spec.get("things", True) and getattr(asked, "imagines_things", True)
-    world = Watched(asked, watch, spec.get("guidance"), moves_of(spec.get("rates")), store.data / "work" / job.id)
+    world = Watched(asked, watch, spec, store.data / "work" / job.id)
     made = generate(
         "" if script else prompt, folder / "video.mp4", seconds=spec["seconds"], size=tuple(spec["size"]),
         fps=spec["fps"], model=world, seed=spec["seed"], steps=spec.get("steps"),  # type: ignore[arg-type]

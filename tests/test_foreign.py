@@ -166,6 +166,7 @@ def test_the_command_line_and_its_preview(tiny, monkeypatch, capsys):
 def test_models_lists_what_is_here(tiny, capsys):
     assert cached() == []
     shutil.copytree(tiny("wan_i2v"), "mine")
+    shutil.copytree(tiny("ltx"), "text")
     snapshot = Path("cache/models--someone--vace/snapshots/0123")
     shutil.copytree(tiny("vace"), snapshot)
     Path("mine/README.md").write_text('video = pipe()\nexport_to_video(output, "a.mp4", fps=24)\n')
@@ -173,6 +174,7 @@ def test_models_lists_what_is_here(tiny, capsys):
     Path("broken/model_index.json").write_text("{")
     rows = {row["name"]: row for row in cached()}
     assert rows["someone/vace"]["takes"] == "text, video, control" and rows["mine"]["takes"] == "text, image"
+    assert (rows["text"]["takes"], rows["text"]["perhaps"]) == ("text", "LTXConditionPipeline, LTXImageToVideoPipeline")
     assert rows["mine"]["size"] == "832x480" and rows["mine"]["frames"] == 81
     assert rows["mine"]["fps"] == 24 and rows["someone/vace"]["fps"] == 16
     assert "cannot be read" in rows["broken"]["error"] and rows["mine"]["bytes"] > 1e5
@@ -204,7 +206,7 @@ def test_a_model_that_is_not_whole_is_one_line(tiny, capsys):
         (broken("shapes", lambda at: (at / "transformer/config.json").write_text((
             at / "transformer/config.json").read_text().replace('"ffn_dim": 16', '"ffn_dim": 24'))),
          "cannot be loaded"),
-        ("nobody/nothing-here", "not in the cache here and cannot be fetched")]
+        ("nobody/nothing-here", "not in the cache here, or not all of it")]
     for name, says in cases:
         assert cli.main(["generate", "a", "--model", name, "--seconds", "1", "--size", "64x48"]) == 1, name
         out, err = capsys.readouterr()

@@ -27,6 +27,7 @@ TEMPORAL = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio", "temp
 SPATIAL = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_scale_factor",
            "spatial_compression_ratio")
 BEGINS = "ImageToVideo|Image2Video|I2V|VideoToWorld"  # in a class's name: what it begins with, if its call is silent
+DENOISERS = ("transformer", "transformer_2", "unet")
 USUAL_FPS, USUAL_FRAMES, USUAL_SIZE = 24.0, 49, (480, 832)  # where a pipeline says nothing at all
 
 
@@ -114,7 +115,7 @@ def ask(pipe: Any, folder: Path | None = None) -> Abilities:
                        "model")
     step = int(_number(pipe, TEMPORAL) or 1)
     ratio = int(_number(pipe, SPATIAL) or 8)
-    network = next((part for part in (getattr(pipe, name, None) for name in ("transformer", "transformer_2", "unet"))
+    network = next((part for part in (getattr(pipe, name, None) for name in DENOISERS)
                     if part is not None), None)
     config = getattr(network, "config", {})
     frames = int(_default(pipe, takes, count) or _get(config, "sample_frames") or _get(config, "num_frames")

@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import logging
 import os
 import re
 import struct
@@ -81,6 +82,7 @@ def import_diffusers() -> Any:
     for package in (diffusers.utils.logging, transformers.utils.logging):
         package.set_verbosity_error()
         package.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     return diffusers
 
 

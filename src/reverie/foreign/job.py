@@ -69,8 +69,8 @@ class Job:
     note: Callable[[str], None]
     watch: Callable[[Step], None]
     about: dict = field(default_factory=dict)  # more of what decides the pixels: how the control was made
-    more: dict = field(default_factory=dict)  # of the call: calling.Wish.more
     guide: str = ""  # the kind of control frames that is wanted
+    more: dict = field(default_factory=dict)  # of the call: calling.Wish.more
     _main: tuple[Any, Abilities] | None = None  # what makes a piece from text alone, and what goes on from pictures
     _next: tuple[Any, Abilities] | None = None
     _placed: Any = None  # which of them the weights are placed for

@@ -7,6 +7,7 @@ import contextlib
 import html
 import importlib.util
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -30,6 +31,7 @@ from reverie.serve.uploads import Decoder, read_body
 from reverie.serve.workers import Workers
 
 PAGE = Path(__file__).parent / "page"
+WORDLESS = 3600.0  # seconds in which other people's models may load, or decode, without a sign of life
 RETRY = "5"  # seconds after which a full queue may be tried again
 
 
@@ -38,7 +40,10 @@ def make_app(settings: Settings) -> FastAPI:
     settings.make_folders()
     app = FastAPI(title="Reverie", version=__version__, docs_url=None, redoc_url=None, lifespan=_life)
     state = app.state
-    state.settings, state.models = settings, models_facts(settings.models)
+    state.models = models_facts(settings.models)
+    if any(model.foreign for model in state.models):
+        settings = replace(settings, stall=max(settings.stall, WORDLESS))
+    state.settings = settings
     state.store = Store(settings.data)
     state.decoder, state.worker = Decoder(settings), Workers(settings, state.store)
     state.maker = Maker(settings, state.store, state.decoder, state.models)

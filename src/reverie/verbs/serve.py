@@ -57,16 +57,14 @@ def _add_more(add: Callable) -> None:
 
 
 def _settings(args):
-    from reverie.foreign.finding import is_foreign
     from reverie.serve.settings import Settings
 
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     if not 0 <= args.port < 65536:
         raise BadInput(f"--port {args.port}: it must be from 0 to 65535")
     first, *others = map(_place, args.model if isinstance(args.model, list) else [args.model or "base"])
-    slow = {"stall": 3600.0} if any(map(is_foreign, (first, *others))) else {}  # they load and decode without a word
     return Settings(data=Path(args.data or Path(home) / "reverie").absolute(), host=args.host, port=args.port,
-                    model=first, others=tuple(others), **slow)
+                    model=first, others=tuple(others))
 
 
 def _place(model: str) -> str:

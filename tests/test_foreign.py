@@ -11,7 +11,7 @@ import pytest
 import torch
 
 pytest.importorskip("av")
-import tiny_pipelines  # noqa: E402 - it keeps the hub out, before diffusers is imported
+import tiny_pipelines  # noqa: E402, F401 - it keeps the hub out, before diffusers is imported
 
 pytest.importorskip("diffusers", reason="the package diffusers is missing")
 from PIL import Image  # noqa: E402
@@ -26,21 +26,6 @@ from reverie.generation import generate  # noqa: E402
 
 SIZE = (32, 48)
 BEGIN = ("wan_i2v", "svd", "cosmos")  # they begin with a picture, always
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    """name -> the folder of that tiny pipeline, built when it is first asked for."""
-    finding.import_diffusers()
-    tiny_pipelines.allow_cosmos()
-    root, made = tmp_path_factory.mktemp("pipelines"), {}
-
-    def folder(name: str) -> Path:
-        if name not in made:
-            made[name] = tiny_pipelines.build(name, root / name)
-        return made[name]
-
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +69,7 @@ def test_ten_seconds_from_a_pipeline_that_makes_one(tiny, name, fps, how):
     assert probe("o.mp4")["metadata"]["made_with"] == str(tiny(name))
 
 
-@pytest.mark.parametrize("name", ["ltx", "wan_ti2v", "cosmos", "vace"])
+@pytest.mark.parametrize("name", ["ltx", "wan_ti2v", "cosmos", "vace", "svd", "wan_i2v"])
 def test_a_picture_begins_it_and_a_video_is_extended(tiny, name):
     made = make(tiny, name, "i.mp4", seconds=0.5, image="p.png")
     assert made.frames == round(0.5 * made.fps)
@@ -120,23 +105,29 @@ def test_the_same_seed_gives_the_same_pixels_and_another_does_not(tiny):
 
 
 def test_what_text_alone_makes_cannot_begin_with_a_picture(tiny):
+    make(tiny, "cogvideox", "past.mp4", seconds=0.3)
     for name, more, says in (("wan", {"image": "p.png"}, "no form that goes on from a picture"),
                              ("cogvideox", {"image": "p.png"}, "no form that goes on from a picture"),
+                             ("cogvideox", {"video": "past.mp4"}, "no form that goes on from a picture"),
+                             ("hunyuan", {"image": "p.png"}, "no form that goes on from a picture"),
+                             ("hunyuan", {"video": "past.mp4"}, "no form that goes on from a picture"),
                              ("svd", {}, "goes on from a picture: give one"),
                              ("cosmos", {}, "goes on from a picture: give one"),
                              ("cogvideox_control", {}, "use it with --paint")):
         with pytest.raises(BadInput, match=says):
             make(tiny, name, **more)
-    assert os.listdir() == ["p.png"]
+    assert sorted(os.listdir()) == ["p.png", "past.mp4"]
 
 
-def test_the_audit_judges_what_they_make(tiny):
+@pytest.mark.parametrize("name", ["ltx", "wan_i2v", "cogvideox", "hunyuan", "svd", "cosmos"])
+def test_the_audit_judges_what_they_make(tiny, name):
     pytest.importorskip("cv2")
     pytest.importorskip("trackers")
     from reverie.auditing import audit_video
 
-    make(tiny, "ltx", seconds=2, size=(64, 64))
-    assert "report" in audit_video("o.mp4", prompt="a red ball falls").as_dict()
+    made = make(tiny, name, seconds=0.5, image="p.png" if name in BEGIN else None)
+    said = audit_video("o.mp4", prompt="a red ball falls").as_dict()
+    assert said["seconds"] == pytest.approx(made.seconds, abs=0.1) and "violations" in said
 
 
 def test_conditions_that_are_dataclasses_are_found_and_filled():
@@ -175,6 +166,7 @@ def test_the_command_line_and_its_preview(tiny, monkeypatch, capsys):
 def test_models_lists_what_is_here(tiny, capsys):
     assert cached() == []
     shutil.copytree(tiny("wan_i2v"), "mine")
+    shutil.copytree(tiny("ltx"), "text")
     snapshot = Path("cache/models--someone--vace/snapshots/0123")
     shutil.copytree(tiny("vace"), snapshot)
     Path("mine/README.md").write_text('video = pipe()\nexport_to_video(output, "a.mp4", fps=24)\n')
@@ -182,6 +174,7 @@ def test_models_lists_what_is_here(tiny, capsys):
     Path("broken/model_index.json").write_text("{")
     rows = {row["name"]: row for row in cached()}
     assert rows["someone/vace"]["takes"] == "text, video, control" and rows["mine"]["takes"] == "text, image"
+    assert (rows["text"]["takes"], rows["text"]["perhaps"]) == ("text", "LTXConditionPipeline, LTXImageToVideoPipeline")
     assert rows["mine"]["size"] == "832x480" and rows["mine"]["frames"] == 81
     assert rows["mine"]["fps"] == 24 and rows["someone/vace"]["fps"] == 16
     assert "cannot be read" in rows["broken"]["error"] and rows["mine"]["bytes"] > 1e5
@@ -213,7 +206,7 @@ def test_a_model_that_is_not_whole_is_one_line(tiny, capsys):
         (broken("shapes", lambda at: (at / "transformer/config.json").write_text((
             at / "transformer/config.json").read_text().replace('"ffn_dim": 16', '"ffn_dim": 24'))),
          "cannot be loaded"),
-        ("nobody/nothing-here", "not in the cache here and cannot be fetched")]
+        ("nobody/nothing-here", "not in the cache here, or not all of it")]
     for name, says in cases:
         assert cli.main(["generate", "a", "--model", name, "--seconds", "1", "--size", "64x48"]) == 1, name
         out, err = capsys.readouterr()

@@ -173,7 +173,7 @@ def test_the_work_folder(tmp_path):
 @pytest.mark.parametrize("options, says", [
     (["--things", "t.jsonl"], "imagines no things"), (["--control", "c"], "imagines no things"),
     (["--lora", "nothing.safetensors"], "there is no LoRA"), (["--chunk", "-1"], "must be above 0"),
-    (["--size", "9x9"], "multiple of 1 from 16 to 4096"), (["--steps", "999"], "from 1 to 200")])
+    (["--size", "9x9"], "each side must be from 16 to 4096"), (["--steps", "999"], "from 1 to 200")])
 def test_bad_arguments_are_one_line(tmp_path, monkeypatch, capsys, options, says):
     from reverie.foreign.world import ForeignWorld
 

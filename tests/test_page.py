@@ -5,7 +5,7 @@ import shutil
 import time
 
 import pytest
-from server import Server
+from server import ROOT, Server
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -282,3 +282,23 @@ def test_a_server_that_is_gone_is_told(browser, server):
         page.fill("#dream textarea", "a ball")
         page.click("#dream .primary.big")
         page.locator("#dream .foot .problem", has_text="cannot be reached").wait_for()
+
+
+def test_a_model_can_be_chosen_where_there_are_several(browser, server, tmp_path):
+    with opened(browser, server.url) as page:
+        until(page, "document.querySelector('#dream select[name=model]').options.length == 1")
+        assert not page.is_visible("#dream select[name=model]")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for path in (ROOT / "src/reverie/weights").glob("t*.safetensors"):
+        (mine / path.name).symlink_to(path)
+    running = Server(tmp_path / "data", "--model", "base", "--model", str(mine), fake=True).start()
+    try:
+        with opened(browser, running.url) as page:
+            page.select_option("#dream select[name=model]", "mine")
+            page.fill("#dream textarea", "a red ball")
+            page.locator("#dream textarea").press("Control+Enter")
+            page.locator(".video").first.wait_for()
+        assert running.get("/v1/videos")[2]["data"][0]["model"] == "mine"
+    finally:
+        running.stop()

@@ -193,12 +193,9 @@ def _models(args) -> None:
     if args.json:
         _print_json(found)
     else:
-        for model in found:
-            if isinstance(model, dict):
-                print("  ".join([str(model.get("name", "?")),
-                                 *(f"{key}={value}" for key, value in model.items() if key != "name")]))
-            else:
-                print(model)
+        for model in found:  # recipes and scores, which are long, are for --json
+            print("  ".join([str(model["name"]), *(f"{key}={value}" for key, value in model.items() if key != "name"
+                                                   and not isinstance(value, dict))]))
 
 
 def _print_tree(value, depth: int = 0) -> None:

@@ -211,8 +211,9 @@ def check_numbers(*, seconds: float, size: tuple[int, int] | None, fps: float | 
     if size is not None:
         for side in size:
             if side % limits.step or not limits.least <= side <= limits.most:
-                raise BadInput(f"size {size[1]}x{size[0]}: each side must be a multiple of {limits.step} "
-                               f"from {limits.least} to {limits.most}")
+                multiple = f"a multiple of {limits.step} " if limits.step > 1 else ""
+                raise BadInput(f"size {size[1]}x{size[0]}: each side must be {multiple}from {limits.least} to "
+                               f"{limits.most}")
     if fps is not None and not (math.isfinite(fps) and 1 <= fps <= 60):
         raise BadInput(f"fps must be from 1 to 60, not {fps:g}")
     if seed is not None and not 0 <= seed < 2**63:

@@ -55,8 +55,9 @@ class World:
         """
         folder = WEIGHTS if str(name) == "base" else Path(name)
         if not folder.is_dir():
-            raise BadInput(f"no model {str(name)!r}: 'base', or a folder with tokenizer.safetensors and "
-                           "transformer.safetensors")
+            raise BadInput(f"no model {str(name)!r}: 'base', a folder with tokenizer.safetensors and "
+                           "transformer.safetensors, or somebody else's (a folder with a model_index.json, or "
+                           "OWNER/NAME on the hub)")
         tokenizer = Tokenizer.load(folder / "tokenizer.safetensors").eval()
         tensors, meta = load_model(folder / "transformer.safetensors")
         try:

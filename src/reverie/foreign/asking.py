@@ -27,6 +27,7 @@ TEMPORAL = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio", "temp
 SPATIAL = ("vae_scale_factor_spatial", "vae_spatial_compression_ratio", "vae_scale_factor",
            "spatial_compression_ratio")
 BEGINS = "ImageToVideo|Image2Video|I2V|VideoToWorld"  # in a class's name: what it begins with, if its call is silent
+DENOISERS = ("transformer", "transformer_2", "unet")
 USUAL_FPS, USUAL_FRAMES, USUAL_SIZE = 24.0, 49, (480, 832)  # where a pipeline says nothing at all
 
 
@@ -114,7 +115,7 @@ def ask(pipe: Any, folder: Path | None = None) -> Abilities:
                        "model")
     step = int(_number(pipe, TEMPORAL) or 1)
     ratio = int(_number(pipe, SPATIAL) or 8)
-    network = next((part for part in (getattr(pipe, name, None) for name in ("transformer", "transformer_2", "unet"))
+    network = next((part for part in (getattr(pipe, name, None) for name in DENOISERS)
                     if part is not None), None)
     config = getattr(network, "config", {})
     frames = int(_default(pipe, takes, count) or _get(config, "sample_frames") or _get(config, "num_frames")
@@ -262,9 +263,11 @@ def _get(config: Any, name: str) -> Any:
 def _number(pipe: Any, names: tuple[str, ...]) -> float | None:
     """The first of these that the pipeline, its VAE or the VAE's config has as a number."""
     vae = getattr(pipe, "vae", None)
-    for owner in (pipe, vae, getattr(vae, "config", None)):
+    config = getattr(vae, "config", None)
+    for owner in (pipe, vae, config):
         for name in names:
-            value = _get(owner, name) if owner is getattr(vae, "config", None) else getattr(owner, name, None)
+            told = owner is config or (owner is vae and name not in vars(vae) and _get(config, name))
+            value = _get(config, name) if told else getattr(owner, name, None)
             if isinstance(value, (int, float)) and value >= 1:
                 return value
     return None

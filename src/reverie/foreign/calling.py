@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ FEW = 4  # frames decoded at once, where memory is short and the call can be tol
 @dataclass
 class Wish:
     """What one call should make. size (H, W); past: uint8 (n, H, W, 3) that come before, or None; end: the last
-    picture (H, W, 3), or None; control: uint8 (frames, H, W, 3), or None; thrifty: memory is short."""
+    picture (H, W, 3), or None; control: uint8 (frames, H, W, 3), or None; thrifty: memory is short; more: arguments of
+    the call by their names there, given where it has them."""
 
     text: str
     size: tuple[int, int]
@@ -31,6 +32,7 @@ class Wish:
     end: np.ndarray | None = None
     control: np.ndarray | None = None
     thrifty: bool = False
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 def arguments(pipe: Any, able: Abilities, wish: Wish) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def arguments(pipe: Any, able: Abilities, wish: Wish) -> dict[str, Any]:
     told: dict[str, Any] = {"generator": torch.Generator().manual_seed(wish.seed), "output_type": "np"}
     optional = {"prompt": wish.text, "height": height, "width": width, "num_videos_per_prompt": 1,
                 able.frames_argument: wish.frames, "num_inference_steps": wish.steps,
-                able.fps_argument: int(wish.fps) if able.whole_fps else wish.fps}
+                able.fps_argument: int(wish.fps) if able.whole_fps else wish.fps, **wish.more}
     told |= {name: value for name, value in optional.items() if name in able.arguments and value is not None}
     if wish.thrifty and "decode_chunk_size" in able.arguments:
         told["decode_chunk_size"] = FEW

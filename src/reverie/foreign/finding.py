@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
+import importlib.util
 import json
+import logging
 import os
 import re
 import struct
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,8 +53,13 @@ def locate(model: str | Path, tell: Callable[[str], None] = lambda text: None) -
         found = Path(diffusers.DiffusionPipeline.download(name, local_files_only=True))
         parts(found)
         return found
-    tell(f"{name} is not in the cache: it is fetched from the hub now")
+    from huggingface_hub.constants import HF_HUB_OFFLINE
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+    if HF_HUB_OFFLINE:
+        raise ReverieError(f"the model {name} is not in the cache here, or not all of it, and the hub may not be asked "
+                           "(HF_HUB_OFFLINE is set): check the name, or give a folder")
+    tell(f"{name} is not in the cache: it is fetched from the hub now")
 
     try:
         if sys.stderr.isatty():
@@ -73,13 +82,16 @@ def import_diffusers() -> Any:
     for package in (diffusers.utils.logging, transformers.utils.logging):
         package.set_verbosity_error()
         package.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     return diffusers
 
 
 def reason(error: BaseException) -> str:
     """An error of a library in a few words: its kind, and the first line that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return f"{type(error).__name__}: {textwrap.shorten(lines[0], 160, placeholder=' ...')}"
 
 
 def read_index(folder: Path) -> dict:
@@ -94,17 +106,31 @@ def read_index(folder: Path) -> dict:
 
 
 def pipeline_class(folder: Path) -> type:
-    """The class of diffusers that the model in ``folder`` belongs to. Raises BadWeights for an unknown one."""
+    """The class of diffusers that the model in ``folder`` belongs to. Raises as ``check``."""
+    name = _class_name(folder)
+    return getattr(import_diffusers(), name)
+
+
+def check(folder: Path) -> None:
+    """Raise BadWeights for a model of an unknown class, or one that is not whole; without diffusers, whose import takes
+    seconds, but for ReverieError where it is not installed."""
+    _class_name(folder)
+    parts(folder)
+
+
+def _class_name(folder: Path) -> str:
     name = read_index(folder)["_class_name"]
-    diffusers = import_diffusers()
     if not isinstance(name, str):
         raise BadWeights(f"{folder} brings a pipeline class of its own, {name[-1]}: code that comes with weights is "
                          "not run")
-    found = getattr(diffusers, name, None) if name.endswith("Pipeline") else None
-    if found is None:
-        raise BadWeights(f"{folder} is a {name}, which diffusers {diffusers.__version__} does not know: a newer "
-                         "diffusers may")
-    return found
+    package = importlib.util.find_spec("diffusers")
+    if package is None or package.origin is None:
+        raise ReverieError(NEEDS)
+    listed = Path(package.origin).read_text(encoding="utf-8")  # it names all that it has, and imports none of it
+    if not re.fullmatch(r"\w+Pipeline", name) or f'"{name}"' not in listed:
+        raise BadWeights(f"{folder} is a {name}, which diffusers {importlib.metadata.version('diffusers')} does not "
+                         "know: a newer diffusers may")
+    return name
 
 
 def parts(folder: Path) -> dict[str, tuple[str, str]]:

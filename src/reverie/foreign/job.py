@@ -28,6 +28,14 @@ BLOCK = 24  # frames handed on at once
 SEEDS = 1_000_003  # from one piece's seed to the next one's
 
 
+class PieceFailed(ReverieError):
+    """A call of the pipeline failed. brief: what went wrong, without what is left and where; code: for programs."""
+
+    def __init__(self, brief: str, kept: str, code: str):
+        super().__init__(brief + kept)
+        self.brief, self.code = brief, code
+
+
 @dataclass(frozen=True)
 class Step:
     """How far the work is: piece and step from 1, steps None where nobody knows; preview: uint8 (H, W, 3) or None."""
@@ -62,6 +70,7 @@ class Job:
     watch: Callable[[Step], None]
     about: dict = field(default_factory=dict)  # more of what decides the pixels: how the control was made
     guide: str = ""  # the kind of control frames that is wanted
+    more: dict = field(default_factory=dict)  # of the call: calling.Wish.more
     _main: tuple[Any, Abilities] | None = None  # what makes a piece from text alone, and what goes on from pictures
     _next: tuple[Any, Abilities] | None = None
     _placed: Any = None  # which of them the weights are placed for
@@ -116,6 +125,8 @@ class Job:
             raise BadInput(f"{able.kind} paints over a video: use it with --paint")
         if self.steps is not None and "num_inference_steps" not in able.arguments:
             self.note(f"{able.kind} takes no number of steps: it makes its own")
+        for name in sorted(set(self.more) - able.arguments):
+            self.note(f"{name} is not used: {able.kind} does not take it")
         longest = world.longest(self.fps)
         if world.loaded is not None and world.loaded[1].pixels < self.size[0] * self.size[1] * longest:
             world.loaded = None  # planned for a smaller video
@@ -200,7 +211,8 @@ class Job:
         last = piece.number == len(pieces) - 1
         end = (self.goal if self.goal is not None else opening if self.loop else None) if last else None
         wish = calling.Wish(piece.text, self.size, piece.frames, self.fps,
-                            (self.seed + SEEDS * piece.number) % 2**63, self.steps, past, end, thrifty=self.plan.tiled)
+                            (self.seed + SEEDS * piece.number) % 2**63, self.steps, past, end, thrifty=self.plan.tiled,
+                            more=self.more)
         if self.control is not None:
             wish.control = self.control(np.arange(piece.frames) - piece.context + piece.start, self.guide)
         preview = Preview(self.size, piece.frames, able.step, able.ratio, able.multiple)
@@ -218,7 +230,7 @@ class Job:
             self._place(pipe)
             made = calling.run(pipe, able, wish, at_step)
         except Exception as error:
-            raise ReverieError(self._failed(error, piece, pieces, state["step"], work)) from error
+            raise self._failed(error, piece, pieces, state["step"], work) from error
         if state["latents"] is not None and preview.learn(state["latents"], made) is not None:
             self.world.colours = preview.map
         need = piece.count + piece.after
@@ -237,8 +249,9 @@ class Job:
             work.write(piece.number, made)
         return made
 
-    def _failed(self, error: Exception, piece: Piece, pieces: list[Piece], step: int, work: Work | None) -> str:
-        """One line: what went wrong, where, and what is left."""
+    def _failed(self, error: Exception, piece: Piece, pieces: list[Piece], step: int,
+                work: Work | None) -> PieceFailed:
+        """In one line: what went wrong, where, and what is left."""
         import torch
 
         where = f"in piece {piece.number + 1} of {len(pieces)}" if len(pieces) > 1 else ""
@@ -254,7 +267,8 @@ class Job:
             why, hint = "failed", f" ({finding.reason(error)})" if not isinstance(error, ReverieError) else f": {error}"
         done = work.done if work is not None else 0
         kept = f"; {done} finished pieces are in {work.folder}, and the same command goes on from there" if done else ""
-        return f"{self.world.name} {why} {where}{hint}{kept}".replace("  ", " ").rstrip()
+        brief = f"{self.world.name} {why} {where}{hint}".replace("  ", " ").rstrip()
+        return PieceFailed(brief, kept, "out_of_memory" if short else "model_failed")
 
     def _settings(self) -> dict:
         """All that decides the pixels."""
@@ -264,4 +278,5 @@ class Job:
         return {"format": 1, "model": self.world.name, "weights": self.world.hash, "chunk": self.world.chunk,
                 "lines": [[line.start, line.text] for line in self.lines], "frames": self.total,
                 "size": list(self.size), "fps": self.fps, "seed": self.seed, "steps": self.steps,
-                "past": mark(self.past), "end": mark(self.goal), "loop": self.loop, **self.about}
+                "past": mark(self.past), "end": mark(self.goal), "loop": self.loop, **self.about,
+                **({"more": self.more} if self.more else {})}

@@ -14,7 +14,7 @@ from typing import Any
 
 from reverie.core.errors import ReverieError
 from reverie.core.runtime import device
-from reverie.foreign.asking import Abilities
+from reverie.foreign.asking import DENOISERS, Abilities
 from reverie.foreign.finding import parameters, weight_files
 
 SPARE = 0.92  # of what is free, how much is planned with
@@ -23,7 +23,6 @@ LEVEL = 4  # copies of the VAE's widest level at once
 TILE = 256  # pixels of a tile's side
 TILE_FRAMES = 16
 GIGA = 1e9
-DENOISERS = ("transformer", "transformer_2", "unet")
 
 
 @dataclass(frozen=True)

@@ -10,29 +10,31 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reverie.foreign import asking, calling
-from reverie.foreign.asking import Abilities
+from reverie.foreign.asking import DENOISERS, Abilities
 
 
-def siblings(pipe: Any) -> list[type]:
-    """Other pipeline classes beside this one's that its parts are enough for."""
+def siblings(pipe: Any, parts: Collection[str] = ()) -> list[type]:
+    """Other pipeline classes beside this one's that its parts are enough for; parts: others that it has, not loaded."""
     package = importlib.import_module(type(pipe).__module__.rpartition(".")[0])
-    there = {name for name, part in pipe.components.items() if part is not None}
+    there = {name for name, part in pipe.components.items() if part is not None} | set(parts)
     found = []
     for name in sorted(name for name in dir(package) if name.endswith("Pipeline")):
         cls = getattr(package, name)
         if cls is type(pipe) or not inspect.isclass(cls) or "Modular" in name:
             continue
         optional = set(getattr(cls, "_optional_components", []))
-        needed = {part for part, about in inspect.signature(cls.__init__).parameters.items()
+        takes = inspect.signature(cls.__init__).parameters
+        needed = {part for part, about in takes.items()
                   if part != "self" and about.default is inspect.Parameter.empty} - optional
-        if needed <= there and all(_fits(cls, part, pipe.components[part]) for part in needed):
+        must_fit = [part for part in {*needed, *DENOISERS} & set(takes) if pipe.components.get(part) is not None]
+        if needed <= there and all(_fits(cls, part, pipe.components[part]) for part in must_fit):
             found.append(cls)
     return found
 
@@ -59,8 +61,7 @@ def that_continues(pipe: Any, folder: Path | None, place: Callable[[Any], None])
     lets it work where the weights are."""
     ranked = []
     for cls in siblings(pipe):
-        takes = asking.parameters(cls)
-        if "prompt" not in takes or ("strength" in takes and "image" not in takes):
+        if not _goes_on(cls):
             continue
         with contextlib.suppress(Exception):  # one that cannot be made of these parts is no sibling
             new = made_of(cls, pipe)
@@ -71,6 +72,17 @@ def that_continues(pipe: Any, folder: Path | None, place: Callable[[Any], None])
         if works(new, able, place):
             return new, able
     return None
+
+
+def that_may_continue(pipe: Any, parts: Collection[str]) -> list[str]:
+    """Names of the siblings that would go on from given frames, if the weights were made for it: no trial is made."""
+    return [cls.__name__ for cls in siblings(pipe, parts) if _goes_on(cls)
+            and {"image", "video", "conditions"} & set(asking.parameters(cls))]
+
+
+def _goes_on(cls: type) -> bool:
+    takes = asking.parameters(cls)
+    return "prompt" in takes and ("strength" not in takes or "image" in takes)
 
 
 def that_repaints(pipe: Any, folder: Path | None) -> tuple[Any, Abilities] | None:

@@ -1,6 +1,7 @@
-"""What another's model says of itself, one JSON object on standard output: python -m reverie.foreign.telling MODEL.
+"""What others' models say of themselves, a line of JSON each: python -m reverie.foreign.telling MODEL...
 
-Its folder, its size (H, W), and its frames per second; for programs that do not want diffusers in their own process.
+The folder, the size (H, W), and the frames per second; or the error that ends it. For programs that do not want
+diffusers in their own process.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from reverie.foreign.world import ForeignWorld
 
 
 def main() -> None:
-    """Ask it."""
+    """Ask them."""
     try:
-        world = ForeignWorld.load(sys.argv[1], tell=lambda text: print(text, file=sys.stderr, flush=True))
-        print(json.dumps({"folder": str(world.folder), "size": world.default_size, "fps": world.fps}))
+        for model in sys.argv[1:]:
+            world = ForeignWorld.load(model, tell=lambda text: print(f"reverie: {text}", file=sys.stderr, flush=True))
+            print(json.dumps({"folder": str(world.folder), "size": world.default_size, "fps": world.fps}))
     except ReverieError as error:
-        sys.exit(str(error))
+        print(json.dumps({"error": str(error)}))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

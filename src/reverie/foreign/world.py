@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,7 @@ class ForeignWorld:
             raise BadInput(f"no model {str(model)!r}: a folder with a model_index.json, or OWNER/NAME on the hub")
         adapters = [loading.check_lora(path) for path in lora]
         folder = finding.locate(model, tell)
-        finding.read_index(folder)
+        finding.check(folder)
         pipe = loading.bare(folder)
         return cls(str(model), folder, ask(pipe, folder), finding.fingerprint(folder, *adapters), adapters, chunk,
                    bare=pipe)
@@ -75,6 +76,16 @@ class ForeignWorld:
             note(f"{self.able.kind} makes {found[1]:g} frames per second, not {fps:g}")
         return found
 
+    def free(self) -> None:
+        """Let the weights go; they are loaded again when they are needed."""
+        if self.loaded is not None:
+            import torch
+
+            self.loaded = None
+            gc.collect()  # hooks that move weights about hold each other
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
     def longest(self, fps: float) -> int:
         """Frames of one call at most."""
         wanted = self.able.frames if self.chunk is None else max(2, round(self.chunk * fps))
@@ -82,19 +93,22 @@ class ForeignWorld:
 
     def imagine(self, script: Sequence[Line], *, seconds: float, size: tuple[int, int] | None = None,
                 fps: float | None = None, seed: int = 0, steps: int | None = None, guidance: float | None = None,
-                past: np.ndarray | None = None, goal: np.ndarray | None = None, loop: bool = False,
-                moves: Sequence = (), things: bool = True, out: str | Path | None = None,
+                avoid: str = "", past: np.ndarray | None = None, goal: np.ndarray | None = None,
+                loop: bool = False, moves: Sequence = (), things: bool = True, out: str | Path | None = None,
                 note: Callable[[str], None] = lambda text: None,
                 watch: Callable[[Step], None] = lambda step: None) -> Iterator[Block]:
         """As World.imagine, piece by piece. out: the video's name, beside which finished pieces are kept until it is
-        complete. note: told what could not be met; watch: told of every step. guidance and things change nothing.
+        complete. note: told what could not be met; watch: told of every step. avoid: the negative prompt. things
+        changes nothing.
 
         Raises BadInput for what the model cannot do, ReverieError where it fails or does not fit in memory.
         """
         size, fps = self.nearest(size or self.default_size, fps or self.fps, lambda text: None)
         lines = _with_moves(script, moves, note)
         total = max(1, round(seconds * fps))
-        job = Job(self, lines, total, size, fps, seed, steps, past, goal, loop, None, note, watch)
+        more = {"guidance_scale": guidance, "negative_prompt": avoid or None}
+        job = Job(self, lines, total, size, fps, seed, steps, past, goal, loop, None, note, watch,
+                  more={name: value for name, value in more.items() if value is not None})
         yield from job.blocks(out)
 
 

@@ -7,6 +7,7 @@ import contextlib
 import html
 import importlib.util
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -23,13 +24,14 @@ from reverie.serve.guard import COOKIE, Guard, TooLarge, tenant_of
 from reverie.serve.jobs import QueueFull, Store
 from reverie.serve.making import Maker
 from reverie.serve.metrics import Meter
-from reverie.serve.models import model_facts
+from reverie.serve.models import models_facts
 from reverie.serve.routes import router
 from reverie.serve.settings import Settings
 from reverie.serve.uploads import Decoder, read_body
 from reverie.serve.workers import Workers
 
 PAGE = Path(__file__).parent / "page"
+WORDLESS = 3600.0  # seconds in which other people's models may load, or decode, without a sign of life
 RETRY = "5"  # seconds after which a full queue may be tried again
 
 
@@ -38,10 +40,13 @@ def make_app(settings: Settings) -> FastAPI:
     settings.make_folders()
     app = FastAPI(title="Reverie", version=__version__, docs_url=None, redoc_url=None, lifespan=_life)
     state = app.state
-    state.settings, state.model = settings, model_facts(settings.model)
+    state.models = models_facts(settings.models)
+    if any(model.foreign for model in state.models):
+        settings = replace(settings, stall=max(settings.stall, WORDLESS))
+    state.settings = settings
     state.store = Store(settings.data)
     state.decoder, state.worker = Decoder(settings), Workers(settings, state.store)
-    state.maker = Maker(settings, state.store, state.decoder, state.model)
+    state.maker = Maker(settings, state.store, state.decoder, state.models)
     state.on_start, state.on_stop = [], []
     app.include_router(router)
     _add_own(app)

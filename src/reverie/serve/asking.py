@@ -1,8 +1,9 @@
 """From a request's fields to a job's spec: everything is checked here, before a job is accepted.
 
-A spec is plain JSON: prompt, seconds (of new video), size [H, W], fps, seed, steps, guidance, camera, script (its
-lines), rates ([[start second, moves], ...]), loop, things, image and upload (files in the uploads folder), past (the id
-of the video it goes on from), at (where that past ends, seconds), past_seconds, requested_size, notes.
+A spec is plain JSON: prompt, seconds (of new video), size [H, W], fps, model (its name), seed, steps, guidance, avoid
+(the negative prompt), camera, script (its lines), rates ([[start second, moves], ...]), loop, things, image and upload
+(files in the uploads folder), past (the id of the video it goes on from), at (where that past ends, seconds),
+past_seconds, requested_size, notes.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Wanted(BaseModel):
     model_config = ConfigDict(extra="allow", str_max_length=200_000)
 
     prompt: str | None = Field(default=None, description="What happens, in English or Chinese; @name: a character.")
-    model: str | None = Field(default=None, description="Any name: there is one model here.")
+    model: str | None = Field(default=None, description="One of /v1/models; for any other the first answers.")
     seconds: float | None = Field(default=None, description=f"Of new video, above 0, up to {MAX_SECONDS:g} (4).")
     size: str | None = Field(default=None, description="WIDTHxHEIGHT; if it cannot be made, the nearest is.")
     seed: int | None = Field(default=None, description="Same seed, same video; drawn when it is left out.")
@@ -55,7 +56,7 @@ class Wanted(BaseModel):
     num_frames: int | None = Field(default=None, ge=1, description="With fps, instead of seconds.")
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
-    negative_prompt: str | None = Field(default=None, description="Read, but this model has no use for it.")
+    negative_prompt: str | None = Field(default=None, description="What should not be seen: for other people's models.")
     extra_params: Any = Field(default=None, description="JSON object of more of these fields.")
     at: float | None = Field(default=None, gt=0, description="Second at which the past that it goes on from ends.")
 
@@ -80,9 +81,9 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
     """The spec of a job. ``like``: another's, for what is not said; shape (H, W): of a given picture or video, for the
     size when none is asked for; given: there is a picture or video, so that the prompt may be empty. Raises Wrong."""
     like, notes = like or {}, []
-    if wanted.model and wanted.model not in (model.name, settings.model):
+    if wanted.model and wanted.model not in (model.name, model.given):
         notes.append(f"{sound(wanted.model[:60])} is not here: {model.name} is what answers")
-    if wanted.negative_prompt:
+    if wanted.negative_prompt and not model.foreign:
         notes.append("negative_prompt is not used by this model")
     unknown = sorted(set(wanted.model_extra or {}))
     if unknown:
@@ -106,6 +107,8 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
         check_numbers(seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
                       limits=FOREIGN if model.foreign else OWN)
         prompt = clean_text(prompt) if prompt.strip() else ""
+        avoid = _first(wanted.negative_prompt, like.get("avoid")) if model.foreign else None
+        avoid = clean_text(avoid) if avoid else ""
     except BadInput as error:
         raise bad(str(error)) from None
     if lines and prompt:
@@ -119,8 +122,8 @@ def spec_of(wanted: Wanted, settings: Settings, model: ModelFacts, *, like: dict
         raise bad("give camera or actions, not both", "actions")
     return {"prompt": prompt or (lines[0]["text"] if lines else ""), "script": lines or None,
             "seconds": seconds, "size": list(size), "fps": fps, "seed": seed, "steps": steps, "guidance": guidance,
-            "camera": camera, "rates": parts, "loop": wanted.loop, "things": wanted.things, "requested_size": asked,
-            "notes": notes}
+            "model": model.name, "camera": camera, "rates": parts, "loop": wanted.loop, "things": wanted.things,
+            "requested_size": asked, "notes": notes, **({"avoid": avoid} if avoid else {})}
 
 
 def nearest_size(width: int, height: int, home: tuple[int, int]) -> tuple[int, int]:

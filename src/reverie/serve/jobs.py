@@ -298,6 +298,8 @@ class Store:
         for row in self._db.execute("SELECT id, status, attempts, result, spec FROM jobs"):
             if row["status"] == "in_progress":
                 folders.add(f"{row['id']}-{row['attempts']}")
+            if row["status"] in ("queued", "in_progress"):
+                folders.add(row["id"])  # its finished pieces
             if row["result"]:
                 folders.add(row["result"])
             uploads |= {value for key, value in json.loads(row["spec"]).items() if key in ("image", "upload") and value}

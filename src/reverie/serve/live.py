@@ -75,7 +75,8 @@ def add_live(app: Any, settings: Any) -> None:
             tenant, kind="drive", prompt=made.prompt, seconds=made.seconds, size=made.size, fps=made.fps,
             seed=made.seed, files={"video.mp4": made.video, "log.csv": made.log}).id
 
-    live = Live(folder=Path(settings.data) / "live", model=str(settings.model),
+    own = next((model for model in settings.models if not is_foreign(model)), settings.model)
+    live = Live(folder=Path(settings.data) / "live", model=own,
                 sessions=getattr(settings, "live_sessions", 4), idle=getattr(settings, "live_idle", 120.0),
                 find_video=find_video, keep=keep)
     app.state.live = live

@@ -11,7 +11,7 @@ from reverie.serve.answers import bad
 from reverie.serve.asking import Wanted, spec_of, wanted_of
 from reverie.serve.characters import mentioned
 from reverie.serve.jobs import Job, New, Store, new_id
-from reverie.serve.models import ModelFacts
+from reverie.serve.models import ModelFacts, chosen
 from reverie.serve.references import finished, image_of, video_of
 from reverie.serve.settings import MAX_SECONDS, Settings
 from reverie.serve.uploads import Decoder, Kept
@@ -27,7 +27,7 @@ class Maker:
     settings: Settings
     store: Store
     decoder: Decoder
-    model: ModelFacts
+    models: tuple[ModelFacts, ...]
 
     async def create(self, tenant: str, fields: dict[str, Any]) -> Job:
         """POST /v1/videos. A video_reference is gone on from; the result holds it too."""
@@ -39,7 +39,7 @@ class Maker:
         if video:
             return await self.extend(tenant, {**fields, "video": fields[video]})
         kept = await image_of(fields[image], self.decoder, self.settings, image) if image else None
-        spec = spec_of(wanted, self.settings, self.model, given=kept is not None)
+        spec = spec_of(wanted, self.settings, chosen(self.models, wanted.model), given=kept is not None)
         if kept is not None:
             spec["image"] = kept.name
         self._check_names(tenant, spec)
@@ -57,14 +57,14 @@ class Maker:
         plain = {name: value for name, value in fields.items() if name not in ("count", "cameras", "prompts")}
         wanted = wanted_of(plain)
         spec, source = await self._onward(tenant, plain, wanted)
-        new, group = [], new_id("group")
+        new, group, model = [], new_id("group"), chosen(self.models, spec["model"])
         for i in range(count):
             one = spec
             if i < len(cameras) and cameras[i]:
-                said = spec_of(Wanted(prompt="-", camera=cameras[i]), self.settings, self.model)
+                said = spec_of(Wanted(prompt="-", camera=cameras[i]), self.settings, model)
                 one = one | {"camera": said["camera"], "rates": said["rates"]}
             if i < len(prompts) and prompts[i]:
-                said = spec_of(Wanted(prompt=prompts[i]), self.settings, self.model)
+                said = spec_of(Wanted(prompt=prompts[i]), self.settings, model)
                 one = one | {"prompt": said["prompt"], "script": None}
                 self._check_names(tenant, one)
             seed = (spec["seed"] + i) % 2**63
@@ -83,7 +83,7 @@ class Maker:
         about = given.about
         shape = (about["height"], about["width"])
         like = {"fps": about["fps"], "seconds": min(about["seconds"], MAX_SECONDS)}
-        spec = spec_of(wanted, self.settings, self.model, like=like, shape=shape)
+        spec = spec_of(wanted, self.settings, chosen(self.models, wanted.model), like=like, shape=shape)
         name = given.name.replace(".mp4", ".png")
         folder = self.settings.folder("uploads")
         await self.decoder.work("first", folder / given.name, folder / name, param="video")
@@ -122,7 +122,7 @@ class Maker:
         if not wanted.prompt and not wanted.script:
             raise bad("the prompt is empty: write what should happen", "prompt", "missing_required_parameter")
         kept = {key: job.spec[key] for key in ("image", "upload", "past", "at", "past_seconds") if key in job.spec}
-        spec = spec_of(wanted, self.settings, self.model, like=job.spec)
+        spec = spec_of(wanted, self.settings, chosen(self.models, wanted.model, job.spec.get("model")), like=job.spec)
         if not spec["camera"] and not spec["rates"] and not any("camera" in line for line in spec["script"] or ()):
             spec |= {"camera": job.spec.get("camera", ""), "rates": job.spec.get("rates")}
         spec |= kept | {"loop": job.spec.get("loop", False), "things": job.spec.get("things", True)}
@@ -138,10 +138,13 @@ class Maker:
             height, width = given.spec["size"]
             fps = given.spec["fps"]
             past = given.facts.get("frames", given.frames) / fps
+            before = given.spec.get("model")
         else:
+            before = None
             height, width = given.about["height"], given.about["width"]
             fps, past = given.about["fps"], given.about["seconds"]
-        spec = spec_of(wanted, self.settings, self.model, like={"fps": fps}, shape=(height, width), given=True)
+        model = chosen(self.models, wanted.model, before)
+        spec = spec_of(wanted, self.settings, model, like={"fps": fps}, shape=(height, width), given=True)
         if spec["loop"]:
             raise bad("a video that is extended cannot also loop", "loop")
         if wanted.at is not None:

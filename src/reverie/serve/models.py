@@ -1,4 +1,4 @@
-"""What a model says of itself, asked without loading it, and without torch in the process that answers clients."""
+"""What models say of themselves, asked without loading it, and without torch in the process that answers clients."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from reverie.core.errors import BadInput, BadWeights, ReverieError
-from reverie.foreign.finding import is_foreign
+from reverie.foreign.finding import check, is_foreign
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 _MAX_HEADER = 16 << 20  # bytes of a model file's header
@@ -19,21 +20,50 @@ _MAX_HEADER = 16 << 20  # bytes of a model file's header
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Of the model that is served. size: (H, W); foreign: somebody else's, through the package diffusers."""
+    """Of a model that is served. name: the API's for it; given: the server's; size: (H, W); foreign: somebody else's,
+    through the package diffusers."""
 
     name: str
     size: tuple[int, int]
     fps: float
     created: int
     foreign: bool = False
+    given: str = "base"
+
+
+def called(model: str) -> str:
+    """The API's name for a model: its folder's, or its own on the hub."""
+    return Path(model).resolve().name if model != "base" and Path(model).is_dir() else model
+
+
+def chosen(facts: Sequence[ModelFacts], *names: str | None) -> ModelFacts:
+    """The one that the first of these names means that means any, else the first one."""
+    for name in names:
+        for one in facts:
+            if name and name in (one.name, one.given):
+                return one
+    return facts[0]
+
+
+def model_facts(model: str) -> ModelFacts:
+    """Of one model, as ``models_facts``."""
+    return models_facts((model,))[0]
 
 
 @lru_cache
-def model_facts(model: str) -> ModelFacts:
-    """From the header of the model's file; of somebody else's, what foreign/telling.py says in a process of its own.
+def models_facts(models: tuple[str, ...]) -> tuple[ModelFacts, ...]:
+    """From the header of each model's file; of somebody else's, what foreign/telling.py says in a process of its own.
     Raises BadInput, BadWeights, ReverieError."""
-    if is_foreign(model):
-        return _of_foreign(model)
+    names = [called(model) for model in models]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise BadInput(f"two of the models are called {twice}: rename a folder")
+    own = {model: _of_own(model) for model in models if not is_foreign(model)}
+    others = _of_foreign([model for model in models if model not in own])
+    return tuple(own.get(model) or others[model] for model in models)
+
+
+def _of_own(model: str) -> ModelFacts:
     folder = WEIGHTS if model == "base" else Path(model)
     if not folder.is_dir():
         raise BadInput(f"no model {model!r}: 'base', a folder with tokenizer.safetensors and transformer.safetensors, "
@@ -48,17 +78,24 @@ def model_facts(model: str) -> ModelFacts:
                 raise ValueError("its header is too long")
             meta = json.loads(json.loads(file.read(length))["__metadata__"]["reverie"])["meta"]
         height, width = meta.get("size", (128, 128))
-        name = "base" if model == "base" else folder.resolve().name
-        return ModelFacts(name, (int(height), int(width)), float(meta.get("fps", 24.0)), int(files[0].stat().st_mtime))
+        return ModelFacts(called(model), (int(height), int(width)), float(meta.get("fps", 24.0)),
+                          int(files[0].stat().st_mtime), given=model)
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise BadWeights(f"{files[0]} is no model of this program, or it is damaged ({error})") from None
 
 
-def _of_foreign(model: str) -> ModelFacts:
-    done = subprocess.run([sys.executable, "-m", "reverie.foreign.telling", model], capture_output=True, text=True)
-    if done.returncode:
-        raise ReverieError((done.stderr.strip().splitlines() or [f"{model} could not be asked"])[-1])
-    said = json.loads(done.stdout.splitlines()[-1])
-    folder = Path(said["folder"])
-    name = folder.resolve().name if Path(model).is_dir() else model
-    return ModelFacts(name, tuple(said["size"]), said["fps"], int(folder.stat().st_mtime), foreign=True)
+def _of_foreign(models: list[str]) -> dict[str, ModelFacts]:
+    if not models:
+        return {}
+    for folder in map(Path, models):
+        if folder.is_dir():
+            check(folder)  # what is wrong with it is said before the seconds that the import takes
+    done = subprocess.run([sys.executable, "-m", "reverie.foreign.telling", *models], stdout=subprocess.PIPE, text=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or len(rows) != len(models):
+        raise ReverieError(next((row["error"] for row in rows if "error" in row), f"{models[0]} could not be asked"))
+    found = {}
+    for model, said in zip(models, rows, strict=True):
+        found[model] = ModelFacts(called(model), tuple(said["size"]), said["fps"],
+                                  int(Path(said["folder"]).stat().st_mtime), foreign=True, given=model)
+    return found

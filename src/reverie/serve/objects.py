@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from reverie.serve.jobs import Job, Store
-from reverie.serve.models import ModelFacts
 from reverie.serve.settings import Settings
 
 
-def video_object(job: Job, store: Store, settings: Settings, model: ModelFacts) -> dict[str, Any]:
-    """A video as OpenAI's API has it, and what Reverie adds. seconds is a text, and that of the whole file."""
+def video_object(job: Job, store: Store, settings: Settings, model: str) -> dict[str, Any]:
+    """A video as OpenAI's API has it, and what Reverie adds. seconds is a text, and that of the whole file.
+    model: of jobs that name none."""
     spec, facts = job.spec, job.facts
     whole = spec["seconds"] + spec.get("past_seconds", 0.0)
     ended = int(job.completed) if job.completed else None
     height, width = spec["size"]
     return {
-        "id": job.id, "object": "video", "model": model.name, "status": job.status, "progress": progress(job),
-        "created_at": int(job.created), "completed_at": ended if job.status == "completed" else None,
+        "id": job.id, "object": "video", "model": spec.get("model") or model, "status": job.status,
+        "progress": progress(job), "created_at": int(job.created),
+        "completed_at": ended if job.status == "completed" else None,
         "expires_at": int(ended + settings.keep_hours * 3600) if ended else None, "prompt": spec["prompt"],
         "seconds": f"{round(whole, 3):g}", "size": facts.get("size") or f"{width}x{height}",
         "remixed_from_video_id": job.source if job.kind in ("remix", "edit") else None,

@@ -12,7 +12,7 @@ import threading
 from dataclasses import replace
 
 from reverie.core.errors import BadInput, ReverieError
-from reverie.serve.models import model_facts
+from reverie.serve.models import models_facts
 from reverie.serve.settings import Settings
 
 AT_ONCE = 1000  # requests that one replica has in hand: most of them wait for nothing
@@ -28,7 +28,7 @@ def serve_replicas(settings: Settings, count: int) -> None:
     except ImportError:
         raise ReverieError('this needs Ray: pip install "reverie[scale]"') from None
     settings.make_folders()
-    model_facts(settings.model)
+    models_facts(settings.models)
     own = replace(settings, rate=-(-settings.rate // count))  # each replica sees its share of a key's requests
 
     def build():

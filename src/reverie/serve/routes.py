@@ -15,6 +15,7 @@ from reverie.serve.asking import Wanted
 from reverie.serve.characters import character_object, check_name
 from reverie.serve.jobs import VIDEO_KINDS, Job
 from reverie.serve.making import Maker
+from reverie.serve.models import ModelFacts
 from reverie.serve.objects import page_object, video_object
 from reverie.serve.settings import MAX_SECONDS
 from reverie.serve.uploads import read_body
@@ -56,7 +57,7 @@ def tenant(request: Request) -> str:
 def shown(request: Request, job: Job) -> dict[str, Any]:
     """The job as a video object."""
     state = request.app.state
-    return video_object(job, state.store, state.settings, state.model)
+    return video_object(job, state.store, state.settings, state.models[0].name)
 
 
 def accepted(request: Request, job: Job) -> JSONResponse:
@@ -98,7 +99,8 @@ async def create_and_wait(request: Request) -> Response:
     if job.status == "failed":
         status = 400 if job.code == "invalid_input" else 500
         raise Wrong(status, job.error or "it failed", code=job.code)
-    return content_of(request, job, "video", {"x-video-id": job.id, "x-model": request.app.state.model.name})
+    model = job.spec.get("model") or request.app.state.models[0].name
+    return content_of(request, job, "video", {"x-video-id": job.id, "x-model": model})
 
 
 @router.post("/videos/edits", openapi_extra=_form("prompt", "video", video=_VIDEO), summary="Another text for a video")
@@ -267,20 +269,20 @@ async def audit(request: Request, id: str, prompt: bool = True) -> Response:
     return JSONResponse({**said, "verdict": json.loads(await asyncio.to_thread(path.read_bytes))})
 
 
-@router.get("/models", summary="The one model there is")
+@router.get("/models", summary="The models there are; the first answers where no other is asked for")
 async def models(request: Request) -> dict[str, Any]:
-    return {"object": "list", "data": [_model(request)]}
+    return {"object": "list", "data": [_model(facts) for facts in request.app.state.models]}
 
 
-@router.get("/models/{id}", summary="That model")
+@router.get("/models/{id:path}", summary="One of them")
 async def model(request: Request, id: str) -> dict[str, Any]:
-    if id != request.app.state.model.name:
+    facts = next((facts for facts in request.app.state.models if facts.name == id), None)
+    if facts is None:
         raise missing("model", id)
-    return _model(request)
+    return _model(facts)
 
 
-def _model(request: Request) -> dict[str, Any]:
-    facts = request.app.state.model
+def _model(facts: ModelFacts) -> dict[str, Any]:
     return {"id": facts.name, "object": "model", "created": facts.created, "owned_by": "reverie",
             "size": f"{facts.size[1]}x{facts.size[0]}", "fps": facts.fps}
 
@@ -294,9 +296,10 @@ async def words(request: Request, text: str = "") -> dict[str, Any]:
 @router.get("/about", summary="What this server is")
 async def about(request: Request) -> dict[str, Any]:
     state = request.app.state
-    counts = state.store.counts()
-    return {"name": "reverie", "version": __version__, "model": state.model.name, "keys": bool(state.settings.keys),
-            "size": f"{state.model.size[1]}x{state.model.size[0]}", "fps": state.model.fps,
+    counts, model = state.store.counts(), state.models[0]
+    return {"name": "reverie", "version": __version__, "model": model.name, "keys": bool(state.settings.keys),
+            "models": [_model(facts) for facts in state.models],
+            "size": f"{model.size[1]}x{model.size[0]}", "fps": model.fps,
             "max_seconds": MAX_SECONDS, "max_pixels": state.settings.max_pixels, "worker": state.worker.state,
             "max_upload_bytes": state.settings.upload_bytes, "max_upload_seconds": state.settings.upload_seconds,
             "keep_hours": state.settings.keep_hours, "queue": {

@@ -19,7 +19,8 @@ class Settings:
     own. cors: origins of other pages that may use it. queue: jobs that may wait. keep_hours: how long a finished video
     is kept. disk_bytes: how much finished videos may take; over that the oldest go. upload_bytes, upload_pixels,
     upload_seconds: of one upload. max_pixels: of one frame that is made. rate: requests a minute and key, 0 for no
-    limit. stall: seconds without a frame after which a job is taken from its worker. workers: processes that generate;
+    limit. model: what answers where no other is asked for; others: that a request may ask for. stall: seconds without a
+    sign of life after which a job is taken from its worker. workers: processes that generate;
     threads: of each, 0 for as many as there are cores.
     """
 
@@ -27,6 +28,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     model: str = "base"
+    others: tuple[str, ...] = ()
     keys: tuple[bytes, ...] = ()
     hosts: tuple[str, ...] = ()
     cors: tuple[str, ...] = ()
@@ -44,6 +46,11 @@ class Settings:
     stall: float = 300.0
     workers: int = 1
     threads: int = 0
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All that are served, each once, the first the one that answers where no other is asked for."""
+        return tuple(dict.fromkeys((self.model, *self.others)))
 
     @property
     def loopback(self) -> bool:

@@ -1,6 +1,9 @@
 """The process that generates: it loads the model once, takes one job after another, and says how far each is.
 
-    python -m reverie.serve.worker --data DIR --model NAME --name WORKER
+    python -m reverie.serve.worker --data DIR --model NAME [--model NAME ...] --name WORKER
+
+Of several models the first is loaded at once and the others when a job wants them; of other people's, whose weights are
+large, one has its weights in memory at a time.
 
 Its standard input is held open by the server: when that ends, the server is dead and the worker goes too, whatever it
 is doing. Lines of JSON come in there and go out on standard output: {"n", "text"} is answered by {"n", "unknown"}, the
@@ -16,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -25,8 +29,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reverie.core.errors import ReverieError
+from reverie.core.errors import BadWeights, ReverieError
 from reverie.serve.jobs import VIDEO_KINDS, Job, Store, hold_name
+from reverie.serve.models import called
 from reverie.serve.pictures import jpeg, pictures
 from reverie.serve.scripts import toml_of
 
@@ -37,10 +42,12 @@ if TYPE_CHECKING:
 
 PREVIEW_EVERY = 0.5  # seconds
 CHECK_EVERY = 0.2  # seconds between looks whether the job is still ours
+PLACE = re.compile(r"(?<![\w.~-])/\w")  # a path of this machine, and no OWNER/NAME
 
 
-class Gone(Exception):
-    """The job is this worker's no longer: somebody deleted it, or gave it to another."""
+class Gone(BaseException):
+    """The job is this worker's no longer: somebody deleted it, or gave it to another. It comes through other people's
+    code, and is no error of theirs."""
 
 
 class Refused(ReverieError):
@@ -52,12 +59,15 @@ class Refused(ReverieError):
 
 
 class Watched:
-    """A World, as ``generate`` takes it, that tells of each block and gives ``imagine`` what generate does not know."""
+    """A World, as ``generate`` takes it, that tells of each block and gives ``imagine`` what generate does not know.
 
-    def __init__(self, world: World, watch: Watch, guidance: float | None, moves: list | None) -> None:
-        self._world, self._watch = world, watch
-        self._more: dict[str, Any] = {} if guidance is None else {"guidance": guidance}
-        if moves:
+    keep: where finished pieces of another's model lie, so that whoever is given the job again goes on from them.
+    """
+
+    def __init__(self, world: World, watch: Watch, spec: dict, keep: Path) -> None:
+        self._world, self._watch, self._keep = world, watch, keep
+        self._more = {name: spec[name] for name in ("guidance", "avoid") if spec.get(name) is not None}
+        if moves := moves_of(spec.get("rates")):
             self._more["moves"] = moves
 
     def __getattr__(self, name: str) -> Any:
@@ -66,6 +76,8 @@ class Watched:
     def imagine(self, script, **wanted) -> Iterator[Block]:
         """World.imagine."""
         self._watch.begin(wanted)
+        if "watch" in wanted:  # a model that tells of every step
+            wanted |= {"watch": self._watch.step, "out": self._keep / "video.mp4"}
         for block in self._world.imagine(script, **{**wanted, **self._more}):
             yield block
             self._watch.block(block.frames)
@@ -76,39 +88,49 @@ class Watch:
 
     def __init__(self, store: Store, job: Job, folder: Path) -> None:
         self.store, self.job, self.folder = store, job, folder
-        self.done = 0
+        self.done = self._given = 0
         self._said = self._shown = 0.0
 
     def begin(self, wanted: dict) -> None:
         """The frames of the given past are there already."""
-        self.done = max(0, self.job.frames - max(1, round(wanted["seconds"] * wanted["fps"])))
+        self.done = self._given = max(0, self.job.frames - max(1, round(wanted["seconds"] * wanted["fps"])))
         self.say(force=True)
+
+    def step(self, step: Any) -> None:
+        """A step of a piece (foreign.job.Step) is done: as many frames as it is worth are told of. Raises Gone."""
+        part = step.piece - 1 + min(1.0, step.step / step.steps if step.steps else 0.0)
+        self._show(step.preview)
+        self.say(frames=self._given + int((self.job.frames - self._given) * part / step.pieces))
 
     def block(self, frames: np.ndarray) -> None:
         """Some more frames are there. Raises Gone."""
         self.done = min(self.done + len(frames), self.job.frames)
-        if time.monotonic() - self._shown > PREVIEW_EVERY:
-            self._shown = time.monotonic()
-            growing = self.folder / "preview.new"
-            growing.write_bytes(jpeg(frames[-1]))
-            os.replace(growing, self.folder / "preview.jpg")
+        self._show(frames[-1])
         self.say()
 
-    def say(self, force: bool = False) -> None:
+    def _show(self, picture: np.ndarray | None) -> None:
+        if picture is not None and time.monotonic() - self._shown > PREVIEW_EVERY:
+            self._shown = time.monotonic()
+            growing = self.folder / "preview.new"
+            growing.write_bytes(jpeg(picture))
+            os.replace(growing, self.folder / "preview.jpg")
+
+    def say(self, force: bool = False, frames: int = 0) -> None:
         """Write it down, if it is time. Raises Gone."""
         if force or time.monotonic() - self._said > CHECK_EVERY:
             self._said = time.monotonic()
-            if not self.store.progress(self.job, self.done):
+            if not self.store.progress(self.job, max(self.done, min(frames, self.job.frames))):
                 raise Gone
 
 
 class Worker:
     """One worker process."""
 
-    def __init__(self, data: Path, model: str, name: str) -> None:
-        self.data, self.model, self.name = data, model, name
+    def __init__(self, data: Path, models: list[str], name: str) -> None:
+        self.data, self.name = data, name
+        self.models = {called(model): model for model in models}  # name: what it is loaded by
         self.wake, self.stopping = threading.Event(), False
-        self.world: World | None = None
+        self.worlds: dict[str, World] = {}
         self.job: Job | None = None
 
     def run(self) -> None:
@@ -116,9 +138,7 @@ class Worker:
         lock = hold_name(self.data, self.name)
         store = Store(self.data)
         threading.Thread(target=self._listen, name="server's words", daemon=True).start()
-        from reverie.generation import load_world
-
-        self.world = load_world(self.model)
+        self.world(None)
         self._tell({"ready": True})
         while not self.stopping:
             self.wake.clear()
@@ -132,6 +152,22 @@ class Worker:
         store.close()
         lock.close()
 
+    def world(self, name: str | None) -> World:
+        """The world of that name, None for the first; weights of other people's other models are let go."""
+        from reverie.generation import load_world
+
+        name = name or next(iter(self.models))
+        if name not in self.models:
+            raise Refused("model_missing", f"the model {name} is served here no longer")
+        if name not in self.worlds:
+            world = self.worlds[name] = load_world(self.models[name])
+            if hasattr(world, "free"):
+                world.name = name  # and not the folder's place on this machine
+        for other, world in self.worlds.items():
+            if other != name and hasattr(world, "free"):
+                world.free()
+        return self.worlds[name]
+
     def stop(self, *_) -> None:
         """The signal to end: the job in hand goes back into the queue."""
         self.stopping = True
@@ -143,6 +179,7 @@ class Worker:
         folder = self.data / "work" / job.folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
+        over = True  # nobody will go on with it
         try:
             facts = DOES[job.kind](self, store, job, folder)
             size = sum(path.stat().st_size for path in folder.iterdir())
@@ -155,19 +192,22 @@ class Worker:
             pass
         except KeyboardInterrupt:
             store.give_back(job)
+            over = False
         except Exception as error:
             code, message = explain(error)
-            if code == "internal":
+            if code in ("internal", "model_broken"):
                 print(f"reverie: job {job.id}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             store.fail(job, code, message)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            if over:
+                shutil.rmtree(self.data / "work" / job.id, ignore_errors=True)
 
     def _listen(self) -> None:
         for line in sys.stdin.buffer:
             message = json.loads(line)
             if "text" in message:
-                world = self.world
+                world = next(iter(list(self.worlds.values())), None)
                 unknown = world.unknown_words(message["text"]) if world is not None else None
                 self._tell({"n": message["n"], "unknown": unknown})
             else:
@@ -194,9 +234,9 @@ def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
     past = _past(store, job)
     if past and spec.get("at"):
         past = cut(past, folder / "past.mp4", spec["at"])
-    watch = Watch(store, job, folder)
-    world = Watched(worker.world, watch, spec.get("guidance"), moves_of(spec.get("rates")))  # type: ignore[arg-type]
-    things = spec.get("things", True) and getattr(worker.world, "imagines_things", True)
+    watch, asked = Watch(store, job, folder), worker.world(spec.get("model"))
+    things = spec.get("things", True) and getattr(asked, "imagines_things", True)
+    world = Watched(asked, watch, spec, store.data / "work" / job.id)
     made = generate(
         "" if script else prompt, folder / "video.mp4", seconds=spec["seconds"], size=tuple(spec["size"]),
         fps=spec["fps"], model=world, seed=spec["seed"], steps=spec.get("steps"),  # type: ignore[arg-type]
@@ -289,8 +329,10 @@ def explain(error: Exception) -> tuple[str, str]:
         return "package_missing", f'the server needs the package {error.name}: pip install "reverie[{extra}]"'
     if isinstance(error, MemoryError):
         return "out_of_memory", "out of memory: ask for a smaller size"
-    if isinstance(error, ReverieError) and "/" not in str(error):
-        return "invalid_input", str(error)
+    if isinstance(error, BadWeights):
+        return "model_broken", "the model's files are damaged, or not all there: the server's log says which"
+    if isinstance(error, ReverieError) and not PLACE.search(said := getattr(error, "brief", str(error))):
+        return getattr(error, "code", "invalid_input"), said
     if isinstance(error, ReverieError) and "disk is full" in str(error):
         return "disk_full", "the server's disk is full"
     return "internal", f"unexpected failure: {type(error).__name__}"
@@ -300,7 +342,7 @@ def main() -> None:
     """Read the arguments and work."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--name", required=True)
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the server decides

@@ -30,8 +30,11 @@ def add_serve(verbs, verb: Callable) -> None:
         add("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default 127.0.0.1)")
         add("--port", type=int, default=8000, metavar="N", help="(default 8000; 0: any that is free)")
         add("--data", metavar="DIR", help="where videos and jobs are kept (default ~/.local/share/reverie)")
-        add("--model", default="base", metavar="NAME|DIR", help="a model (default base)")
-        if name == "serve":
+        if name == "drive":
+            add("--model", default="base", metavar="NAME|DIR", help="a model (default base)")
+        else:
+            add("--model", action="append", metavar="NAME|DIR",
+                help="a model (default base); again: more, of which a request's field model chooses")
             _add_more(add)
 
 
@@ -59,9 +62,14 @@ def _settings(args):
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     if not 0 <= args.port < 65536:
         raise BadInput(f"--port {args.port}: it must be from 0 to 65535")
-    folder = args.model != "base" and Path(args.model).exists()  # else a name: base, or OWNER/NAME on the hub
+    first, *others = map(_place, args.model if isinstance(args.model, list) else [args.model or "base"])
     return Settings(data=Path(args.data or Path(home) / "reverie").absolute(), host=args.host, port=args.port,
-                    model=str(Path(args.model).absolute()) if folder else args.model)
+                    model=first, others=tuple(others))
+
+
+def _place(model: str) -> str:
+    """A model's folder, from anywhere; what is none is a name: base, or OWNER/NAME on the hub."""
+    return str(Path(model).absolute()) if model != "base" and Path(model).exists() else model
 
 
 def _serve(args) -> None:

@@ -19,7 +19,7 @@ export function buildDream() {
   const shots = shotPicker();
   const examples = h("div", { class: "chips" });
   const length = h("div", { class: "segments", role: "radiogroup", label: "length" });
-  const size = sizeSelect();
+  const model = modelField(), size = sizeSelect(model.select);
   const seed = h("input", { type: "number", min: 0, max: MAX_SEED, step: 1, value: 0, inputmode: "numeric", label: "seed" });
   const problem = h("p", { class: "problem", role: "alert" });
   const go = h("button", { class: "primary big", type: "submit" }, h("span", { t: "go" }), h("kbd", { t: "go_hint" }));
@@ -50,7 +50,7 @@ export function buildDream() {
     problem.textContent = "";
     tell(go.firstChild, "going");
     const values = { prompt: prompt.value(), seconds: length.querySelector("input:checked").value, size: size.value,
-      seed: seed.value === "" ? undefined : seed.value, camera: shots.value() };
+      model: model.select.value || undefined, seed: seed.value === "" ? undefined : seed.value, camera: shots.value() };
     try {
       const video = given.isVideo() ? await api.extend({ ...values, video: given.file() })
         : await api.create({ ...values, input_reference: given.file() ?? undefined });
@@ -66,6 +66,7 @@ export function buildDream() {
     h("h1", { t: "dream_title" }), prompt.element, examples,
     h("fieldset", { class: "field" }, h("legend", { t: "given" }), given.element),
     shots.element,
+    model.element,
     h("div", { class: "field" }, h("span", { class: "legend", t: "length" }), length),
     h("div", { class: "pair" },
       h("label", { class: "field" }, h("span", { class: "legend", t: "size" }), size),
@@ -77,11 +78,30 @@ export function buildDream() {
   return { enter: (query) => gallery.enter(query) };
 }
 
-// A select of frame sizes, the model's own first.
-export function sizeSelect() {
+// A select of the server's models, which shows where there are several: {element, select}
+function modelField() {
+  const select = h("select", { name: "model", label: "model" });
+  const element = h("label", { class: "field", hidden: true }, h("span", { class: "legend", t: "model" }), select);
+  const fill = () => {
+    const names = (store.server?.models ?? []).map((one) => one.id);
+    if (select.dataset.names === names.join("\n")) return;
+    const now = select.value;
+    select.dataset.names = names.join("\n");
+    select.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
+    if (names.includes(now)) select.value = now;
+    element.hidden = names.length < 2;
+  };
+  fill();
+  store.subscribe(fill);
+  return { element, select };
+}
+
+// A select of frame sizes, the model's own first; model: the select of models, if there is one.
+export function sizeSelect(model) {
   const select = h("select", { name: "size", label: "size" });
   const fill = () => {
-    const own = store.server?.size ?? "128x128", most = store.server?.max_pixels ?? 512 * 512;
+    const chosen = store.server?.models?.find((one) => one.id === model?.value) ?? store.server;
+    const own = chosen?.size ?? "128x128", most = store.server?.max_pixels ?? 512 * 512;
     if (select.dataset.own === own) return;
     const now = select.value;
     const fits = (size) => { const [w, h] = size.split("x"); return w * h <= most; };
@@ -92,5 +112,6 @@ export function sizeSelect() {
   };
   fill();
   store.subscribe(fill);
+  model?.addEventListener("change", () => { fill(); select.selectedIndex = 0; });
   return select;
 }

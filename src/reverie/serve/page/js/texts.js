@@ -23,7 +23,7 @@ const TEXTS = {
     still: "hold still", free: "as it likes", orbit_left: "orbit left", orbit_right: "orbit right", pan_left: "pan left",
     pan_right: "pan right", tilt_up: "tilt up", tilt_down: "tilt down", dolly_in: "dolly in", dolly_out: "dolly out",
     crane_up: "crane up", crane_down: "crane down",
-    length: "Length", seconds: "{n} s", size: "Size", seed: "Seed", dice: "Another seed",
+    length: "Length", seconds: "{n} s", size: "Size", model: "Model", seed: "Seed", dice: "Another seed",
     go: "Dream", going: "Sending…", go_hint: "Ctrl + Enter",
     // gallery
     gallery: "Dreams", empty_title: "Nothing dreamt yet",
@@ -82,7 +82,7 @@ const TEXTS = {
     camera: "镜头", amount: "幅度", degrees: "°", metres: "米",
     still: "静止", free: "随它", orbit_left: "向左环绕", orbit_right: "向右环绕", pan_left: "左摇", pan_right: "右摇", tilt_up: "上仰", tilt_down: "下俯",
     dolly_in: "推进", dolly_out: "拉远", crane_up: "升", crane_down: "降",
-    length: "时长", seconds: "{n} 秒", size: "尺寸", seed: "种子", dice: "换个种子", go: "造梦", going: "正在发送……", go_hint: "Ctrl + 回车",
+    length: "时长", seconds: "{n} 秒", size: "尺寸", model: "模型", seed: "种子", dice: "换个种子", go: "造梦", going: "正在发送……", go_hint: "Ctrl + 回车",
     gallery: "梦", empty_title: "还没有梦", empty_text: "写一句话，按“造梦”。一两秒后就有最初的画面，其余的边造边长。",
     more: "更多", all: "就这些", queued: "等待中，前面还有 {n} 个", queued_next: "下一个就是它", failed: "失败了", making: "第 {done} / {all} 帧", cancelled: "已取消",
     remix: "改写", remix_text: "同一个梦，换一句话：会发生什么？", extend: "续写", extend_text: "继续下去：接着发生什么？", futures: "未来",

@@ -20,7 +20,8 @@ class Settings:
     is kept. disk_bytes: how much finished videos may take; over that the oldest go. upload_bytes, upload_pixels,
     upload_seconds: of one upload. max_pixels: of one frame that is made. rate: requests a minute and key, 0 for no
     limit. stall: seconds without a frame after which a job is taken from its worker. workers: processes that generate;
-    threads: of each, 0 for as many as there are cores.
+    threads: of each, 0 for as many as there are cores. batch: jobs that a worker makes at once, 0 for what suits its
+    device.
     """
 
     data: Path
@@ -44,6 +45,7 @@ class Settings:
     stall: float = 300.0
     workers: int = 1
     threads: int = 0
+    batch: int = 0
 
     @property
     def loopback(self) -> bool:

@@ -1,14 +1,12 @@
 """The process that generates: it loads the model once, takes one job after another, and says how far each is.
 
-    python -m reverie.serve.worker --data DIR --model NAME --name WORKER
+    python -m reverie.serve.worker --data DIR --model NAME --name WORKER [--batch N]
 
 Its standard input is held open by the server: when that ends, the server is dead and the worker goes too, whatever it
 is doing. Lines of JSON come in there and go out on standard output: {"n", "text"} is answered by {"n", "unknown"}, the
 words of the text that the model never met; {"wake"} says that a job has come. Jobs come from the table (jobs.py).
 
-One job at a time. Stepped together (bench/serve_batch.py, one thread of a busy machine, 128x128) two videos made 1.12
-times and four 1.27 times the frames a second of one. All of a batch end last, so for the mean wait to shrink two would
-have to make more than 1.33 and four more than 1.6 times as many: whoever waits is served sooner one by one.
+One job at a time on a CPU, several on a GPU (together.py); their order is the queue's in any case.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from reverie.core.errors import ReverieError
 from reverie.serve.jobs import VIDEO_KINDS, Job, Store, hold_name
 from reverie.serve.pictures import jpeg, pictures
 from reverie.serve.scripts import toml_of
+from reverie.serve.together import Apart, Meeting, jobs_at_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,11 +54,14 @@ class Refused(ReverieError):
 class Watched:
     """A World, as ``generate`` takes it, that tells of each block and gives ``imagine`` what generate does not know."""
 
-    def __init__(self, world: World, watch: Watch, guidance: float | None, moves: list | None) -> None:
-        self._world, self._watch = world, watch
+    def __init__(self, world: World, watch: Watch, guidance: float | None, moves: list | None,
+                 meeting: Meeting | None) -> None:
+        self._world, self._watch, self._meeting = world, watch, meeting
         self._more: dict[str, Any] = {} if guidance is None else {"guidance": guidance}
         if moves:
             self._more["moves"] = moves
+        if meeting is not None:
+            self._more["step"] = partial(meeting.step, watch)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._world, name)  # whatever else somebody's model has
@@ -66,9 +69,13 @@ class Watched:
     def imagine(self, script, **wanted) -> Iterator[Block]:
         """World.imagine."""
         self._watch.begin(wanted)
-        for block in self._world.imagine(script, **{**wanted, **self._more}):
-            yield block
-            self._watch.block(block.frames)
+        try:
+            for block in self._world.imagine(script, **{**wanted, **self._more}):
+                yield block
+                self._watch.block(block.frames)
+        finally:
+            if self._meeting is not None:
+                self._meeting.leave(self._watch)
 
 
 class Watch:
@@ -105,11 +112,11 @@ class Watch:
 class Worker:
     """One worker process."""
 
-    def __init__(self, data: Path, model: str, name: str) -> None:
-        self.data, self.model, self.name = data, model, name
+    def __init__(self, data: Path, model: str, name: str, batch: int = 0) -> None:
+        self.data, self.model, self.name, self.batch = data, model, name, batch
         self.wake, self.stopping = threading.Event(), False
         self.world: World | None = None
-        self.job: Job | None = None
+        self.job: Job | None = None  # that is made by the main thread
 
     def run(self) -> None:
         """Work until the server goes or says so."""
@@ -119,6 +126,7 @@ class Worker:
         from reverie.generation import load_world
 
         self.world = load_world(self.model)
+        at_once = jobs_at_once(self.world, self.batch)
         self._tell({"ready": True})
         while not self.stopping:
             self.wake.clear()
@@ -126,9 +134,10 @@ class Worker:
             if job is None:
                 self.wake.wait(0.25)
                 continue
-            self.job = job
-            self._do(store, job)
-            self.job = None
+            if at_once > 1 and job.kind in VIDEO_KINDS and job.attempts == 1:
+                self._do_several(store, job, at_once)
+            else:
+                self._do_alone(store, job)
         store.close()
         lock.close()
 
@@ -139,12 +148,56 @@ class Worker:
         if self.job is not None:
             raise KeyboardInterrupt
 
-    def _do(self, store: Store, job: Job) -> None:
+    def _do_alone(self, store: Store, job: Job) -> None:
+        self.job = job
+        self._do(store, job)
+        self.job = None
+
+    def _do_several(self, store: Store, first: Job, at_once: int) -> None:
+        """A job, and beside it, while it is made, those after it in the queue that can be stepped in the same pass."""
+        from reverie.world import step_together
+
+        meeting, apart = Meeting(step_together), []
+
+        def do(job: Job) -> None:
+            own = Store(self.data)
+            try:
+                self._do(own, job, meeting)
+            except Apart:
+                apart.append(job)
+            finally:
+                own.close()
+                self.wake.set()
+
+        running: list[threading.Thread] = []
+        job: Job | None = first
+        while not self.stopping:
+            if job is not None:
+                running.append(threading.Thread(target=do, args=(job,), name=job.id))
+                running[-1].start()
+            running = [thread for thread in running if thread.is_alive()]
+            if not running:
+                break
+            self.wake.clear()
+            job = store.claim(self.name, first) if len(running) < at_once and not apart else None
+            if job is None:
+                self.wake.wait(0.1)
+        meeting.end()
+        for thread in running:
+            thread.join()
+        for job in apart:
+            if self.stopping:
+                store.give_back(job)
+            else:
+                self._do_alone(store, job)
+
+    def _do(self, store: Store, job: Job, meeting: Meeting | None = None) -> None:
+        """Raises Apart, which only a meeting does."""
         folder = self.data / "work" / job.folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         try:
-            facts = DOES[job.kind](self, store, job, folder)
+            facts = DOES[job.kind](self, store, job, folder, meeting)
             size = sum(path.stat().st_size for path in folder.iterdir())
             place = self.data / "results" / job.folder
             shutil.rmtree(place, ignore_errors=True)
@@ -153,6 +206,8 @@ class Worker:
                 shutil.rmtree(place, ignore_errors=True)
         except Gone:
             pass
+        except Apart:
+            raise
         except KeyboardInterrupt:
             store.give_back(job)
         except Exception as error:
@@ -179,7 +234,7 @@ class Worker:
         sys.stdout.buffer.flush()
 
 
-def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
+def do_video(worker: Worker, store: Store, job: Job, folder: Path, meeting: Meeting | None) -> dict:
     """Generate a video, with its pictures and things, into the folder."""
     from reverie.generation import generate
     from reverie.serve.characters import name_things
@@ -195,7 +250,8 @@ def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
     if past and spec.get("at"):
         past = cut(past, folder / "past.mp4", spec["at"])
     watch = Watch(store, job, folder)
-    world = Watched(worker.world, watch, spec.get("guidance"), moves_of(spec.get("rates")))  # type: ignore[arg-type]
+    moves = moves_of(spec.get("rates"))
+    world = Watched(worker.world, watch, spec.get("guidance"), moves, meeting)  # type: ignore[arg-type]
     things = spec.get("things", True) and getattr(worker.world, "imagines_things", True)
     made = generate(
         "" if script else prompt, folder / "video.mp4", seconds=spec["seconds"], size=tuple(spec["size"]),
@@ -229,7 +285,7 @@ def cut(video: Path, to: Path, seconds: float) -> Path:
     return writer.close()  # type: ignore[union-attr] # stream_video yields a frame or raises
 
 
-def do_audit(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
+def do_audit(worker: Worker, store: Store, job: Job, folder: Path, meeting: Meeting | None) -> dict:
     """Judge a finished video; the verdict as JSON into the folder."""
     from reverie.auditing import audit_video
 
@@ -240,7 +296,7 @@ def do_audit(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
     return {}
 
 
-def do_character(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
+def do_character(worker: Worker, store: Store, job: Job, folder: Path, meeting: Meeting | None) -> dict:
     """See what a video shows: the thing's kind and colour."""
     from reverie.serve.characters import look
 
@@ -302,10 +358,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--batch", type=int, default=0)
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the server decides
     os.nice(10)  # whoever polls is answered while it computes
-    worker = Worker(args.data, args.model, args.name)
+    worker = Worker(args.data, args.model, args.name, args.batch)
     signal.signal(signal.SIGTERM, worker.stop)
     try:
         worker.run()

@@ -211,7 +211,7 @@ def test_kills_lose_nothing_and_double_nothing(serve, tmp_path):
 
 def test_stopping_puts_the_job_back_and_a_new_server_finishes_it(serve):
     server = serve()
-    video = server.post("/v1/videos", {"prompt": "a ball", "seconds": 60, "size": "64x64", "fps": 12})[2]
+    video = server.post("/v1/videos", {"prompt": "a ball", "seconds": 25, "size": "64x64", "fps": 12})[2]
     wait_for(lambda: server.get(f"/v1/videos/{video['id']}")[2]["frames_done"] > 3)
     picture = server.get(f"/v1/videos/{video['id']}/preview")[2]
     assert np.asarray(Image.open(io.BytesIO(picture))).shape == (64, 64, 3)

@@ -1,7 +1,9 @@
 // The videos that the server knows, kept up to date while something is being made.
 import * as api from "./api.js";
+import { say } from "./texts.js";
 
 const PAGE = 24, BUSY = 900, CALM = 15000; // ms between looks
+const BEAT = 1000, DEAF = 2500; // ms between two questions whether the server is there, and until it is not
 export const videos = new Map(); // id -> video object, newest first as the server lists them
 export let more = false; // whether the server has older ones that were not asked for
 export let server = null; // what /v1/about said last
@@ -41,6 +43,19 @@ async function look() {
   }
   changed();
   timer = setTimeout(refresh, document.hidden ? CALM : busy() || problem ? BUSY * (problem ? 4 : 1) : CALM);
+}
+
+// Whether the server is there at all is asked oftener than what it has: a page that says "ready" must be right.
+async function beat() {
+  if (!document.hidden) {
+    const lost = problem?.status === 0;
+    const health = await api.health(DEAF);
+    if (!health && !lost) {
+      problem = new api.ApiError(say("e_network"));
+      changed();
+    } else if (health && (lost || server && server.worker !== health.worker)) await refresh();
+  }
+  setTimeout(beat, BEAT);
 }
 
 export function showMore() {
@@ -104,4 +119,5 @@ async function judge(now = false) {
 }
 
 subscribe(() => { if (!busy()) judge(); });
+beat();
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });

@@ -251,14 +251,21 @@ def test_light_and_dark(browser, server):
         assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
-@pytest.mark.parametrize("part", ["dream", "drive", "futures"])
-def test_it_can_be_read_on_a_phone(browser, server, made, part):
-    with opened(browser, server.url, part, width=390, height=844, has_touch=True) as page:
+@pytest.mark.parametrize("part, locale", [("dream", "en-US"), ("drive", "en-US"), ("futures", "zh-CN")])
+def test_it_can_be_read_on_a_phone(browser, server, made, part, locale):
+    with opened(browser, server.url, part, width=390, height=844, has_touch=True, locale=locale) as page:
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         small = page.evaluate("""[...document.querySelectorAll('main p, main label, main button, main a')]
             .filter(one => one.offsetParent && parseFloat(getComputedStyle(one).fontSize) < 10.5).length""")
         assert small == 0
+        beyond = page.evaluate("""[...document.querySelectorAll('.segments label, select, .top .tool')].filter(
+            one => {
+                const box = one.getBoundingClientRect(), card = one.closest('.card')?.getBoundingClientRect();
+                return box.width && (box.right > (card?.right ?? 390) || box.left < (card?.left ?? 0));
+            }).length""")
+        assert beyond == 0
+        assert page.locator(".tabs").bounding_box()["y"] > 700 and page.locator(".mark").bounding_box()["y"] < 60
 
 
 def test_the_keyboard_is_enough(browser, server):

@@ -6,6 +6,7 @@ the clock stops when a frame comes whose pixels have changed by more than they d
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import random
@@ -86,7 +87,8 @@ class Driver:
     def __init__(self, url: str, seed: int):
         from websockets.sync.client import connect
 
-        self.socket = connect(url, open_timeout=60, max_size=None, ping_interval=None)
+        self.held = contextlib.ExitStack()
+        self.socket = self.held.enter_context(connect(url, open_timeout=60, max_size=None, ping_interval=None))
         self.random, self.seq = random.Random(seed), 0
         self.pixels: list[float] = []
         self.steps: list[float] = []
@@ -128,6 +130,8 @@ class Driver:
             self._run(presses, tell)
         except Exception as error:
             self.error = error
+        finally:
+            self.held.close()
 
     def _run(self, presses: int, tell) -> None:
         end = time.perf_counter() + 2 * REST

@@ -83,6 +83,7 @@ export function forget(id) {
 
 const audits = new Map(); // id -> {status, verdict?, error?}
 const waiting = [];
+export const gone = new Set(); // what is deleted here: nobody judges that any more
 let judging = false;
 
 export const auditOf = (id) => audits.get(id) ?? null;
@@ -99,7 +100,7 @@ export function audit(id, { now = false } = {}) {
 async function judge(now = false) {
   if (judging || !waiting.length || (busy() && !now)) return;
   const id = waiting.shift();
-  if (audits.get(id).status !== "waiting") return judge(now); // it was asked for twice
+  if (audits.get(id).status !== "waiting" || gone.has(id)) return judge(now); // it was asked for twice
   judging = true;
   audits.set(id, { status: "in_progress" });
   changed();
@@ -107,6 +108,7 @@ async function judge(now = false) {
     let answer = await api.request(`/v1/videos/${id}/audit?prompt=1`);
     while (answer.status === "queued" || answer.status === "in_progress") {
       await new Promise((resolve) => setTimeout(resolve, 700));
+      if (gone.has(id)) break;
       answer = await api.request(`/v1/videos/${id}/audit?prompt=1`);
     }
     audits.set(id, answer.status === "failed" ? { status: "failed", error: answer.error?.message ?? answer.error } : answer);

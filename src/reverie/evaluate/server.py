@@ -104,6 +104,14 @@ class Server:
         """As ``get``."""
         return self.get(path, "POST", body, headers)
 
+    def wait_ready(self, seconds: float = 300) -> None:
+        """Until a worker of it has its model. Raises ReverieError when none has in so many seconds."""
+        def ready() -> bool:
+            status, _, said = self.get("/healthz")
+            return status == 200 and said["worker"] == "ready"
+
+        wait_for(ready, seconds)
+
     def finish(self, name: str, seconds: float = 120) -> dict:
         """The video, once it has ended."""
         return wait_for(lambda: _ended(self.get(f"/v1/videos/{name}")[2]), seconds)

@@ -13,9 +13,9 @@ from reverie.core.video import read_video
 from reverie.evaluate.server import Server, wait_for
 from reverie.serve.jobs import Store
 
-BODY = {"prompt": "a red ball falls", "seconds": 0.5, "size": "64x64", "fps": 24}
-FRAMES = 12
-EVERY_AGE = (1.0, 6.0)  # seconds: half of the kills within the first, while a worker wakes; half while it works
+BODY = {"prompt": "a red ball falls", "seconds": 1, "size": "64x64", "fps": 24}
+FRAMES = 24
+SOON = 1.5  # seconds at most before a kill: half of them since the last one, half since the worker was ready to work
 PATIENCE = 600.0  # seconds in which the last job must have ended
 
 
@@ -42,7 +42,9 @@ def kill(data: Path, model: str, kills: int, *, seed: int = 0, tell: Callable[[]
                 status, _, video = server.post("/v1/videos", {**BODY, "seed": number})
                 if status == 200:
                     made.accepted.append(video["id"])
-            time.sleep(draw.uniform(0, draw.choice(EVERY_AGE)))
+            if draw.random() < 0.5:
+                server.wait_ready()
+            time.sleep(draw.uniform(0, SOON))
             what = draw.choice(("server", "worker", "both"))
             made.killed[what] += 1
             if what != "server":

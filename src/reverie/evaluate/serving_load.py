@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reverie.evaluate.server import Server, wait_for
+from reverie.evaluate.server import Server
 
 POLLERS, CREATORS = 200, 20
 EVERY = 0.5  # seconds between a client's polls
@@ -42,7 +42,7 @@ class Load:
 def load(data: Path, model: str, seconds: float) -> Load:
     """Poll and create for so long, on a server whose worker is ready."""
     with Server(data, "--model", model) as server:
-        wait_for(lambda: server.get("/healthz")[2]["worker"] == "ready", 120)
+        server.wait_ready()
         made = asyncio.run(_all_clients(server, seconds))
         said = server.get("/metrics")[2].decode().splitlines()
     made.finished = int(float(next(line.split()[1] for line in said if 'status="completed"' in line)))

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from server import FAKES
+from server import FAKES, Server
 
 from reverie.core.errors import ReverieError
 from reverie.evaluate import live, serving, serving_kills, serving_load, serving_schema
@@ -51,14 +51,24 @@ def test_files_are_spoilt_but_never_empty():
     assert all(spoilt) and sum(one != whole for one in spoilt) > 190
 
 
+@pytest.mark.parametrize("batch", ["1", "3"])
+def test_kills_lose_nothing_and_double_nothing(monkeypatch, tmp_path, batch):
+    """Server, worker, or both, killed with SIGKILL while clients ask: every accepted job ends, once, and plays."""
+    monkeypatch.setattr(serving_kills, "SOON", 0.5)
+    monkeypatch.setattr(serving_kills, "BODY", {**serving_kills.BODY, "seconds": 3})  # half a second of work
+    monkeypatch.setattr(serving_kills, "FRAMES", 72)
+    server = Server(tmp_path / "data", "--batch", batch, fake=True)
+    made = serving_kills.kill(server, 4, most=6, seed=3)
+    assert len(made.killed) == 3 and len(made.accepted) >= 10
+    assert (made.lost, made.doubled, made.corrupt) == (0, 0, 0)
+    assert server.process.returncode in (0, 130)
+
+
 def test_the_server_itself_says_how_often_it_failed(monkeypatch, tmp_path):
     said = {"status": 200, "text": b'reverie_requests_total{method="GET",route="/x",status="200"} 7\n'}
 
     class Standing:
-        url = "http://x"
-
-        def __init__(self, *args):
-            pass
+        url, data = "http://x", tmp_path / "data"
 
         def __enter__(self):
             return self
@@ -70,16 +80,15 @@ def test_the_server_itself_says_how_often_it_failed(monkeypatch, tmp_path):
             return said["status"], {}, said["text"]
 
     done = subprocess.CompletedProcess([], 0, "Test cases:\n  2088 generated, 2088 passed\n")
-    monkeypatch.setattr(serving_schema, "Server", Standing)
     monkeypatch.setattr(subprocess, "run", lambda *args, **options: done)
-    assert serving_schema.requests(tmp_path / "data", "base", 1) == (2088, 0)
+    assert serving_schema.requests(Standing(), 1) == (2088, 0)
     said["text"] += b'reverie_requests_total{method="GET",route="/x",status="500"} 2\n'
-    assert serving_schema.requests(tmp_path / "data", "base", 1) == (2088, 2)
+    assert serving_schema.requests(Standing(), 1) == (2088, 2)
     said["status"] = 0
-    assert serving_schema.requests(tmp_path / "data", "base", 1) == (2088, 1)
+    assert serving_schema.requests(Standing(), 1) == (2088, 1)
     done.stdout = "no such option"
     with pytest.raises(ReverieError, match="no such option"):
-        serving_schema.requests(tmp_path / "data", "base", 1)
+        serving_schema.requests(Standing(), 1)
 
 
 def test_a_key_is_answered_when_pixels_move_more_than_at_rest():

@@ -12,6 +12,7 @@ from pathlib import Path
 from reverie.core.errors import BadInput
 from reverie.evaluate import machine
 from reverie.evaluate.figures import figure
+from reverie.evaluate.server import Server
 from reverie.evaluate.serving_fuzz import Fuzzed, fuzz
 from reverie.evaluate.serving_kills import Killed, kill
 from reverie.evaluate.serving_load import CREATORS, POLLERS, Load, load
@@ -20,6 +21,7 @@ from reverie.evaluate.study import Study
 from reverie.world import World
 
 UPLOADS, SECONDS, EXAMPLES = 100, 0.6, 0.5  # for each kill: with 100 kills 10,000 uploads, a minute, 50 of each route
+QUEUE = 200  # jobs that may wait while uploads come; beyond, they are read and then refused
 
 
 def measure(study: Study) -> list[dict]:
@@ -27,17 +29,19 @@ def measure(study: Study) -> list[dict]:
     if isinstance(study.model, World):
         raise BadInput("the serve suite runs the command line: give a model by name or folder")
     figures = [figure("cores_busy_with_other_work", machine.busy(), "cores", "<= 0.25", 1)]
-    model, uploads = str(study.model), UPLOADS * study.n
+    uploads = UPLOADS * study.n
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        figures += of_load(load(home / "load", model, SECONDS * study.n))
+        def server(name: str, *more: str) -> Server:
+            return Server(Path(folder) / name, "--model", str(study.model), *more)
+
+        figures += of_load(load(server("load"), SECONDS * study.n))
         with study.track(study.n, "kills") as bar:
-            figures += of_kills(kill(home / "kills", model, study.n, tell=bar.advance), study.n)
+            figures += of_kills(kill(server("kills"), study.n, tell=bar.advance), study.n)
         with study.track(uploads, "uploads") as bar:
-            figures += of_fuzz(fuzz(home / "fuzz", model, uploads, tell=bar.advance), uploads)
+            figures += of_fuzz(fuzz(server("fuzz", "--queue", str(QUEUE)), uploads, tell=bar.advance), uploads)
         made, failed = 0, math.nan
         if installed():
-            made, failed = requests(home / "schema", model, max(1, round(EXAMPLES * study.n)))
+            made, failed = requests(server("schema"), max(1, round(EXAMPLES * study.n)))
         else:
             print('schemathesis is not installed, and its requests were not made: pip install "reverie[dev]"',
                   file=sys.stderr, flush=True)

@@ -20,7 +20,7 @@ from PIL import Image
 from reverie.core.video import VideoWriter
 from reverie.evaluate.server import Server
 
-CLIENTS, QUEUE = 8, 200
+CLIENTS = 8
 HANG = 60.0  # seconds without an answer
 GOOD = (200, 400, 413, 422, 429)
 EDGE = "xyzBOUNDARYxyz"
@@ -47,9 +47,9 @@ class Fuzzed:
         return sum(count for status, count in self.answers.items() if status not in GOOD) - self.refused
 
 
-def fuzz(data: Path, model: str, uploads: int, *, seed: int = 0, tell: Callable[[], None] = lambda: None) -> Fuzzed:
-    """Send so many; what can be read after all becomes a job, until the queue is full. tell: called after each."""
-    made, lock, files = Fuzzed(), threading.Lock(), whole_files(data.parent)
+def fuzz(server: Server, uploads: int, *, seed: int = 0, tell: Callable[[], None] = lambda: None) -> Fuzzed:
+    """Start it and send so many; what can be read after all becomes a job. tell: called after each."""
+    made, lock, files = Fuzzed(), threading.Lock(), whole_files(server.data.parent)
 
     def attack(first: int) -> None:
         for number in range(first, uploads, CLIENTS):
@@ -61,14 +61,14 @@ def fuzz(data: Path, model: str, uploads: int, *, seed: int = 0, tell: Callable[
                 made.slowest = max(made.slowest, time.monotonic() - began)
                 tell()
 
-    with Server(data, "--model", model, "--queue", str(QUEUE)) as server:
+    with server:
         threads = [threading.Thread(target=attack, args=(first,)) for first in range(CLIENTS)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         made.crashes = int(server.process.poll() is not None or server.get("/healthz")[0] != 200)
-        made.left = len(list((data / "incoming").iterdir()))
+        made.left = len(list((server.data / "incoming").iterdir()))
     return made
 
 

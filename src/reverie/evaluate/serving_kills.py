@@ -33,12 +33,14 @@ class Killed:
     given_up: int = 0
 
 
-def kill(data: Path, model: str, kills: int, *, seed: int = 0, tell: Callable[[], None] = lambda: None) -> Killed:
-    """Kill the server, its worker or both so many times while it is asked for videos. tell: called at each kill."""
+def kill(server: Server, kills: int, *, most: int = 2, seed: int = 0,
+         tell: Callable[[], None] = lambda: None) -> Killed:
+    """Start a server, and kill it, its worker or both so many times, while up to ``most`` videos are asked for before
+    each. tell: called at each kill."""
     draw, made = random.Random(seed), Killed()
-    with Server(data, "--model", model) as server:
+    with server:
         for number in range(kills):
-            for _ in range(draw.randrange(3)):
+            for _ in range(draw.randint(0, most)):
                 status, _, video = server.post("/v1/videos", {**BODY, "seed": number})
                 if status == 200:
                     made.accepted.append(video["id"])

@@ -39,9 +39,9 @@ class Load:
         return self.memory[-1] - self.memory[len(self.memory) // 4]
 
 
-def load(data: Path, model: str, seconds: float) -> Load:
-    """Poll and create for so long, on a server whose worker is ready."""
-    with Server(data, "--model", model) as server:
+def load(server: Server, seconds: float) -> Load:
+    """Start it, and when its worker is ready poll and create for so long."""
+    with server:
         server.wait_ready()
         made = asyncio.run(_all_clients(server, seconds))
         said = server.get("/metrics")[2].decode().splitlines()

@@ -6,7 +6,6 @@ import importlib.util
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 from reverie.core.errors import ReverieError
 from reverie.evaluate.server import Server
@@ -17,17 +16,17 @@ def installed() -> bool:
     return importlib.util.find_spec("schemathesis") is not None
 
 
-def requests(data: Path, model: str, examples: int) -> tuple[int, int]:
-    """(requests that were made, of each route at most ``examples`` besides those for coverage; how many of them got an
-    answer of 500 and above, or none). Raises ReverieError when schemathesis made none."""
-    with Server(data, "--model", model) as server:
+def requests(server: Server, examples: int) -> tuple[int, int]:
+    """Start a server: (requests that were made, of each route at most ``examples`` besides those for coverage; how many
+    of them got an answer of 500 and above, or none). Raises ReverieError when schemathesis made none."""
+    with server:
         done = subprocess.run(
             [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run",
              f"{server.url}/openapi.json", "--url", server.url, "--checks", "not_a_server_error", "--max-examples",
              str(examples), "--mode", "all", "--phases", "examples,coverage,fuzzing", "--exclude-path",
              "/v1/videos/sync", "--request-timeout", "60", "--seed", "1", "--generation-database", "none",
              "--no-color"],
-            cwd=data.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            cwd=server.data.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         status, _, said = server.get("/metrics")
     made = re.search(r"(\d+) generated", done.stdout)
     if made is None:

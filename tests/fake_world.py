@@ -38,23 +38,43 @@ class World:
     def unknown_words(self, text):
         return [word for word in text.split() if word.startswith("zorb")]
 
+    def dream(self, size, seed, text):
+        return Dream(self, size, seed, text)
+
     def imagine(self, script, *, seconds, size=None, fps=None, seed=0, steps=None, past=None, goal=None,
-                loop=False, moves=(), things=True):
+                loop=False, moves=(), things=True, step=None):
         self.calls.append(dict(script=script, seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
                                past=past, goal=goal, loop=loop, moves=moves, things=things))
-        height, width = size
         total = round(seconds * fps)
+        dream = self.dream(size, seed, script[0].text if script else "")
         for start in range(0, total, 4):
-            time.sleep(self.pause)
             if self.fail_after is not None and start >= self.fail_after:
                 raise RuntimeError("the network\nbroke")
-            frames = np.full((4, height, width, 3), 40, np.uint8)
-            rows = []
-            for f in range(4):
-                x = (seed + 2 * (start + f)) % (width - 16)
-                frames[f, 20:36, x : x + 16] = (200, 30, 30)
-                rows.append({"frame": start + f, "thing": 0, "kind": "box", "box": [x, 20, x + 16, 36]})
-            yield Block(start, frames, rows if things else [])
+            block = step_together([dream], [{}])[0] if step is None else step(dream)
+            yield block if things else Block(block.start, block.frames, [])
+
+
+class Dream:
+    def __init__(self, world, size, seed, text):
+        self.world, self.size, self.seed, self.text, self.n = world, size, seed, text, 0
+
+    def step(self):
+        if "explode" in self.text:
+            raise RuntimeError("the network exploded")
+        height, width = self.size
+        frames, start, rows = np.full((4, height, width, 3), 40, np.uint8), 4 * self.n, []
+        for f in range(4):
+            x = (self.seed + 2 * (start + f)) % (width - 16)
+            frames[f, 20:36, x : x + 16] = (200, 30, 30)
+            rows.append({"frame": start + f, "thing": 0, "kind": "box", "box": [x, 20, x + 16, 36]})
+        self.n += 1
+        return Block(start, frames, rows)
+
+
+def step_together(dreams, inputs):
+    """A pause for all of them, however many there are."""
+    time.sleep(dreams[0].world.pause)
+    return [dream.step() for dream in dreams]
 
 
 def models():
@@ -64,7 +84,7 @@ def models():
 def install():
     """Put this module in the place of reverie.world."""
     module = types.ModuleType("reverie.world")
-    module.World, module.models = World, models
+    module.World, module.models, module.step_together = World, models, step_together
     sys.modules["reverie.world"] = module
 
 

@@ -1,115 +1,19 @@
-"""A real server process for tests and benches: started on a free port, stopped or killed, and spoken to."""
+"""A real server for tests, over the shipped model or over a world without a network."""
 
-import contextlib
-import http.client
-import json
 import os
-import signal
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from reverie.evaluate import server
+from reverie.evaluate.server import wait_for
+
+__all__ = ["FAKES", "ROOT", "Server", "wait_for"]
 ROOT = Path(__file__).resolve().parents[1]
 FAKES = ROOT / "tests" / "fake_server"
 
 
-class Server:
-    """``reverie serve`` over a data folder. fake: a world without a network, so that its worker starts at once."""
+class Server(server.Server):
+    """``reverie serve`` over a data folder. fake: with the tests' own world, so that its worker starts at once."""
 
     def __init__(self, data: Path, *args: str, fake: bool = False, env: dict | None = None):
-        self.data, self.args = data, args
         paths = [*([str(FAKES)] if fake else []), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-        self.env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})}
-        self.process: subprocess.Popen | None = None
-        self.port = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> "Server":
-        self.log = open(self.data.with_suffix(".log"), "ab")  # noqa: SIM115 - as long as the process
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "reverie", "serve", "--port", str(self.port), "--data", str(self.data), *self.args],
-            env=self.env, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True)
-        line = self.process.stdout.readline().decode()
-        assert "http://" in line, self.data.with_suffix(".log").read_text()
-        self.port = int(line.split("http://")[1].split("/")[0].rpartition(":")[2])
-        wait_for(lambda: self.get("/healthz")[0] == 200)
-        return self
-
-    def kill(self) -> None:
-        """SIGKILL to the server alone."""
-        self.process.kill()
-        self.process.wait()
-        self.log.close()
-
-    def workers(self) -> list[int]:
-        """The ids of its worker processes."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                words = path.read_bytes().split(b"\0")
-                if b"reverie.serve.worker" in words and str(self.data).encode() in words:
-                    found.append(int(path.parent.name))
-        return found
-
-    def kill_workers(self) -> None:
-        for pid in self.workers():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-    def stop(self) -> int:
-        """As Ctrl-C does; its exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.log.close()
-        return self.process.returncode
-
-    def get(self, path: str, method: str = "GET", body=None, headers: dict | None = None):
-        """Status, headers, and the body: as JSON where it is that."""
-        data = json.dumps(body).encode() if body is not None else None
-        kind = {"Content-Type": "application/json"} if data else {}
-        request = urllib.request.Request(self.url + path, data, {**kind, **(headers or {})}, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, answer.headers, _read(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, error.headers, _read(error)
-        except (urllib.error.URLError, ConnectionError, http.client.HTTPException):
-            return 0, {}, b""
-
-    def post(self, path: str, body, headers: dict | None = None):
-        return self.get(path, "POST", body, headers)
-
-    def finish(self, name: str, seconds: float = 120) -> dict:
-        """The video, once it has ended."""
-        return wait_for(lambda: _ended(self.get(f"/v1/videos/{name}")[2]), seconds)
-
-
-def _ended(video):
-    return video if isinstance(video, dict) and video.get("status") in ("completed", "failed") else None
-
-
-def _read(answer):
-    body = answer.read()
-    return json.loads(body) if "json" in answer.headers.get("Content-Type", "") and body[:1] in b"{[" else body
-
-
-def wait_for(what, seconds: float = 60):
-    """What ``what()`` returns as soon as it is true."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        got = what()
-        if got:
-            return got
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")
+        super().__init__(data, *args, env={"PYTHONPATH": os.pathsep.join(paths), **(env or {})})

@@ -86,7 +86,10 @@ OPEN = ("_error_", "psnr_moving_", "psnr_moving", "accuracy", "place", "precisio
         "thing_minute", "hota", "idf1", "map50", "recall")
 
 
-@pytest.mark.parametrize("name", [name for name in suite.SUITES if name != "speed"])
+COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the command line
+
+
+@pytest.mark.parametrize("name", [name for name in suite.SUITES if name not in COMMANDS])
 def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
     if name in ("tokenizer", "painting", "minute", "observer", "prompts", "tracking", "audit", "audit_tokenizer",
                 "audit_h264", "physics"):
@@ -130,8 +133,9 @@ def test_wrong_requests_are_refused(world):
         suite.run("control", n=0)
     with pytest.raises(BadInput, match="no model"):
         suite.run("control", model="/nowhere")
-    with pytest.raises(BadInput, match="by name or folder"):
-        suite.run("speed", model=world, n=1, progress=False)
+    for name in COMMANDS:
+        with pytest.raises(BadInput, match="by name or folder"):
+            suite.run(name, model=world, n=1, progress=False)
 
 
 def test_prompts_are_judged_against_their_own_and_others(world, tmp_path, monkeypatch):

@@ -285,7 +285,7 @@ def test_one_has_its_weights_in_memory_and_a_missing_one_is_named(worker):
 
 
 def test_steps_are_progress(worker, monkeypatch):
-    from reverie.serve import worker as module
+    from reverie.serve import watching as module
 
     do, made, work = worker
     monkeypatch.setattr(module, "CHECK_EVERY", 0.0)

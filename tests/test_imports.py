@@ -23,7 +23,7 @@ MAY = {
     "auditing": ("core", "audit"),
     "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world"),
-    "evaluate": ("core", "data", "model", "audit", "world", "generation", "train"),
+    "evaluate": ("core", "data", "model", "audit", "world", "generation", "train", "serve"),
     "futures": ("core", "data", "model", "audit", "world", "train"),
     "envs": ("core", "data", "audit", "world", "futures"),
     "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),

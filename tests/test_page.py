@@ -154,7 +154,25 @@ def test_a_picture_is_where_a_video_begins(browser, server, made, tmp_path):
         page.unroute("**/v1/videos")
 
 
-def test_driving_answers_keys_words_and_is_recorded(browser, server, made):
+PAD = """() => {
+    window.hand = {axes: [0, 0, 0, 0], buttons: Array.from({length: 17}, () => ({value: 0}))};
+    navigator.getGamepads = () => [null, {id: "a wheel", connected: true, ...window.hand}];
+}"""
+
+
+def drive_by_gamepad(page):
+    """Each stick and trigger moves the camera; let go it stands, though a stick is not quite in its middle."""
+    page.evaluate(PAD)
+    page.wait_for_selector("#drive .good:has-text('Gamepad connected')")
+    for hand, gauge in (("axes[2] = 0.9", "turning"), ("axes[1] = -0.8", "speed"), ("buttons[7].value = 1", "speed")):
+        page.evaluate(f"() => {{ window.hand.{hand}; }}")
+        until(page, f"parseFloat(document.querySelector('[data-gauge={gauge}]').textContent) > 0.2")
+        page.evaluate("() => { window.hand.axes.fill(0.05); window.hand.buttons.forEach(one => { one.value = 0; }); }")
+        until(page, f"parseFloat(document.querySelector('[data-gauge={gauge}]').textContent) === 0")
+    page.evaluate("() => { navigator.getGamepads = () => []; }")
+
+
+def test_driving_answers_keys_a_gamepad_words_and_is_recorded(browser, server, made):
     with opened(browser, server.url, "drive") as page:
         assert page.locator("#drive input[value=road]").is_disabled()
         assert "No model has learned it yet" in page.inner_text("#drive .worlds")
@@ -174,6 +192,7 @@ def test_driving_answers_keys_words_and_is_recorded(browser, server, made):
         page.keyboard.up("ArrowRight")
         moved = sum(abs(a - b) > 12 for a, b in zip(before, after, strict=True)) / len(before)
         assert moved > 0.02, "the camera has not moved"
+        drive_by_gamepad(page)
         page.click("#drive .record")
         page.wait_for_selector("#drive .record[aria-pressed=true]")
         page.fill("#drive .during input[type=text]", "a red ball falls")
@@ -232,14 +251,21 @@ def test_light_and_dark(browser, server):
         assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
-@pytest.mark.parametrize("part", ["dream", "drive", "futures"])
-def test_it_can_be_read_on_a_phone(browser, server, made, part):
-    with opened(browser, server.url, part, width=390, height=844, has_touch=True) as page:
+@pytest.mark.parametrize("part, locale", [("dream", "en-US"), ("drive", "en-US"), ("futures", "zh-CN")])
+def test_it_can_be_read_on_a_phone(browser, server, made, part, locale):
+    with opened(browser, server.url, part, width=390, height=844, has_touch=True, locale=locale) as page:
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         small = page.evaluate("""[...document.querySelectorAll('main p, main label, main button, main a')]
             .filter(one => one.offsetParent && parseFloat(getComputedStyle(one).fontSize) < 10.5).length""")
         assert small == 0
+        beyond = page.evaluate("""[...document.querySelectorAll('.segments label, select, .top .tool')].filter(
+            one => {
+                const box = one.getBoundingClientRect(), card = one.closest('.card')?.getBoundingClientRect();
+                return box.width && (box.right > (card?.right ?? 390) || box.left < (card?.left ?? 0));
+            }).length""")
+        assert beyond == 0
+        assert page.locator(".tabs").bounding_box()["y"] > 700 and page.locator(".mark").bounding_box()["y"] < 60
 
 
 def test_the_keyboard_is_enough(browser, server):
@@ -302,3 +328,19 @@ def test_a_model_can_be_chosen_where_there_are_several(browser, server, tmp_path
         assert running.get("/v1/videos")[2]["data"][0]["model"] == "mine"
     finally:
         running.stop()
+
+
+def test_a_server_that_dies_is_told_at_once_and_found_again(browser, tmp_path):
+    own = Server(tmp_path / "data", fake=True).start()
+    with opened(browser, own.url, wrong=lambda page: None) as page:
+        page.wait_for_selector("#health[data-state=ready]")
+        page.wait_for_timeout(1500)  # it is calm: the next look at the videos is many seconds off
+        own.kill()
+        began = time.monotonic()
+        page.wait_for_selector("#health[data-state=offline]")
+        assert time.monotonic() - began < 5, "2 on an idle machine"
+        page.wait_for_selector(".trouble:has-text('cannot be reached')")
+        own.start()
+        page.wait_for_selector("#health[data-state=ready]")
+        page.wait_for_selector(".trouble", state="hidden")
+    own.stop()

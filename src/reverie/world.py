@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -89,7 +89,8 @@ class World:
                 fps: float | None = None, seed: int = 0, steps: int | None = None,
                 guidance: float | None = None, past: np.ndarray | None = None, goal: np.ndarray | None = None,
                 loop: bool = False, moves: Sequence[Move] | Sequence[tuple[float, Sequence[Move]]] = (),
-                things: bool = True, known: np.ndarray | None = None) -> Iterator[Block]:
+                things: bool = True, known: np.ndarray | None = None,
+                step: Callable[[Dream], Block] | None = None) -> Iterator[Block]:
         """Imagine ``seconds`` of video, block by block of four frames, as it is made.
 
         script: lines by start time, the first at 0. size (H, W): multiples of 32. steps: denoising steps
@@ -97,7 +98,8 @@ class World:
         (the last 8 s count, and they are not yielded again; an image is T = 1, and the video begins with
         it). goal: an end image, uint8 (H, W, 3). loop: end where it began. moves: camera moves over the
         whole length, or (start second, moves) for each part. things=False: pictures alone. known: the
-        things of the past, as of ``dream``, instead of pictures of it.
+        things of the past, as of ``dream``, instead of pictures of it. step: what makes a dream's next block, if not
+        the dream by itself (it may step others in the same pass).
         """
         dream = Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
                       known=known, moves=moves, seconds=seconds, things=things, painted=goal is not None or loop)
@@ -106,7 +108,7 @@ class World:
         if goal is not None:
             dream.aim(goal, latents - 1)
         for n in range(latents):
-            block = dream.step()
+            block = dream.step() if step is None else step(dream)
             if n == 0 and loop:
                 dream.aim(block.frames[0], latents - 1)
             seen = [row for row in block.things if row["frame"] < frames]

@@ -13,4 +13,5 @@ if "reverie.serve.worker" in sys.orig_argv:
     torch.set_num_threads = lambda count: None
     sys.modules["torch"] = torch
     fake_world.World.pause = 0.02
-    sys.modules["reverie.world"] = SimpleNamespace(World=fake_world.World, models=fake_world.models)
+    sys.modules["reverie.world"] = SimpleNamespace(
+        World=fake_world.World, models=fake_world.models, step_together=fake_world.step_together)

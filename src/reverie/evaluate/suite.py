@@ -67,6 +67,10 @@ SUITES = {
                         "measure_h264"),
     "speed": Suite("speed", "a minute of video from the command line: time, memory, and where it goes", 3, _BOTH,
                    (*_MODEL, "generation.py", "core/video.py")),
+    "serve": Suite("serving", "a server under 200 clients, kill -9 at random moments, and broken uploads and requests",
+                   100, (), ("serve/*.py", "generation.py", "core/image.py", "core/video.py", "evaluate/serv*.py")),
+    "live": Suite("live", "from a key to a changed pixel, beside the model's own time a step", 40, _BOTH,
+                  (*_MODEL, "serve/live*.py", "core/image.py", "evaluate/server.py")),
 }
 
 

@@ -132,8 +132,11 @@ def _add_own(app: FastAPI) -> None:
 
 def _docs(schema: dict) -> str:
     """The schema as a plain page: no script, and nothing from elsewhere."""
-    said = ["<!doctype html><html lang=en><meta charset=utf-8><title>Reverie's API</title><h1>Reverie's API</h1>"
-            "<p>The whole schema: <a href=/openapi.json>openapi.json</a></p>"]
+    said = ["<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+            "<title>Reverie's API</title><link rel=icon href=/icon.svg><link rel=stylesheet href=/style/base.css>"
+            "<link rel=stylesheet href=/style/docs.css><main id=page><h1>Reverie's API</h1>"
+            "<p>The whole schema: <a href=/openapi.json>openapi.json</a>. Code written for OpenAI's video API runs "
+            "unchanged with this server's address and /v1 as its base_url.</p>"]
     for path, methods in schema["paths"].items():
         for method, about in methods.items():
             said.append(f"<h2>{method.upper()} {html.escape(path)}</h2><p>{html.escape(about.get('summary', ''))}</p>")
@@ -141,7 +144,7 @@ def _docs(schema: dict) -> str:
             for body in list(about.get("requestBody", {}).get("content", {}).values())[:1]:
                 rows += [(name, "body", one) for name, one in body["schema"].get("properties", {}).items()]
             if rows:
-                said.append("<table border=1><tr><th>name<th>in<th>what it is</tr>")
+                said.append("<table><tr><th>name<th>in<th>what it is</tr>")
                 said += [f"<tr><td>{html.escape(name)}<td>{where}<td>{html.escape(one.get('description', ''))}</tr>"
                          for name, where, one in rows]
                 said.append("</table>")

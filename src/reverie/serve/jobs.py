@@ -46,6 +46,12 @@ END;
 """
 
 
+_ALIKE = ("$.model')", "$.size')", "$.fps')", "$.steps')", "$.guidance')", "$.things')", "$.loop')",
+          "$.image') IS NULL", "$.upload') IS NULL")
+_BESIDE = f" AND attempts = 0 AND kind IN {VIDEO_KINDS}" + "".join(  # what can be stepped in one pass
+    f" AND (json_extract(spec, '{what}) IS (json_extract(?, '{what})" for what in _ALIKE)
+
+
 class QueueFull(ReverieError):
     """As many jobs wait as may."""
 
@@ -218,14 +224,18 @@ class Store:
 
     # -- for workers --------------------------------------------------------------------------------------
 
-    def claim(self, worker: str) -> Job | None:
-        """Take the next job, for this worker alone."""
+    def claim(self, worker: str, beside: Job | None = None) -> Job | None:
+        """Take the next job, for this worker alone. beside: only if that one is a video that can be made together with
+        this one; what was tried before is made alone, for it may be what its worker died of."""
         if self._db.execute("SELECT 1 FROM jobs WHERE status = 'queued' LIMIT 1").fetchone() is None:
             return None  # without the lock for writing, which a worker of low priority might hold for long
+        only = "" if beside is None else _BESIDE
+        values = [] if beside is None else [json.dumps(beside.spec)] * only.count("?")
         rows = self._db.execute(
             "UPDATE jobs SET status = 'in_progress', worker = ?, beat = ?, started = ?, frames_done = 0, "
             "attempts = attempts + 1 WHERE seq = (SELECT seq FROM jobs WHERE status = 'queued' "
-            "ORDER BY priority DESC, seq LIMIT 1) RETURNING *", (worker, time.time(), time.time())).fetchall()
+            f"ORDER BY priority DESC, seq LIMIT 1){only} RETURNING *",
+            (worker, time.time(), time.time(), *values)).fetchall()
         return _job(rows[0]) if rows else None
 
     def progress(self, job: Job, frames_done: int) -> bool:

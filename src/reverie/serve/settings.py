@@ -20,8 +20,8 @@ class Settings:
     is kept. disk_bytes: how much finished videos may take; over that the oldest go. upload_bytes, upload_pixels,
     upload_seconds: of one upload. max_pixels: of one frame that is made. rate: requests a minute and key, 0 for no
     limit. model: what answers where no other is asked for; others: that a request may ask for. stall: seconds without a
-    sign of life after which a job is taken from its worker. workers: processes that generate;
-    threads: of each, 0 for as many as there are cores.
+    sign of life after which a job is taken from its worker. workers: processes that generate; threads: of each, 0 for
+    as many as there are cores. batch: jobs that a worker makes at once, 0 for what suits its device.
     """
 
     data: Path
@@ -46,6 +46,7 @@ class Settings:
     stall: float = 300.0
     workers: int = 1
     threads: int = 0
+    batch: int = 0
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The process that generates: it loads the model once, takes one job after another, and says how far each is.
 
-    python -m reverie.serve.worker --data DIR --model NAME [--model NAME ...] --name WORKER
+    python -m reverie.serve.worker --data DIR --model NAME [--model NAME ...] --name WORKER [--batch N]
 
 Of several models the first is loaded at once and the others when a job wants them; of other people's, whose weights are
 large, one has its weights in memory at a time.
@@ -9,9 +9,7 @@ Its standard input is held open by the server: when that ends, the server is dea
 is doing. Lines of JSON come in there and go out on standard output: {"n", "text"} is answered by {"n", "unknown"}, the
 words of the text that the model never met; {"wake"} says that a job has come. Jobs come from the table (jobs.py).
 
-One job at a time. Stepped together (bench/serve_batch.py, one thread of a busy machine, 128x128) two videos made 1.12
-times and four 1.27 times the frames a second of one. All of a batch end last, so for the mean wait to shrink two would
-have to make more than 1.33 and four more than 1.6 times as many: whoever waits is served sooner one by one.
+One job at a time on a CPU, several on a GPU (together.py); their order is the queue's in any case.
 """
 
 from __future__ import annotations
@@ -24,30 +22,21 @@ import shutil
 import signal
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reverie.core.errors import BadWeights, ReverieError
 from reverie.serve.jobs import VIDEO_KINDS, Job, Store, hold_name
 from reverie.serve.models import called
-from reverie.serve.pictures import jpeg, pictures
+from reverie.serve.pictures import pictures
 from reverie.serve.scripts import toml_of
+from reverie.serve.together import Apart, Meeting, jobs_at_once
+from reverie.serve.watching import Gone, Watch, Watched
 
 if TYPE_CHECKING:
-    import numpy as np
+    from reverie.world import World
 
-    from reverie.world import Block, World
-
-PREVIEW_EVERY = 0.5  # seconds
-CHECK_EVERY = 0.2  # seconds between looks whether the job is still ours
 PLACE = re.compile(r"(?<![\w.~-])/\w")  # a path of this machine, and no OWNER/NAME
-
-
-class Gone(BaseException):
-    """The job is this worker's no longer: somebody deleted it, or gave it to another. It comes through other people's
-    code, and is no error of theirs."""
 
 
 class Refused(ReverieError):
@@ -58,80 +47,15 @@ class Refused(ReverieError):
         self.code = code
 
 
-class Watched:
-    """A World, as ``generate`` takes it, that tells of each block and gives ``imagine`` what generate does not know.
-
-    keep: where finished pieces of another's model lie, so that whoever is given the job again goes on from them.
-    """
-
-    def __init__(self, world: World, watch: Watch, spec: dict, keep: Path) -> None:
-        self._world, self._watch, self._keep = world, watch, keep
-        self._more = {name: spec[name] for name in ("guidance", "avoid") if spec.get(name) is not None}
-        if moves := moves_of(spec.get("rates")):
-            self._more["moves"] = moves
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._world, name)  # whatever else somebody's model has
-
-    def imagine(self, script, **wanted) -> Iterator[Block]:
-        """World.imagine."""
-        self._watch.begin(wanted)
-        if "watch" in wanted:  # a model that tells of every step
-            wanted |= {"watch": self._watch.step, "out": self._keep / "video.mp4"}
-        for block in self._world.imagine(script, **{**wanted, **self._more}):
-            yield block
-            self._watch.block(block.frames)
-
-
-class Watch:
-    """What the server sees of a job while it is done: the count of frames, and the newest of them as a picture."""
-
-    def __init__(self, store: Store, job: Job, folder: Path) -> None:
-        self.store, self.job, self.folder = store, job, folder
-        self.done = self._given = 0
-        self._said = self._shown = 0.0
-
-    def begin(self, wanted: dict) -> None:
-        """The frames of the given past are there already."""
-        self.done = self._given = max(0, self.job.frames - max(1, round(wanted["seconds"] * wanted["fps"])))
-        self.say(force=True)
-
-    def step(self, step: Any) -> None:
-        """A step of a piece (foreign.job.Step) is done: as many frames as it is worth are told of. Raises Gone."""
-        part = step.piece - 1 + min(1.0, step.step / step.steps if step.steps else 0.0)
-        self._show(step.preview)
-        self.say(frames=self._given + int((self.job.frames - self._given) * part / step.pieces))
-
-    def block(self, frames: np.ndarray) -> None:
-        """Some more frames are there. Raises Gone."""
-        self.done = min(self.done + len(frames), self.job.frames)
-        self._show(frames[-1])
-        self.say()
-
-    def _show(self, picture: np.ndarray | None) -> None:
-        if picture is not None and time.monotonic() - self._shown > PREVIEW_EVERY:
-            self._shown = time.monotonic()
-            growing = self.folder / "preview.new"
-            growing.write_bytes(jpeg(picture))
-            os.replace(growing, self.folder / "preview.jpg")
-
-    def say(self, force: bool = False, frames: int = 0) -> None:
-        """Write it down, if it is time. Raises Gone."""
-        if force or time.monotonic() - self._said > CHECK_EVERY:
-            self._said = time.monotonic()
-            if not self.store.progress(self.job, max(self.done, min(frames, self.job.frames))):
-                raise Gone
-
-
 class Worker:
     """One worker process."""
 
-    def __init__(self, data: Path, models: list[str], name: str) -> None:
-        self.data, self.name = data, name
+    def __init__(self, data: Path, models: list[str], name: str, batch: int = 0) -> None:
+        self.data, self.name, self.batch = data, name, batch
         self.models = {called(model): model for model in models}  # name: what it is loaded by
         self.wake, self.stopping = threading.Event(), False
         self.worlds: dict[str, World] = {}
-        self.job: Job | None = None
+        self.job: Job | None = None  # that is made by the main thread
 
     def run(self) -> None:
         """Work until the server goes or says so."""
@@ -146,9 +70,10 @@ class Worker:
             if job is None:
                 self.wake.wait(0.25)
                 continue
-            self.job = job
-            self._do(store, job)
-            self.job = None
+            if job.kind in VIDEO_KINDS and job.attempts == 1 and (at_once := self._at_once(job)) > 1:
+                self._do_several(store, job, at_once)
+            else:
+                self._do_alone(store, job)
         store.close()
         lock.close()
 
@@ -168,6 +93,13 @@ class Worker:
                 world.free()
         return self.worlds[name]
 
+    def _at_once(self, job: Job) -> int:
+        """How many jobs are made in one pass, if this one is the first of them; its world is loaded."""
+        try:
+            return jobs_at_once(self.world(job.spec.get("model")), self.batch)
+        except Exception:
+            return 1  # whoever does the job is told the same, and tells why
+
     def stop(self, *_) -> None:
         """The signal to end: the job in hand goes back into the queue."""
         self.stopping = True
@@ -175,13 +107,57 @@ class Worker:
         if self.job is not None:
             raise KeyboardInterrupt
 
-    def _do(self, store: Store, job: Job) -> None:
+    def _do_alone(self, store: Store, job: Job) -> None:
+        self.job = job
+        self._do(store, job)
+        self.job = None
+
+    def _do_several(self, store: Store, first: Job, at_once: int) -> None:
+        """A job, and beside it, while it is made, those after it in the queue that can be stepped in the same pass."""
+        from reverie.world import step_together
+
+        meeting, apart = Meeting(step_together), []
+
+        def do(job: Job) -> None:
+            own = Store(self.data)
+            try:
+                self._do(own, job, meeting)
+            except Apart:
+                apart.append(job)
+            finally:
+                own.close()
+                self.wake.set()
+
+        running: list[threading.Thread] = []
+        job: Job | None = first
+        while not self.stopping:
+            if job is not None:
+                running.append(threading.Thread(target=do, args=(job,), name=job.id))
+                running[-1].start()
+            running = [thread for thread in running if thread.is_alive()]
+            if not running:
+                break
+            self.wake.clear()
+            job = store.claim(self.name, first) if len(running) < at_once and not apart else None
+            if job is None:
+                self.wake.wait(0.1)
+        meeting.end()
+        for thread in running:
+            thread.join()
+        for job in apart:
+            if self.stopping:
+                store.give_back(job)
+            else:
+                self._do_alone(store, job)
+
+    def _do(self, store: Store, job: Job, meeting: Meeting | None = None) -> None:
+        """Raises Apart, which only a meeting does."""
         folder = self.data / "work" / job.folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         over = True  # nobody will go on with it
         try:
-            facts = DOES[job.kind](self, store, job, folder)
+            facts = DOES[job.kind](self, store, job, folder, meeting)
             size = sum(path.stat().st_size for path in folder.iterdir())
             place = self.data / "results" / job.folder
             shutil.rmtree(place, ignore_errors=True)
@@ -190,6 +166,8 @@ class Worker:
                 shutil.rmtree(place, ignore_errors=True)
         except Gone:
             pass
+        except Apart:
+            raise
         except KeyboardInterrupt:
             store.give_back(job)
             over = False
@@ -219,7 +197,7 @@ class Worker:
         sys.stdout.buffer.flush()
 
 
-def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
+def do_video(worker: Worker, store: Store, job: Job, folder: Path, meeting: Meeting | None) -> dict:
     """Generate a video, with its pictures and things, into the folder."""
     from reverie.generation import generate
     from reverie.serve.characters import name_things
@@ -236,7 +214,7 @@ def do_video(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
         past = cut(past, folder / "past.mp4", spec["at"])
     watch, asked = Watch(store, job, folder), worker.world(spec.get("model"))
     things = spec.get("things", True) and getattr(asked, "imagines_things", True)
-    world = Watched(asked, watch, spec, store.data / "work" / job.id)
+    world = Watched(asked, watch, spec, store.data / "work" / job.id, meeting)
     made = generate(
         "" if script else prompt, folder / "video.mp4", seconds=spec["seconds"], size=tuple(spec["size"]),
         fps=spec["fps"], model=world, seed=spec["seed"], steps=spec.get("steps"),  # type: ignore[arg-type]
@@ -269,7 +247,7 @@ def cut(video: Path, to: Path, seconds: float) -> Path:
     return writer.close()  # type: ignore[union-attr] # stream_video yields a frame or raises
 
 
-def do_audit(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
+def do_audit(worker: Worker, store: Store, job: Job, folder: Path, meeting: Meeting | None) -> dict:
     """Judge a finished video; the verdict as JSON into the folder."""
     from reverie.auditing import audit_video
 
@@ -280,7 +258,7 @@ def do_audit(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
     return {}
 
 
-def do_character(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
+def do_character(worker: Worker, store: Store, job: Job, folder: Path, meeting: Meeting | None) -> dict:
     """See what a video shows: the thing's kind and colour."""
     from reverie.serve.characters import look
 
@@ -288,13 +266,6 @@ def do_character(worker: Worker, store: Store, job: Job, folder: Path) -> dict:
 
 
 DOES = dict.fromkeys(VIDEO_KINDS, do_video) | {"audit": do_audit, "character": do_character}
-
-
-def moves_of(rates: list[list] | None) -> list:
-    """World.imagine's moves from a job's [[start second, "pan left 10, dolly in 1"], ...]."""
-    from reverie.core.moves import parse_moves
-
-    return [(float(start), parse_moves(text)) for start, text in rates or ()]
 
 
 def _upload(store: Store, name: str | None) -> Path | None:
@@ -344,10 +315,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--batch", type=int, default=0)
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the server decides
     os.nice(10)  # whoever polls is answered while it computes
-    worker = Worker(args.data, args.model, args.name)
+    worker = Worker(args.data, args.model, args.name, args.batch)
     signal.signal(signal.SIGTERM, worker.stop)
     try:
         worker.run()

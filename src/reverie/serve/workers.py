@@ -96,6 +96,7 @@ class Workers:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "reverie.serve.worker", "--data", str(self.settings.data),
                 *(word for model in self.settings.models for word in ("--model", model)), "--name", name,
+                "--batch", str(self.settings.batch),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={
                     **os.environ, **({"OMP_NUM_THREADS": str(self.settings.threads)} if self.settings.threads else {})})
             self._running[name] = process

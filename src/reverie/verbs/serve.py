@@ -46,6 +46,7 @@ def _add_more(add: Callable) -> None:
     add("--webhook-secret-file", metavar="FILE", help="what signs them: whsec_... (default: $REVERIE_WEBHOOK_SECRET)")
     add("--allow-image-urls", action="store_true", help="fetch pictures from public http(s) addresses")
     add("--workers", type=count, default=1, metavar="N", help="processes that generate (default 1)")
+    add("--batch", type=count, default=0, metavar="N", help="jobs that each makes at once (default 1; 4 on a GPU)")
     add("--queue", type=count, default=100, metavar="N", help="jobs that may wait (default 100)")
     add("--keep-hours", type=above_zero, default=168.0, metavar="H", help="finished videos are kept (default 168)")
     add("--disk", type=above_zero, default=10.0, metavar="GB", help="they may take; the oldest go (default 10)")
@@ -89,9 +90,9 @@ def _serve(args) -> None:
     settings = replace(
         _settings(args), keys=read_keys(args.api_key_file) if args.api_key_file else (), hosts=tuple(args.allow_host),
         cors=tuple(args.cors), webhook_url=check_url(args.webhook_url) if args.webhook_url else "",
-        webhook_secret=secret, allow_image_urls=args.allow_image_urls, workers=args.workers, queue=args.queue,
-        keep_hours=args.keep_hours, disk_bytes=int(args.disk * 2**30), upload_bytes=args.max_upload << 20,
-        max_pixels=args.max_pixels, rate=max(0, args.rate))
+        webhook_secret=secret, allow_image_urls=args.allow_image_urls, workers=args.workers, batch=args.batch,
+        queue=args.queue, keep_hours=args.keep_hours, disk_bytes=int(args.disk * 2**30),
+        upload_bytes=args.max_upload << 20, max_pixels=args.max_pixels, rate=max(0, args.rate))
     together = args.workers * (args.replicas if args.ray else 1)
     if together > 1:
         settings = replace(settings, threads=max(1, cores() // together))

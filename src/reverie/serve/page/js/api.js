@@ -49,6 +49,12 @@ export async function request(path, { method = "GET", json, form, raw = false, s
   throw new ApiError(answer.status === 429 && wait ? say("e_full", { n: wait }) : message, answer.status, code);
 }
 
+// What the server says of itself, or null when it says nothing for so many ms.
+export async function health(patience) {
+  const answer = await fetch("/healthz", { signal: AbortSignal.timeout(patience) }).catch(() => null);
+  return answer?.ok ? answer.json().catch(() => null) : null;
+}
+
 export const about = () => request("/v1/about");
 export const content = (id, variant = "video") => `/v1/videos/${encodeURIComponent(id)}/content?variant=${variant}`;
 export const one = (id) => request(`/v1/videos/${encodeURIComponent(id)}`);

@@ -143,7 +143,7 @@ export function buildDrive() {
         if (!problem.textContent && code !== 1000 && code !== 1005) tell(problem, code === 1013 ? "e_many" : "e_network");
       }
       for (const output of Object.values(gauges)) output.textContent = "–";
-      tell(start, "restart");
+      tell(start, began ? "restart" : "start");
     });
   }
 

@@ -126,7 +126,7 @@ function buildSide() {
     mark.hidden = !pastEnd || !length;
     tellTime();
   };
-  const tellTime = () => { now.textContent = `${(+scrub.value).toFixed(2)} / ${length.toFixed(2)} s`; };
+  const tellTime = () => { now.textContent = length ? `${(+scrub.value).toFixed(2)} / ${length.toFixed(2)} s` : ""; };
   const to = (time) => {
     scrub.value = time;
     for (const film of films()) film.currentTime = Math.min(time, film.duration - 0.02);
@@ -166,11 +166,12 @@ function buildSide() {
   };
 
   function makeCell(first, number) {
-    let video = first, index = null, loaded = false;
+    let video = first, index = null, loaded = false, peeked = 0;
     const film = h("video", { playsinline: true, preload: "auto" });
     film.muted = true;
     const canvas = h("canvas", {}), bar = h("progress", { max: 100 });
-    const stage = h("div", { class: "stage" }, film, canvas, bar);
+    const growing = h("img", { alt: "", hidden: true }), cloud = h("div", { class: "cloud" });
+    const stage = h("div", { class: "stage" }, cloud, growing, film, canvas, bar);
     const [width, height] = first.size.split("x").map(Number);
     stage.style.setProperty("--shape", width / height);
     const state = h("span", { class: "faint" });
@@ -178,6 +179,16 @@ function buildSide() {
       h("a", { class: "tool", href: `#dream?video=${first.id}`, label: "in_gallery" }, icon("send"))));
     const paint = (time = film.currentTime) => { canvas.dataset.boxes = draw(canvas, tracks.checked ? index : null, time, { names: canvas.clientWidth > 150 }); };
     eachFrame(film, paint);
+    film.addEventListener("loadeddata", () => { growing.remove(); cloud.remove(); }, { once: true });
+    const peek = async () => {
+      if (video.status !== "in_progress" || !(video.frames_done > peeked) || document.hidden) return;
+      peeked = video.frames_done;
+      const picture = await api.preview(video.id), before = growing.src;
+      if (!picture) return;
+      growing.src = URL.createObjectURL(picture);
+      growing.hidden = false;
+      if (before) URL.revokeObjectURL(before);
+    };
     film.addEventListener("loadedmetadata", () => { shape(); film.currentTime = Math.min(+scrub.value || pastEnd, film.duration - 0.02); if (!+scrub.value) scrub.value = pastEnd; tellTime(); });
     const update = (next) => {
       video = next;
@@ -186,8 +197,12 @@ function buildSide() {
       bar.hidden = !store.unfinished(video);
       if (video.status === "in_progress") bar.value = video.frames ? 100 * video.frames_done / video.frames : video.progress;
       else bar.removeAttribute("value");
-      state.textContent = video.status === "failed" ? `${say("failed")}: ${video.error?.message ?? ""}` : video.camera || (done ? "" : say(video.status === "queued" ? "queued_next" : "making",
-        { done: video.frames_done ?? 0, all: video.frames ?? "?" }));
+      const far = video.status === "queued" ? say(video.position ? "queued" : "queued_next", { n: video.position })
+        : done ? "" : say("making", { done: video.frames_done ?? 0, all: video.frames ?? "?" });
+      state.textContent = video.status === "failed" ? `${say("failed")}: ${video.error?.message ?? ""}` : [far, video.camera].filter(Boolean).join(" · ");
+      state.title = state.textContent;
+      if (video.status === "failed") cloud.replaceWith(h("div", { class: "broken" }, "×"));
+      peek();
       if (!done || loaded) return;
       loaded = true;
       film.src = api.content(video.id);

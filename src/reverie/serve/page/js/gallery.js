@@ -202,6 +202,7 @@ function toolsOf(video) {
       h("button", { type: "button", class: "quiet", t: "cancel", on: { click: () => done(false) } }),
       h("button", { class: "primary danger", t: "remove", autofocus: true, on: { click: () => done(true) } }))]);
     if (!sure) return;
+    store.gone.add(id);
     try {
       await api.remove(id);
       store.forget(id);

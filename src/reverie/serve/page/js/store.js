@@ -1,7 +1,9 @@
 // The videos that the server knows, kept up to date while something is being made.
 import * as api from "./api.js";
+import { say } from "./texts.js";
 
 const PAGE = 24, BUSY = 900, CALM = 15000; // ms between looks
+const BEAT = 1000, DEAF = 2500; // ms between two questions whether the server is there, and until it is not
 export const videos = new Map(); // id -> video object, newest first as the server lists them
 export let more = false; // whether the server has older ones that were not asked for
 export let server = null; // what /v1/about said last
@@ -43,6 +45,19 @@ async function look() {
   timer = setTimeout(refresh, document.hidden ? CALM : busy() || problem ? BUSY * (problem ? 4 : 1) : CALM);
 }
 
+// Whether the server is there at all is asked oftener than what it has: a page that says "ready" must be right.
+async function beat() {
+  if (!document.hidden) {
+    const lost = problem?.status === 0;
+    const health = await api.health(DEAF);
+    if (!health && !lost) {
+      problem = new api.ApiError(say("e_network"));
+      changed();
+    } else if (health && (lost || server && server.worker !== health.worker)) await refresh();
+  }
+  setTimeout(beat, BEAT);
+}
+
 export function showMore() {
   wanted += PAGE;
   return refresh();
@@ -68,6 +83,7 @@ export function forget(id) {
 
 const audits = new Map(); // id -> {status, verdict?, error?}
 const waiting = [];
+export const gone = new Set(); // what is deleted here: nobody judges that any more
 let judging = false;
 
 export const auditOf = (id) => audits.get(id) ?? null;
@@ -84,7 +100,7 @@ export function audit(id, { now = false } = {}) {
 async function judge(now = false) {
   if (judging || !waiting.length || (busy() && !now)) return;
   const id = waiting.shift();
-  if (audits.get(id).status !== "waiting") return judge(now); // it was asked for twice
+  if (audits.get(id).status !== "waiting" || gone.has(id)) return judge(now); // it was asked for twice
   judging = true;
   audits.set(id, { status: "in_progress" });
   changed();
@@ -92,6 +108,7 @@ async function judge(now = false) {
     let answer = await api.request(`/v1/videos/${id}/audit?prompt=1`);
     while (answer.status === "queued" || answer.status === "in_progress") {
       await new Promise((resolve) => setTimeout(resolve, 700));
+      if (gone.has(id)) break;
       answer = await api.request(`/v1/videos/${id}/audit?prompt=1`);
     }
     audits.set(id, answer.status === "failed" ? { status: "failed", error: answer.error?.message ?? answer.error } : answer);
@@ -104,4 +121,5 @@ async function judge(now = false) {
 }
 
 subscribe(() => { if (!busy()) judge(); });
+beat();
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });

@@ -158,8 +158,10 @@ def test_characters(client, server, film):
     video = client.videos.create_and_poll(prompt="@Rex falls", **SMALL)
     if seen["status"] == "completed":  # a square on grey is no picture of the lab: it may be seen as nothing
         assert video.prompt == "@Rex falls" and f"Rex is read as a {seen['description']}" in video.notes
+        Image.open(io.BytesIO(server.get(seen["picture"])[2])).verify()
     else:
         assert video.error.code == "invalid_input"
+        assert server.get(f"/v1/videos/characters/{made.id}/content")[0] == 409
 
 
 def test_models(client):

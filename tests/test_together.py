@@ -123,7 +123,8 @@ def test_only_the_next_in_the_queue_joins_and_only_if_it_fits(store):
     assert store.claim("w", first) is None  # the next is of another size, and is not passed over
     wide = store.claim("w")
     assert wide.id == names[2] and store.claim("w", wide) is None and store.claim("w", first).id == names[3]
-    for odd in ({"fps": 24.0}, {"steps": 4}, {"guidance": 2.0}, {"things": False}, {"loop": True}, {"image": "a.png"}):
+    for odd in ({"model": "b"}, {"fps": 24.0}, {"steps": 4}, {"guidance": 2.0}, {"things": False}, {"loop": True},
+                {"image": "a.png"}):
         name = add(**odd)
         assert store.claim("w", first) is None and store.claim("w").id == name
     assert add("audit") and store.claim("w", first) is None and store.claim("w")

@@ -1,7 +1,7 @@
 """Characters: a thing that was seen in a video, and that prompts may then call by a name.
 
 What is known of it is its kind and its colour, which is what the model understands: "@rex runs" is read as "a white dog
-runs", and as "the white dog" from the second time on.
+runs", and as "the white dog" from the second time on. Where it was seen best it is cut out, for people to look at.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from reverie.serve.jobs import Job, Store
 
 FRAMES = 48  # of a video, evenly spaced, that are looked at
 SURE = 0.35  # confidence from which a detection counts
+AROUND = 0.1  # of its sides, left around it where it is cut out
+CUT = "thing.webp"  # its picture, among the job's results
 NAME = re.compile(r"[^\W_][\w \-]{0,39}")
 
 
@@ -27,12 +29,14 @@ def check_name(name: str) -> str:
     return name
 
 
-def look(video: Path) -> dict:
+def look(video: Path, folder: Path) -> dict:
     """The kind and colour of what fills most of a video, as {"kind", "colour", "confidence"}.
 
-    Raises ReverieError when nothing is seen that the observer knows.
+    It is cut out where it is seen best: CUT in ``folder``. Raises ReverieError when nothing is seen that the observer
+    knows.
     """
     import numpy as np
+    from PIL import Image
 
     from reverie.audit.judge import package_observer
     from reverie.core.video import pick_frames, probe
@@ -43,14 +47,22 @@ def look(video: Path) -> dict:
     area = float(np.prod(frames[0].shape[:2]))
     votes: dict[tuple[str, str], float] = defaultdict(float)
     sure: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for found in package_observer().detect(np.stack(frames), threshold=SURE):
+    shown: dict[tuple[str, str], tuple[float, np.ndarray, tuple]] = {}  # where each is seen best: weight, frame, box
+    for frame, found in zip(frames, package_observer().detect(np.stack(frames), threshold=SURE), strict=True):
         for one in found:
             x0, y0, x1, y1 = one.box
-            votes[one.kind, one.colour] += one.confidence * ((x1 - x0) * (y1 - y0) / area) ** 0.5
-            sure[one.kind, one.colour].append(one.confidence)
+            weight, name = one.confidence * ((x1 - x0) * (y1 - y0) / area) ** 0.5, (one.kind, one.colour)
+            votes[name] += weight
+            sure[name].append(one.confidence)
+            if weight > shown.get(name, (0.0,))[0]:
+                shown[name] = weight, frame, one.box
     if not votes:
         raise ReverieError("no thing that the observer knows was seen in its video")
     best = max(votes, key=lambda name: votes[name])
+    _, frame, (x0, y0, x1, y1) = shown[best]
+    x, y = AROUND * (x1 - x0), AROUND * (y1 - y0)
+    left, top, right, bottom = np.array([x0 - x, y0 - y, x1 + x, y1 + y]).round().clip(min=0)
+    Image.fromarray(frame[int(top) : int(bottom), int(left) : int(right)]).save(folder / CUT, quality=90)
     return {"kind": best[0], "colour": best[1], "confidence": round(float(np.mean(sure[best])), 3)}
 
 
@@ -88,6 +100,7 @@ def character_object(job: Job) -> dict:
     return {"id": job.id, "object": "character", "name": job.spec["name"], "created_at": int(job.created),
             "status": job.status, "kind": job.facts.get("kind"), "colour": job.facts.get("colour"),
             "description": f"{job.facts['colour']} {job.facts['kind']}" if seen else None,
+            "picture": f"/v1/videos/characters/{job.id}/content" if seen else None,
             "error": {"code": job.code, "message": job.error} if job.status == "failed" else None}
 
 

@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from reverie import __version__
 from reverie.serve.answers import Wrong, bad, missing
 from reverie.serve.asking import Wanted
-from reverie.serve.characters import character_object, check_name
+from reverie.serve.characters import CUT, character_object, check_name
 from reverie.serve.jobs import VIDEO_KINDS, Job
 from reverie.serve.making import Maker
 from reverie.serve.models import ModelFacts
@@ -71,6 +71,14 @@ def video(request: Request, name: str) -> Job:
     job = request.app.state.store.get(tenant(request), name)
     if job is None or job.kind not in VIDEO_KINDS:
         raise missing("video", name)
+    return job
+
+
+def known(request: Request, name: str) -> Job:
+    """The character of that id. Raises Wrong."""
+    job = request.app.state.store.get(tenant(request), name)
+    if job is None or job.kind != "character":
+        raise missing("character", name)
     return job
 
 
@@ -144,15 +152,20 @@ async def characters(request: Request) -> dict[str, Any]:
 
 @router.get("/videos/characters/{id}", summary="One character")
 async def character(request: Request, id: str) -> dict[str, Any]:
-    job = request.app.state.store.get(tenant(request), id)
-    if job is None or job.kind != "character":
-        raise missing("character", id)
-    return character_object(job)
+    return character_object(known(request, id))
+
+
+@router.get("/videos/characters/{id}/content", summary="The thing, cut out of its video", response_class=FileResponse)
+async def character_picture(request: Request, id: str) -> Response:
+    path = request.app.state.store.result(known(request, id), CUT)
+    if path is None:
+        raise Wrong(409, f"{id} was not recognised yet, or could not be", code="character_not_ready")
+    return FileResponse(path, media_type="image/webp")
 
 
 @router.delete("/videos/characters/{id}", summary="Forget a character")
 async def delete_character(request: Request, id: str) -> dict[str, Any]:
-    await character(request, id)
+    known(request, id)
     request.app.state.store.delete(tenant(request), id)
     return {"id": id, "object": "character.deleted", "deleted": True}
 

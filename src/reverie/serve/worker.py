@@ -259,10 +259,10 @@ def do_audit(worker: Worker, store: Store, job: Job, folder: Path, meeting: Meet
 
 
 def do_character(worker: Worker, store: Store, job: Job, folder: Path, meeting: Meeting | None) -> dict:
-    """See what a video shows: the thing's kind and colour."""
+    """See what a video shows: the thing's kind and colour; its picture into the folder."""
     from reverie.serve.characters import look
 
-    return look(_past(store, job))  # type: ignore[arg-type]
+    return look(_past(store, job), folder)  # type: ignore[arg-type]
 
 
 DOES = dict.fromkeys(VIDEO_KINDS, do_video) | {"audit": do_audit, "character": do_character}

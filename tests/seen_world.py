@@ -46,7 +46,7 @@ class Thing:
     nearer: float = 0.0
     metre: np.ndarray | float = METRE
     sunk: np.ndarray | float = 0.0
-    confidence: float = 0.85
+    confidence: np.ndarray | float = 0.85
 
     def boxes(self, frames: int) -> np.ndarray:
         """Its whole boxes (T, 4) in pixels, as far as it is above the ground."""
@@ -113,7 +113,7 @@ def see(things: Sequence[Thing], frames: int = FRAMES, *, noise: float = 0.0, mi
             if not there[t, n] or shown <= 0.2 or missed or (edges[2:] - edges[:2]).min() < 3:
                 continue
             found.append(detection(_at(thing.kind, t), _at(thing.colour, t), edges,
-                                   thing.confidence * min(1.0, 1.5 * shown), shown,
+                                   float(np.broadcast_to(thing.confidence, frames)[t]) * min(1.0, 1.5 * shown), shown,
                                    float(np.broadcast_to(thing.metre, frames)[t]),
                                    float(np.broadcast_to(thing.lift, frames)[t] + 0.01 * noise * rng.normal())))
         seen.append(sorted((d for d in found if d.confidence >= FAINT), key=lambda d: -d.confidence))

@@ -19,6 +19,7 @@ import torch  # noqa: E402
 from seen_world import FPS, detection  # noqa: E402
 
 from reverie.audit import judge  # noqa: E402
+from reverie.audit.findings import Verdict, Violation  # noqa: E402
 from reverie.audit.judge import audit, audit_frames, judged, look, looked_at, unjudged  # noqa: E402
 from reverie.core.errors import BadInput, BadMedia  # noqa: E402
 from reverie.core.video import VideoWriter  # noqa: E402
@@ -125,6 +126,21 @@ def test_only_what_is_seen_in_pictures_of_another_size_is_said(tmp_path):
     assert len(audit_frames(iter(still), FPS, observer=Unsteady(SIZE[0], 40)).violations) == 1  # once
     assert len(audit_frames(iter(still), FPS, observer=Unsteady(SIZE[0], 40), again=lambda: still).violations) == 0
     assert audit(written(tmp_path / "a.mp4", still), observer=Unsteady(SIZE[0], 40)).violations == []
+
+
+def test_a_second_look_may_call_it_by_another_name_and_what_is_sure_needs_none(monkeypatch):
+    def said(what, law, start=1.0, box=(10, 10, 30, 30)):
+        return Violation(law, what, 1, start, start, 1.0, 0.5, "m", f"it {what}", box)
+
+    again = [said("vanished", "permanence", 1.1)]
+    monkeypatch.setattr(judge, "look", lambda frames, fps, size, observer: ([], None, size))
+    monkeypatch.setattr(judge, "judged", lambda *_: Verdict("", FPS, 72, SIZE, [], None, again))
+    first = [said("grew", "rigidity"), said("grew", "rigidity", 2.0), said("grew", "rigidity", box=(150, 80, 160, 90)),
+             said("sank", "collision", 2.0)]
+    verdict = Verdict("", FPS, 72, SIZE, [], None, first)
+    assert judge.confirmed(verdict, []) == [first[0], first[3]]
+    monkeypatch.delattr(judge, "look")  # nobody looks again at what is sure
+    assert judge.confirmed(Verdict("", FPS, 72, SIZE, [], None, first[3:]), []) == first[3:]
 
 
 def test_what_rests_is_accused_of_nothing(tmp_path):

@@ -148,6 +148,10 @@ CRIMES = {  # name -> (law, what, index of the victim, all things)
         Thing(2.5, there=before(WHEN)), Thing(3.6, kind="wall", colour="yellow", wide=1.2, high=1.2, nearer=7)]),
     "vanishes, though it was read twice": ("permanence", "vanished", 0, [
         Thing(3.0, there=before(WHEN)), Thing(3.02, kind="box", confidence=0.35, there=before(WHEN))]),
+    "appears as another, unlike it, goes": ("permanence", "appeared", 0, [
+        Thing(4.6, kind="cone", there=~before(WHEN)),
+        Thing(0.9, kind="cone", wide=0.4, high=1.5, there=before(WHEN - 0.05),
+              confidence=np.where(t < 1.4, 0.8, 0.2))]),
     "appears": ("permanence", "appeared", 0, [Thing(3.0, there=~before(WHEN)), Thing(5.5, kind="box", colour="blue")]),
     "splits": ("permanence", "split", 1, [Thing(3.0), Thing(3.85, there=~before(WHEN))]),
     "splits as it rolls": ("permanence", "split", 1, [Thing(rolling), Thing(rolling - 0.8, there=~before(WHEN))]),
@@ -235,6 +239,13 @@ def test_what_sinks_where_it_lands_sinks_or_vanishes():
                                        sunk=depth.clip(0, 0.9))]))
     assert (crime.law, crime.what) in (("collision", "sank"), ("permanence", "vanished"))
     assert crime.start == pytest.approx(WHEN, abs=0.5)
+
+
+def test_what_is_lowered_on_a_box_and_vanishes_before_it_lies_there_has_vanished():
+    scene = staged([Thing(3.0, 0.75 + 0.95 * (WHEN - t).clip(0), there=before(WHEN)),
+                    Thing(3.0, kind="box", colour="blue", wide=0.65, high=0.7)])
+    [crime] = RULES["permanence"](scene)
+    assert (crime.what, crime.track) == ("vanished", 1) and abs(crime.start - WHEN) <= SOON
 
 
 def test_what_becomes_another_thing_of_another_size_does_both():

@@ -38,6 +38,7 @@ FOREIGN = 0.36
 SURE_ABROAD = 0.6  # mean confidence from which a thing is judged there all the same
 FINE, COARSER = 0.9, 0.8  # of SHORT_SIDE: what was looked at smaller is looked at again in it, else coarser
 NEARBY = 1.0  # of its sides: what is found again lies within so much of where it was found
+SURE = ("sank", "entered", "jumped")  # what is said after one look: of 60 minutes of truth no such alarm was false
 FEW = 0.34  # seconds: a shorter video is not judged
 
 
@@ -74,7 +75,12 @@ def audit(path: str | Path, prompt: str | None = None, camera: str | None = None
 
 def looked_at(height: int, width: int) -> tuple[int, int]:
     """The size (H, W), even, in which a video is looked at: its own, or with a short side of SHORT_SIDE."""
-    scale = min(1.0, SHORT_SIDE / min(height, width))
+    return _scaled(height, width, min(SHORT_SIDE, height, width))
+
+
+def _scaled(height: int, width: int, short: float) -> tuple[int, int]:
+    """A size (H, W), even, whose short side is about ``short``."""
+    scale = short / min(height, width)
     return max(32, round(height * scale / 2) * 2), max(32, round(width * scale / 2) * 2)
 
 
@@ -97,21 +103,21 @@ def audit_frames(frames: np.ndarray | Iterable[np.ndarray], fps: float, prompt: 
 
 
 def confirmed(verdict: Verdict, frames: Iterable[np.ndarray], observer: Observer | None = None) -> list[Violation]:
-    """The violations that are found again in pictures of another size: of the same law, moment and place.
+    """The violations that are SURE, and those at whose moment and place any is found in pictures of another size.
 
     What one look at a thing gets wrong (where its border is, what kind it is, whether it is there) another gets wrong
-    otherwise. Of 12 false alarms in 43 minutes of truth 8 were not found again, of 85 crimes 84 were.
+    otherwise; what went wrong in truth it may call by another law. Of 14 false alarms in 60 minutes of truth 4 are
+    left.
     """
+    if all(v.what in SURE for v in verdict.violations):
+        return verdict.violations
     height, width = verdict.size
-    short = SHORT_SIDE if min(verdict.size) < FINE * SHORT_SIDE else round(COARSER * SHORT_SIDE)
-    scale = short / min(verdict.size)
-    size = (max(32, round(height * scale / 2) * 2), max(32, round(width * scale / 2) * 2))
+    size = _scaled(height, width, SHORT_SIDE if min(height, width) < FINE * SHORT_SIDE else COARSER * SHORT_SIDE)
     seen, motion, _ = look((resized(frame, size) for frame in frames), verdict.fps, size, observer)
     ratio = np.array([width / size[1], height / size[0]] * 2)
     found = [(v, np.array(v.box) * ratio) for v in judged(seen, motion, verdict.fps, size).violations]
-    return [v for v in verdict.violations if any(
-        other.law == v.law and abs(other.start - v.start) < SAME_MOMENT and meet(grown(np.array(v.box), NEARBY), box)
-        for other, box in found)]
+    return [v for v in verdict.violations if v.what in SURE or any(
+        abs(other.start - v.start) < SAME_MOMENT and meet(grown(np.array(v.box), NEARBY), box) for other, box in found)]
 
 
 def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

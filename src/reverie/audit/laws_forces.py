@@ -53,8 +53,7 @@ def support(scene: Scene) -> list[Violation]:
     """Things that hang in the air, or came to. amount: for how long, in seconds."""
     found = []
     for track, path in lifeless(scene):
-        shown = np.hypot(*path.velocity(scene.fps, max(1, round(0.06 * scene.fps)), shown=True).T)
-        speed, still = _speed(path, scene), round(0.25 * scene.fps)
+        speed, shown, still = _speed(path, scene), _speed(path, scene, shown=True), round(0.25 * scene.fps)
         limit = UNSTEADY if scene.moving(path.first, path.first + len(path)) else RESTS
         calm = (path.whole | ~path.seen) & (smoothed(np.minimum(speed, shown)[:, None], 2 * (still // 2) + 1)[:, 0]
                                                    < limit)
@@ -90,13 +89,13 @@ def gravity(scene: Scene) -> list[Violation]:
     found = []
     for track, path in lifeless(scene):
         pull, error = _pull(path, scene)
-        shown = np.hypot(*path.velocity(scene.fps, max(1, round(0.06 * scene.fps)), shown=True).T)
-        odd = (pull < LEAST_FALL) & (pull > BOUNCES) & (error < ROUGH) & (_speed(path, scene) > RESTS)
+        speeds, shown = _speed(path, scene), _speed(path, scene, shown=True)
+        odd = (pull < LEAST_FALL) & (pull > BOUNCES) & (error < ROUGH) & (speeds > RESTS)
         free = odd & path.whole
         odd &= _eroded(_airborne(scene, track, path, 0, len(path), FLIES), 2)
         for low, high in runs(odd):
             nets = any(o.kind == "hoop" for o in scene.near(track, path.first + low, 0.1, high - low))
-            speed = min(float(np.median(_speed(path, scene)[low:high])), float(np.median(shown[low:high])))
+            speed = min(float(np.median(speeds[low:high])), float(np.median(shown[low:high])))
             if speed < ROLLS:
                 continue
             slow = speed < MOVES
@@ -183,8 +182,9 @@ def _held_faintly(scene: Scene, track: Track, frame: int, reach: np.ndarray) -> 
                for box in boxes)
 
 
-def _speed(path: Path, scene: Scene) -> np.ndarray:
-    return np.hypot(*path.velocity(scene.fps, max(1, round(0.06 * scene.fps))).T)
+def _speed(path: Path, scene: Scene, *, shown: bool = False) -> np.ndarray:
+    """Metres a second (m,) of each frame; shown: as in the picture, with the camera's motion in it."""
+    return np.hypot(*path.velocity(scene.fps, max(1, round(0.06 * scene.fps)), shown=shown).T)
 
 
 def _pull(path: Path, scene: Scene) -> tuple[np.ndarray, np.ndarray]:

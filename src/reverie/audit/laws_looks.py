@@ -46,8 +46,7 @@ def identity(scene: Scene) -> list[Violation]:
                 if np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]])) < far:
                     continue
                 was, now = f"{names[before]} {track.kind}", f"{names[after]} {track.kind}"
-            elif _doubtful(track, k, amount, far == FAR_SMEARED) or amount < BEYOND_DOUBT and {
-                    names[before], names[after]} in KIN:
+            elif _doubtful(track, k, {names[before], names[after]}, amount, far == FAR_SMEARED):
                 continue
             else:
                 was, now = f"{track.colour} {names[before]}", f"{track.colour} {names[after]}"
@@ -55,10 +54,10 @@ def identity(scene: Scene) -> list[Violation]:
     return found
 
 
-def _doubtful(track: Track, k: int, amount: float, smeared: bool) -> bool:
-    """Whether a turn of a kind's score at row k may be another look at one thing: by and by, as it lands, or as its
-    size changes."""
-    return bool(smeared and amount < TURN_COLOUR or amount < BEYOND_DOUBT and _jolted(track, k)
+def _doubtful(track: Track, k: int, kinds: set[str], amount: float, smeared: bool) -> bool:
+    """Whether a turn of kinds' scores at row k may be another look at one thing: by and by, as it lands, as its size
+    changes, or of kinds that look like one another."""
+    return bool(smeared and amount < TURN_COLOUR or amount < BEYOND_DOUBT and (kinds in KIN or _jolted(track, k))
                 or amount < KIND_FOR_SIZE and rescaled(track.sides[max(k - 4, 0) : k], track.sides[k : k + 4]))
 
 

@@ -31,6 +31,7 @@ LESS_SEEN, ON = 0.08, 0.15  # and so much less of it is in sight; of its sides: 
 BACK = 2.0  # widths from where it was lost to where what was hidden is seen again
 TOGETHER = 0.35  # seconds between an end and a beginning that are one crime
 SURE_JUMP = 0.26  # confidence before and after a jump
+FAR = 1.5  # widths within which what changes its size at once is one thing
 JUMP = 1.05  # widths: a thing that goes further from one frame to the next jumps
 GROWTH = 1.42  # ratio of sizes from one moment to the next
 SURE_SIZE, GREATLY = 0.36, 1.8  # mean confidence before and after; the ratio where that is less
@@ -164,12 +165,14 @@ def _faintly(scene: Scene, track: Track, *, forward: bool) -> float:
 
 
 def _beside(scene: Scene, track: Track, frame: int, forward: bool) -> list[Track]:
-    """Others that look the same, are there after a frame (before it), and at it not where the track is."""
+    """Others that are there after a frame (before it), and at it not where the track is. What looks otherwise must be
+    there on both sides of it: else it may be what the track became."""
     mine = track.boxes[int(np.abs(track.frames - frame).argmin())]
     out = []
     for other in scene.tracks:
-        there = other.last > frame + 2 if forward else other.first < frame - 2
-        if other is not track and there and alike(other, track):
+        after, before = other.last > frame + 2, other.first < frame - 2
+        there = (after if forward else before) if alike(other, track) else after and before
+        if other is not track and there:
             its = other.boxes[int(np.abs(other.frames - frame).argmin())]
             if overlap(mine[None], its[None])[0, 0] < APART:
                 out.append(other)
@@ -191,7 +194,10 @@ def _paired(old: Track, new: Track, scene: Scene) -> bool:
     if abs(gap) > TOGETHER:
         return False
     same_place = overlap(grown(ahead(old, 1), 0.2)[None], grown(new.boxes[0], 0.2)[None])[0, 0] > 0.15
-    return alike(old, new) or (same_place and (old.kind == new.kind or old.colour == new.colour))
+    if same_place:
+        return alike(old, new) or old.kind == new.kind or old.colour == new.colour
+    near = _leap(old.boxes[-1], new.boxes[0]) < FAR or abs(_grown_by(old.sides[-5:], new.sides[:5])) < np.log(GROWTH)
+    return near and alike(old, new) and _sure(old, new)  # else no law would call it a change
 
 
 def _twin(track: Track, scene: Scene, frame: int) -> Track | None:
@@ -217,8 +223,7 @@ def continuity(scene: Scene) -> list[Violation]:
         if not alike(old, new):
             continue
         far, by = _leap(ahead(old, new.first - old.last), new.boxes[0]), _grown_by(old.sides[-5:], new.sides[:5])
-        sure = min(old.confidence[-8:].mean(), new.confidence[:8].mean()) > SURE_JUMP
-        if sure and far > JUMP and abs(by) < np.log(GROWTH):
+        if _sure(old, new) and far > JUMP and abs(by) < np.log(GROWTH):
             found.append(_leapt(scene, old, new.first, far, new))
     for track in scene.tracks:
         path = scene.paths[track.number]
@@ -234,6 +239,11 @@ def continuity(scene: Scene) -> list[Violation]:
             if clear and step[k] > JUMP + 2 * usual and whole(path, before, after, scene):
                 found.append(_leapt(scene, track, int(after), float(step[k]), None, int(k)))
     return found
+
+
+def _sure(old: Track, new: Track) -> bool:
+    """Whether what ends and what begins were both seen well enough to be one thing that jumped."""
+    return bool(min(old.confidence[-8:].mean(), new.confidence[:8].mean()) > SURE_JUMP)
 
 
 def _leapt(scene: Scene, track: Track, frame: int, far: float, new: Track | None, row: int = -1) -> Violation:
@@ -292,7 +302,7 @@ def rigidity(scene: Scene) -> list[Violation]:
     for old, new in changes(scene):
         by = _grown_by(old.sides[-5:], new.sides[:5])
         same = alike(old, new) or old.colour == new.colour
-        if same and rescaled(old.sides[-5:], new.sides[:5]) and _leap(old.boxes[-1], new.boxes[0]) < 1.5:
+        if same and rescaled(old.sides[-5:], new.sides[:5]) and _leap(old.boxes[-1], new.boxes[0]) < FAR:
             found.append(_grew(scene, old, new.first, by, new))
     for track in scene.tracks:
         found += _grows_at_once(scene, track)

@@ -20,13 +20,13 @@ from reverie.data.road import routes
 from reverie.data.road.moments import F, checked
 from reverie.data.road.trace import KINDS, Trace
 from reverie.model.checkpoint import content_hash
-from reverie.model.driving import Drive, Start
-from reverie.model.sight import PAST, STEP
-from reverie.model.traffic import Traffic
+from reverie.model.road.driving import Drive, Start
+from reverie.model.road.sight import PAST, STEP
+from reverie.model.road.traffic import Traffic
 
 WEIGHTS = Path(__file__).parent / "weights" / "road.safetensors"
 MOST, REACH = 48, 90.0  # agents, the nearest to our car, and metres from it
-CHANGE = 0.06  # chance that who could is about to change lanes
+CHANGE = 0.03  # chance that who could is about to change lanes
 ASTRAY = 4.5  # metres from its line at which an agent is on none
 LONG = 320  # points of a line that are kept
 
@@ -137,7 +137,7 @@ class Ride:
     def step(self, actions: np.ndarray | None = None):
         """A latent on; returns model.driving.Frames. actions (K, F, 2), NaN where the model chooses."""
         self._go_on()
-        given = None if actions is None else torch.as_tensor(np.asarray(actions), dtype=torch.float32)
+        given = None if actions is None else torch.tensor(np.asarray(actions), dtype=torch.float32)
         frames = self.drive.step(given)
         there = self.drive.now.there[:, None].expand(frames.heading.shape)
         self.made.append(tuple(t.numpy() for t in (frames.place, frames.heading, frames.speed, there, frames.actions)))
@@ -159,6 +159,11 @@ class Ride:
                 old = longer if np.hypot(*(longer.points - place).T).min() < ASTRAY else old
             if old is not self.lines[k][n] or left > int(now.count[k, n] - now.cursor[k, n]):
                 self.put(k, n, old)
+
+    def lights(self, shows: np.ndarray) -> None:
+        """What the signals (S,) show from now on, in every future."""
+        lights = self.drive.now.lights
+        lights[:] = torch.from_numpy(np.asarray(shows, np.int64))[: lights.shape[1]]
 
     def put(self, k: int, n: int, line: routes.Line | None) -> None:
         """Let agent n of future k be bound for a line from now on."""

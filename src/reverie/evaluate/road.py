@@ -24,7 +24,7 @@ SECONDS, PRESENT = 8.5, 3.0  # of a clip, and where its past ends
 HORIZONS = (1.0, 3.0, 5.0)
 FEW, MANY = 6, 8  # futures
 NEAR = 40.0  # metres from our car
-MOVES = 1.0  # metres in 3 s from which on an agent moves
+AT, MOVES = 3.0, 1.0  # seconds at which futures without actions are judged; metres by then of who moves
 ACTED = 4.0  # seconds of a ride with actions
 F = 4
 
@@ -34,6 +34,11 @@ def measure(study: Study) -> list[dict]:
     model = _model(study)
     found = traces(study, study.n)
     return [*_forecasts(study, model, found), *_obeyed(study, model, found), *_speed(model, found[0])]
+
+
+def model_name(study: Study) -> str:
+    """The model of traffic's name and hash."""
+    return _model(study).name
 
 
 def _model(study: Study) -> Road:
@@ -130,11 +135,11 @@ def _score(trace: Trace, begins: int, told: Told, true: np.ndarray, made: dict, 
     for h in HORIZONS:
         frames = round(h * trace.fps)
         whole = (far < NEAR) & trace.exists[begins + 1 : begins + 1 + frames][:, agents].all(0)
-        moves = whole & (np.hypot(*(true[frames - 1] - trace.place[begins, agents]).T) > MOVES * h / 3)
+        moves = whole & (np.hypot(*(true[frames - 1] - trace.place[begins, agents]).T) > MOVES)
         for name, places in made.items():
             ade, fde = forecast.errors(places, true, frames)
             tallies[name, h].add(ade[:FEW, whole], fde[:FEW, whole])
-            if h == 3.0:
+            if h == AT:
                 moving[name].add(ade[:, moves], fde[:, moves])
 
 
@@ -146,14 +151,15 @@ def _of_moving(moving: dict) -> list[dict]:
         n = tally.agents
         joint, mean, missed = tally.together()
         least = tally.least()[0]
-        figures += [figure(f"moving_minADE{MANY}_over_constant_velocity{said}", least / plain, "", goals[0], n),
-                    figure(f"moving_minADE{MANY}_3s{said}", least, "m", None, n),
+        figures += [figure(f"moving_minADE{MANY}_over_constant_velocity{said}", share(least, plain), "", goals[0], n),
+                    figure(f"moving_minADE{MANY}_{AT:g}s{said}", least, "m", None, n),
                     figure(f"moving_missed{said}", tally.missed(), "share", goals[1], n),
-                    figure(f"moving_mean_over_least_ADE{said}", mean / least, "", goals[2], n),
-                    figure(f"whole_futures_minADE{MANY}_over_constant_velocity{said}", joint / plain, "", None, n),
+                    figure(f"moving_mean_over_least_ADE{said}", share(mean, least), "", goals[2], n),
+                    figure(f"whole_futures_minADE{MANY}_over_constant_velocity{said}", share(joint, plain), "", None,
+                           n),
                     figure(f"whole_futures_missed{said}", missed, "share", None, n),
-                    figure(f"whole_futures_mean_over_least_ADE{said}", mean / joint, "", None, n)]
-    figures.append(figure("moving_ADE_3s_constant_velocity", plain, "m", None, moving["constant"].agents))
+                    figure(f"whole_futures_mean_over_least_ADE{said}", share(mean, joint), "", None, n)]
+    figures.append(figure(f"moving_ADE_{AT:g}s_constant_velocity", plain, "m", None, moving["constant"].agents))
     figures.append(figure("moving_missed_constant_velocity", moving["constant"].missed(), "share", None,
                           moving["constant"].agents))
     return figures
@@ -198,11 +204,16 @@ def _obeyed(study: Study, model: Road, found: list[Trace]) -> list[dict]:
         said = "full_lock" if lock else "gentle"
         for what, told_all, made_all in (("yaw_rate", told_turn, made_turn), ("speed", told_pace, made_pace)):
             x, y = np.concatenate(told_all), np.concatenate(made_all)
-            figures += [figure(f"{what}_changes_correlation_{said}", np.corrcoef(x, y)[0, 1], "", ">= 0.95",
+            figures += [figure(f"{what}_changes_correlation_{said}", _alike(x, y), "", ">= 0.95",
                                len(found)),
-                        figure(f"{what}_changes_slope_{said}", (x * y).sum() / (x * x).sum(), "",
+                        figure(f"{what}_changes_slope_{said}", share((x * y).sum(), (x * x).sum()), "",
                                ">= 0.9 and <= 1.1", len(found))]
     return figures
+
+
+def _alike(x: np.ndarray, y: np.ndarray) -> float:
+    """The correlation of two series, NaN where one is constant."""
+    return float(np.corrcoef(x, y)[0, 1]) if min(x.std(), y.std()) > 1e-9 else float("nan")
 
 
 def _paces(pace: float, pushes: np.ndarray) -> np.ndarray:

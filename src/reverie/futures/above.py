@@ -42,7 +42,7 @@ class Above:
             for lane in net.lanes:
                 if lane.use == use and not (lane.inside and use == "drive"):
                     line = [tuple(p) for p in self.at(lane.line)]
-                    brush.line(line, fill=colour, width=max(round(lane.width * self.scale), 1), joint="curve")
+                    brush.line(line, fill=colour, width=round(lane.width * self.scale) + 1, joint="curve")
         for lane in net.lanes:
             if lane.use == "drive" and not lane.inside:
                 brush.line([tuple(p) for p in self.at(lane.line)], fill=LINE, width=1)

@@ -277,7 +277,7 @@ class _Run:
 
     def traffic(self, minutes: float) -> bool:
         """Train what imagines traffic from the traces below the data folder; True when it is finished."""
-        from reverie.model.traffic import Config as Sizes
+        from reverie.model.road.traffic import Config as Sizes
         from reverie.train.traffic import train_traffic
 
         given = Path(self.start_from) if self.start_from else None

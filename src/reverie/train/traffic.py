@@ -19,8 +19,8 @@ from reverie.core.progress import track
 from reverie.data.road.moments import Moments, checked, trace_paths, window
 from reverie.data.road.trace import Trace
 from reverie.model.checkpoint import save_model
-from reverie.model.sight import BEHIND, PAST, PERSON, WINDOW, Scene
-from reverie.model.traffic import ADAM, Config, Traffic, done
+from reverie.model.road.sight import BEHIND, PAST, PERSON, WINDOW, Scene
+from reverie.model.road.traffic import ADAM, Config, Traffic, done
 from reverie.train.loop import fit
 
 HELD = 0.04  # share of the traces that are kept apart, to be scored on

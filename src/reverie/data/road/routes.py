@@ -87,7 +87,7 @@ class Roads:
         """The line along steps, straight on for BEHIND metres before it and for AHEAD behind it; start (2,): where it
         begins, before the first lane."""
         lanes = self.net.lanes
-        points, rows = [], []
+        points, rows, stops = [], [], []  # a stop: how many points come before it, and its signal
         if start is not None:
             points.append(start[None])
             rows.append(np.zeros((1, len(ABOUT)), np.float32))
@@ -97,19 +97,17 @@ class Roads:
             row = np.zeros((len(line), len(ABOUT)), np.float32)
             row[:, :4] = lane.limit / 10, lane.inside, _TURN.get(lane.turn, 0.0), lane.use == "cross"
             if k + 1 < len(steps) and lane.use == "drive":
-                row[-1, 4] = self.net.stop(number, steps[k + 1][0]) + 1
+                stops.append((sum(map(len, points)) + len(line) - 1, self.net.stop(number, steps[k + 1][0]) + 1))
             points.append(line)
             rows.append(row)
         raw, about = np.concatenate(points), np.concatenate(rows)
-        keep = np.concatenate([[True], np.hypot(*np.diff(raw, axis=0).T) > 1e-3])
-        stops = np.flatnonzero(about[:, 4])  # a stop's point must outlive the thinning
-        keep[stops] = True
+        marks = [(along(raw)[place], signal) for place, signal in stops if signal]
+        # where a lane begins at the end of another, the point is the later one's
+        keep = np.concatenate([np.hypot(*np.diff(raw, axis=0).T) > 1e-3, [True]])
         raw, about = raw[keep], about[keep]
-        marks = along(raw)[np.flatnonzero(about[:, 4])], about[about[:, 4] > 0, 4]
         line, old = even(raw) if along(raw)[-1] > 0.5 else (raw[[0, -1]], np.array([0, len(raw) - 1]))
         about = about[old]
-        about[:, 4] = 0
-        for metres, signal in zip(*marks, strict=True):
+        for metres, signal in marks:
             about[min(round(metres), len(about) - 1), 4] = signal
         line = smooth(_straight_on(line))
         empty = np.zeros_like(about[:1])

@@ -62,7 +62,7 @@ class Scene:
 class Sight:
     """own (B, N, OWN); near (B, N, K, NEAR) of the neighbours who (B, N, K), where beside (B, N, K) is True. along,
     aside (B, N): metres along its line and to the left of it; pursuit (B, N): the curvature that leads back to it;
-    gap (B, N): metres to who is ahead on it, 99 without."""
+    gap, lead (B, N): metres to who is ahead on it, 99 without, and how fast that one goes along with it, m/s."""
 
     own: Tensor
     near: Tensor
@@ -72,6 +72,7 @@ class Sight:
     aside: Tensor
     pursuit: Tensor
     gap: Tensor
+    lead: Tensor
 
 
 def wrapped(angle: Tensor) -> Tensor:
@@ -160,7 +161,7 @@ def look(scene: Scene, neighbours: int = 8) -> Sight:
         F.one_hot(scene.kind, KINDS).to(place.dtype), scene.ego[..., None], scene.lined[..., None], scene.size / 5,
         (speed / 10)[..., None], (aside / 2).clamp(-3, 3)[..., None], (pursuit * 10)[..., None], seen_way[..., 0, :],
         (scene.bend() * 10)[..., None], history.flatten(-2), line_features, _signal(scene.about, along), leader], -1)
-    return Sight(own, near, who, beside, along, aside, pursuit, gap)
+    return Sight(own, near, who, beside, along, aside, pursuit, gap, leader[..., 3] * 10)
 
 
 def _pursuit(line: Tensor, ways: Tensor, along: Tensor, place: Tensor, cos: Tensor, sin: Tensor, speed: Tensor

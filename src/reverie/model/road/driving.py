@@ -15,15 +15,22 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from reverie.model.sight import BEHIND, PERSON, STEP, WINDOW, Scene, Sight, placed, wrapped
-from reverie.model.traffic import ASIDE, BEND, PACE, Traffic
+from reverie.model.road.sight import BEHIND, PERSON, STEP, WINDOW, Scene, Sight, placed, wrapped
+from reverie.model.road.traffic import ASIDE, BEND, PACE, Traffic
 
 F = 4
 TIGHTEST = 0.18  # 1/m that our own car can steer, as data.road.driver has it
 HARDEST, EAGER = 7.0, 2.5  # m/s^2
 WHEELS = 0.3  # 1/m that others' headings turn at most
 CLOSE = 0.4  # metres that who drives keeps to what is ahead
+BRAKES = 5.0  # m/s^2 that are counted on before one runs into what is ahead
 STILL = 0.1  # m/s below which an agent stands
+
+
+def _safe(sight: Sight) -> Tensor:
+    """The speed (B, N) in m/s from which who is ahead is not run into, if it brakes no harder than BRAKES."""
+    room = (sight.gap - 2 * CLOSE).clamp(min=0)
+    return (sight.lead.clamp(min=0).square() + 2 * BRAKES * room).sqrt()
 
 
 @dataclass
@@ -118,6 +125,7 @@ class Drive:
         pace = (speed + PACE * what[..., 0]).clamp(0, 25)
         for (b, n), push in self.told.items():
             pace[b, n] = (speed[b, n] + push * STEP).clamp(0, 25)
+        pace = torch.where(walks, pace, torch.minimum(pace, _safe(sight)))
         far = pace * STEP
         far = torch.where(walks, far, torch.minimum(far, (sight.gap - CLOSE).clamp(min=0)))
         far = torch.where(pace < STILL, torch.zeros_like(far), far)
@@ -136,9 +144,8 @@ class Drive:
         ego = scene.ego.to(what.dtype)
         bend = ((sight.pursuit + BEND * what[..., 1]) * ego).sum(-1)
         push = (PACE / STEP * what[..., 0] * ego).sum(-1)
-        gap = (sight.gap * ego).sum(-1)
-        room = (gap - 1.0).clamp(min=0.2)  # it brakes as hard as it must, and can, before it runs into who is ahead
-        push = torch.where(gap < 12, torch.minimum(push, 2.0 * room / STEP - self.now.pace / STEP), push)
+        safe = (_safe(sight) * ego).sum(-1)  # it brakes as hard as it can before it runs into who is ahead
+        push = torch.minimum(push, (safe - self.now.pace) / STEP)
         chosen = torch.stack([bend.clamp(-TIGHTEST, TIGHTEST), push.clamp(-HARDEST, EAGER)], -1)
         chosen = chosen[:, None].expand(-1, F, 2).clone()
         return chosen if actions is None else torch.where(actions.isnan(), chosen, actions.to(chosen.dtype))

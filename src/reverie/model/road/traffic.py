@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from reverie.core.errors import BadWeights
 from reverie.model.checkpoint import load_into, load_model
 from reverie.model.layers import Attention, GatedMLP, rms_norm
-from reverie.model.sight import NEAR, OWN, STEP, Scene, Sight, located, look, tangents
+from reverie.model.road.sight import NEAR, OWN, STEP, Scene, Sight, located, look, tangents
 
 PACE, ASIDE, BEND = 0.5, 0.1, 0.03  # of what is said: m/s, metres aside a latent, 1/m of our own car
 LEAST = math.log(0.04)  # of a part's spread, in these units

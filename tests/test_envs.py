@@ -13,9 +13,9 @@ from reverie.core.camera import look_at
 from reverie.core.errors import BadData, BadInput
 from reverie.core.moves import integrate
 from reverie.core.vocabulary import CAMERA_CHANNELS
+from reverie.data.road.lanes import Lanes, corners, meet
 from reverie.envs import filming
 from reverie.envs.filming import Filming
-from reverie.envs.lanes import Lanes, corners, meet
 from reverie.envs.road import RoadEnv
 from reverie.model.checkpoint import save_model
 from reverie.model.tokenizer import PRESETS, Tokenizer

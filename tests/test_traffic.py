@@ -36,7 +36,7 @@ SMALL = Config(width=32, depth=1, heads=2, parts=3)
 def road() -> Road:
     """An untrained model."""
     torch.manual_seed(0)
-    return Road(Traffic(SMALL).eval(), {}, "tiny")
+    return Road(Traffic(SMALL).eval(), {}, "tiny", heat=1.0)
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ import numpy as np
 from reverie.core.errors import BadInput
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST, Car
+from reverie.data.road.lanes import Lanes, corners, meet
 from reverie.data.road.rig import FOUR, Mount, checked
 from reverie.data.road.trace import Trace
 from reverie.data.road.world import SIZE, from_start, plan
 from reverie.envs import seeing
 from reverie.envs.base import Env, action_space, checked_action, checked_options, picture_space, spaces
-from reverie.envs.lanes import Lanes, corners, meet
 from reverie.road import Ride, Road
 
 FPS = 24.0

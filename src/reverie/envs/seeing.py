@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from reverie.data.road.lanes import Lanes
 from reverie.data.road.trace import Trace
 from reverie.envs.base import spaces
-from reverie.envs.lanes import Lanes
 from reverie.futures.above import Above
 
 LANE = (4.0, 8.0, 14.0, 22.0, 32.0)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reverie.data.road.lanes import corners, meet
 from reverie.data.road.net import Net, along, even
 
 MISSED = 2.0  # metres from where an agent really is
@@ -89,26 +90,11 @@ def collisions(place: np.ndarray, heading: np.ndarray, there: np.ndarray, size: 
 def overlapping(place: np.ndarray, heading: np.ndarray, there: np.ndarray, size: np.ndarray, wheels: np.ndarray
                 ) -> set[tuple[int, int]]:
     """Pairs of agents whose footprints (each 10 cm smaller all round) overlap."""
-    reach = np.hypot(size[:, 0], size[:, 1]) / 2
+    less, reach = (size[:, :2] - 0.2).clip(min=0.1), np.hypot(size[:, 0], size[:, 1]) / 2
     far = np.hypot(*(place[:, None] - place[None]).transpose(2, 0, 1))
     close = (far < reach[:, None] + reach[None]) & there[:, None] & there[None] & (wheels[:, None] | wheels[None])
     return {(int(a), int(b)) for a, b in np.argwhere(np.triu(close, 1))
-            if _meet(_corners(place[a], heading[a], size[a]), _corners(place[b], heading[b], size[b]))}
-
-
-def _corners(place: np.ndarray, heading: float, size: np.ndarray) -> np.ndarray:
-    ahead, left = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
-    long, wide = max(size[0] / 2 - 0.1, 0.05), max(size[1] / 2 - 0.1, 0.05)
-    return np.array([place + a * long * ahead + b * wide * left for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))])
-
-
-def _meet(one: np.ndarray, two: np.ndarray) -> bool:
-    for side in (one[1] - one[0], one[2] - one[1], two[1] - two[0], two[2] - two[1]):
-        normal = np.array([-side[1], side[0]])
-        a, b = one @ normal, two @ normal
-        if a.max() < b.min() or b.max() < a.min():
-            return False
-    return True
+            if meet(corners(place[a], float(heading[a]), less[a]), corners(place[b], float(heading[b]), less[b]))}
 
 
 class Paved:

@@ -66,7 +66,7 @@ SUITES = {
     "audit_h264": Suite("audit", "the same after H.264 at crf 32", 60, ("observer",), (*_WORLDS, *_JUDGE),
                         "measure_h264"),
     "road": Suite("road", "traffic of the road imagined without a picture: as a forecaster, and as it is told", 200,
-                  ("road",), ("road.py", "model/road/*.py", "data/road/[dmnr]*.py", "data/road/tra*.py",
+                  ("road",), ("road.py", "model/road/*.py", "data/road/[dlmnr]*.py", "data/road/tra*.py",
                               "evaluate/forecast.py")),
     "speed": Suite("speed", "a minute of video from the command line: time, memory, and where it goes", 3, _BOTH,
                    (*_MODEL, "generation.py", "core/video.py")),

@@ -74,7 +74,7 @@ def road_futures(trace: Trace, source: str, out: Path, *, count: int, seconds: f
     require_space(out, 4 * count * frames * SIDE * SIDE // 8 + (1 << 20))
     made = Futures(str(out), source, (frame + 1) / trace.fps, count, frames / trace.fps, trace.fps, seed, model.name,
                    actions, [edit.text for edit in edits], ["above"], names)
-    for text in (*notes, _said(actions, told), "lights stay as the past's end shows them"):
+    for text in (*notes, _said(actions, told), "lights stay as the past's end shows them, but yellow becomes red"):
         if text:
             made.notes.append(text)
             tell(text)

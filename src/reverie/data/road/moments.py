@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from reverie.core.errors import BadData
-from reverie.data.road.routes import ABOUT, Bound, Line, bound
+from reverie.data.road.routes import ABOUT, ASTRAY, Bound, Line, bound
 from reverie.data.road.trace import KINDS, Trace
 
 F = 4  # frames of a latent
-ASTRAY = 4.5  # metres from its line at which an agent is on none
 
 
 @dataclass

@@ -19,7 +19,8 @@ from reverie.data.road.net import Net, along, even
 from reverie.data.road.trace import Trace
 
 BEHIND, AHEAD = 10, 84  # metres of a line behind an agent and before it, at least
-REACH = 14.0  # metres between the ends of two walks that one can go on from one to the other
+ASTRAY = 4.5  # metres from its line at which an agent is on none
+REACH = 10.5  # metres between the ends of two walks that one can go on from one to the other
 SOON = 1.2  # seconds before its lane's number changes that a vehicle begins to change lanes
 # of each point of a line: limit in m/s / 10; inside a junction; turn (-1 right, 1 left); on a crossing; signal (its
 # number + 1, 0 for none)
@@ -59,8 +60,15 @@ class Roads:
         number, way = step
         if self.net.lanes[number].use in ("drive", "bike"):
             return [(n, 1) for n in self.onward[number]]
-        line = self.net.lanes[number].line
-        return self.walks_from(line[-1] if way > 0 else line[0], without=number)
+        line = self.net.lanes[number].line[::way]
+        on = (line[-1] - line[-2]) / max(np.hypot(*(line[-1] - line[-2])), 1e-6)
+        found = []
+        for other, side in self.walks_from(line[-1], without=number):
+            then = self.net.lanes[other].line[::side]
+            gap, turn = then[0] - line[-1], then[1] - then[0]
+            if gap @ on >= 0.3 * np.hypot(*gap) and turn @ on >= -0.6 * np.hypot(*turn):  # nobody turns back
+                found.append((other, side))
+        return found
 
     def walks_from(self, place: np.ndarray, without: int = -1) -> list[Step]:
         """Walks that begin near a place (2,)."""
@@ -236,10 +244,9 @@ def guessed(roads: Roads, kind: str, place: np.ndarray, heading: float, lane: in
             step = (lane, way_on(lanes[lane].line, place, heading))
             return roads.chain(roads.extended([step], metres, rng))
         ahead = [s for s in roads.walks_from(place) if _before(lanes[s[0]].line[:: s[1]][0], place, heading)]
-        onward = ahead or roads.walks_from(place)
-        if not onward:
+        if not ahead:
             return None
-        return roads.chain(roads.extended([onward[int(rng.integers(len(onward)))]], metres, rng), place.astype(float))
+        return roads.chain(roads.extended([ahead[int(rng.integers(len(ahead)))]], metres, rng), place.astype(float))
     if lane < 0 or lanes[lane].use not in ("drive", "bike"):
         return None
     beside = roads.net.beside(lane) if lanes[lane].use == "drive" and not lanes[lane].inside else []
@@ -253,7 +260,23 @@ def guessed(roads: Roads, kind: str, place: np.ndarray, heading: float, lane: in
 def _before(spot: np.ndarray, place: np.ndarray, heading: float) -> bool:
     """Whether a spot lies ahead of who is at a place with a heading."""
     gap = spot - place
-    return float(gap @ (np.cos(heading), np.sin(heading))) > -1.0
+    return float(gap @ (np.cos(heading), np.sin(heading))) > 0.5 * float(np.hypot(*gap))
+
+
+def fits(line: Line, place: np.ndarray, heading: float) -> bool:
+    """Whether who is at a place with a heading may be on a line: it is near, and goes the same way there."""
+    far = np.hypot(*(line.points - place).T)
+    n = int(far.argmin())
+    step = line.points[min(n + 1, len(far) - 1)] - line.points[max(n - 1, 0)]
+    return float(far[n]) < ASTRAY and float(step @ (np.cos(heading), np.sin(heading))) > 0.5 * float(np.hypot(*step))
+
+
+def walk_at(roads: Roads, place: np.ndarray) -> int:
+    """The pavement or crossing whose middle is within two metres, or -1."""
+    for n in roads.walks:
+        if np.hypot(*(even(roads.net.lanes[n].line)[0] - place).T).min() < 2.0:
+            return n
+    return -1
 
 
 def lane_at(roads: Roads, place: np.ndarray, heading: float) -> int:

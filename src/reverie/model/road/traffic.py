@@ -119,9 +119,9 @@ class Mixture:
         return -torch.logsumexp(self.weights.log_softmax(-1) + each, -1)
 
     def draw(self, noise: Tensor, choice: Tensor, heat: float = 1.0) -> Tensor:
-        """One of what may come (B, N, 2). noise (B, N, 2) ~ N(0, 1), choice (B, N) ~ U(0, 1); heat: 0 takes the
-        likeliest part's middle."""
-        share = (self.weights / max(heat, 1e-3)).softmax(-1).cumsum(-1)
+        """One of what may come (B, N, 2). noise (B, N, 2) ~ N(0, 1), choice (B, N) ~ U(0, 1); heat: how much of a
+        part's spread there is; 0 takes the likeliest part's middle."""
+        share = (self.weights / (1.0 if heat > 0 else 1e-3)).softmax(-1).cumsum(-1)
         part = (share < choice[..., None]).sum(-1).clamp(max=share.shape[-1] - 1)
         index = part[..., None, None].expand(*part.shape, 1, 2)
         middle, spread = (v.gather(-2, index)[..., 0, :] for v in (self.middle, self.spread))

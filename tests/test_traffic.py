@@ -301,6 +301,8 @@ def test_a_clip_of_data_finds_its_trace_or_goes_without(weights: Path, tmp_path:
     trace(48).save((tmp_path / "traces").mkdir() or tmp_path / "traces" / "road-0.npz")
     kept, said = found.trace_of(ClipSet(tmp_path), 0)
     assert kept.net.lanes and said == ""
+    with pytest.raises(BadInput, match="no clip road-9"):
+        futures(tmp_path, tmp_path / "out", count=1, seconds=0.5, model=weights, key="road-9")
     told = futures(tmp_path, tmp_path / "out", count=1, seconds=0.5, model=weights, until=1.5)
     assert "clip road-0" in told.past and told.count == 1
 

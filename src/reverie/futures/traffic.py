@@ -33,7 +33,7 @@ ACTIONS = {channel.name: (channel.unit, float(channel.low), float(channel.high))
            for channel in CHANNELS[:2]}
 SIDEWAYS, TIGHT = 2.2, 0.12  # m/s^2 and 1/m at most of "left" and "right"
 BRAKES, GOES, GOES_FOR = -5.0, 2.5, 2.0  # m/s^2 of what is told to brake, and to go; seconds that it goes so
-REACH, SIDE = 45.0, 320  # metres from our car to the picture's side; pixels
+REACH, AROUND, SIDE = 45.0, 20.0, 320  # metres from middle to side at least, and beyond our car; pixels
 
 
 def road_trace(past: Path, key: str | None) -> tuple[Trace, str, str] | None:
@@ -44,11 +44,11 @@ def road_trace(past: Path, key: str | None) -> tuple[Trace, str, str] | None:
     if not (past.suffix == ".tar" and past.exists() or past.is_dir() and any(past.rglob("*.tar"))):
         return None
     clips = ClipSet(past)
-    if key is not None and key not in clips.keys:
-        return None  # said where clips are read
-    number = 0 if key is None else clips.keys.index(key)
+    number = clips.keys.index(key) if key in clips.keys else 0
     if not found.is_road(clips.meta(number)):
         return None
+    if key is not None and key not in clips.keys:
+        raise BadInput(f"{past} has no clip {key}: its keys are like {clips.keys[0]}")
     trace, said = found.trace_of(clips, number)
     return trace, f"{past} clip {clips.keys[number]}", said
 
@@ -192,7 +192,10 @@ def _write(ride: Ride, trace: Trace, frame: int, made: Futures, edits: Sequence[
 
     told, agents = ride.told(), ride.agents
     marked = [int(np.flatnonzero(agents == edit.thing)[0]) for edit in edits]
-    above = Above(trace.net if len(trace.net.lanes) else None, trace.place[frame, trace.ego], REACH, SIDE)
+    ways = np.concatenate([trace.place[frame, trace.ego][None], told.place[:, :frames, told.ego].reshape(-1, 2)])
+    low, high = ways.min(0), ways.max(0)
+    above = Above(trace.net if len(trace.net.lanes) else None, (low + high) / 2,
+                  max(REACH, float((high - low).max()) / 2 + AROUND), SIDE)
     views, rows = [], []
     with track((made.count + 1) * frames, "frames drawn", quiet=quiet) as bar:
         for k in range(made.count):
@@ -225,9 +228,9 @@ def _write(ride: Ride, trace: Trace, frame: int, made: Futures, edits: Sequence[
         views.append(np.stack([_true(above, trace, frame + 1 + t) for t in range(min(after, frames))]))
         texts.append(f"what followed in truth, {len(views[-1]) / made.fps:.1f} s of it")
     save(contact_sheet(views, texts, 6, cell_height=220), out / "sheet.png")
-    ways = [_way(told, k, frames) for k in range(made.count)]
-    save(from_above(ways, [f"future {k + 1}" for k in range(made.count)]), out / "paths.png")
-    for k, way in enumerate(ways):
+    paths = [_way(told, k, frames) for k in range(made.count)]
+    save(from_above(paths, [f"future {k + 1}" for k in range(made.count)]), out / "paths.png")
+    for k, way in enumerate(paths):
         made.futures[k]["path"] = [[round(float(v), 3) for v in spot[:2]] for spot in way.position[::F]]
         made.futures[k]["actions"] = [[round(float(v), 4) for v in row] for row in told.actions[k, :frames:F]]
     for name, values in curves:

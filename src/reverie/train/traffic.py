@@ -178,7 +178,7 @@ def train_traffic(folder: Path | str, out: Path, *, config: Config | None = None
 
     def evaluate(network: torch.nn.Module) -> dict[str, float]:
         found = [traffic_loss(network, {k: v.to(device) for k, v in apart(n, np.random.default_rng([n, 5])).items()})
-                 for n in range(12)]
+                 for n in range(min(12, 2 * held))]
         return {"loss": float(torch.stack([loss for loss, _ in found]).mean())}
 
     result = fit(model, scenes, traffic_loss, out=out, minutes=minutes, steps=steps, lr=plan.lr, adam=ADAM,

@@ -13,9 +13,10 @@ from reverie.core.camera import look_at
 from reverie.core.errors import BadData, BadInput
 from reverie.core.moves import integrate
 from reverie.core.vocabulary import CAMERA_CHANNELS
+from reverie.data.road.lanes import Lanes, corners, meet
 from reverie.envs import filming
 from reverie.envs.filming import Filming
-from reverie.envs.road import Lanes, RoadEnv, _corners, _meet
+from reverie.envs.road import RoadEnv
 from reverie.model.checkpoint import save_model
 from reverie.model.tokenizer import PRESETS, Tokenizer
 from reverie.model.transformer import Config, Transformer
@@ -220,8 +221,8 @@ def test_running_into_somebody_ends(tmp_path: Path) -> None:
 
 
 def test_no_model_has_learned_the_road(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="has not learned the road"):
-        RoadEnv("base")
+    with pytest.raises(BadInput, match="no model of traffic at .nowhere"):
+        RoadEnv("nowhere")
     with pytest.raises(BadInput, match="no camera 'roof'"):
         RoadEnv(cameras=("roof",))
     with pytest.raises(BadInput, match="no traffic in"):
@@ -236,6 +237,6 @@ def test_lanes_and_footprints() -> None:
     near = lanes.nearest(np.array([50.0, 0.5]), 0.1)
     assert near.aside == pytest.approx(0.5) and near.turned == pytest.approx(0.1) and near.limit == 10.0
     assert lanes.nearest(np.array([50.0, 30.0]), 0.0).aside > 20
-    one = _corners(np.zeros(2), 0.0, (4, 2))
-    assert _meet(one, _corners(np.array([2.5, 1.0]), 0.7, (4, 2)))
-    assert not _meet(one, _corners(np.array([0, 2.5]), 0, (4, 2)))
+    one = corners(np.zeros(2), 0.0, (4, 2))
+    assert meet(one, corners(np.array([2.5, 1.0]), 0.7, (4, 2)))
+    assert not meet(one, corners(np.array([0, 2.5]), 0, (4, 2)))

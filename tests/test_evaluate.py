@@ -24,6 +24,7 @@ from reverie.evaluate import (
     physics,
     prompts,
     results,
+    road,
     speed,
     suite,
     things,
@@ -79,11 +80,14 @@ def shrunk(monkeypatch):
     monkeypatch.setattr(things, "LONG", 4.0)
     monkeypatch.setattr(control, "SECONDS", 1.0)
     monkeypatch.setattr(control, "JUDGED", 0.5)
+    for name, value in (("SECONDS", 3.0), ("PRESENT", 1.0), ("HORIZONS", (0.5, 1.0)), ("MANY", 2), ("ACTED", 1.0),
+                        ("AT", 1.0)):
+        monkeypatch.setattr(road, name, value)
 
 
 # what may have no case in two clips of a model that knows nothing
 OPEN = ("_error_", "psnr_moving_", "psnr_moving", "accuracy", "place", "precision", "things", "time_error",
-        "thing_minute", "hota", "idf1", "map50", "recall")
+        "thing_minute", "hota", "moving", "changes", "idf1", "map50", "recall")
 
 
 COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the command line
@@ -96,11 +100,13 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
         can_draw()
     elif name == "things":
         pytest.importorskip("mujoco")
+    elif name == "road":
+        pytest.importorskip("libsumo")
     report = suite.run(
         name, model=world, n={"control": 4, "things": 2, "prompts": 4}.get(name, 1), data=data, progress=False
     )
     assert set(report) == {"suite", "commit", "model", "seconds", "figures"}
-    assert report["suite"] == name and report["seconds"] >= 0 and "tiny" in report["model"]
+    assert report["suite"] == name and report["seconds"] >= 0 and ("tiny" in report["model"] or name == "road")
     names = [f["name"] for f in report["figures"]]
     assert len(names) == len(set(names)) >= 4
     for f in report["figures"]:

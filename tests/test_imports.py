@@ -12,20 +12,21 @@ import reverie
 
 ROOT = Path(reverie.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES, MAX_TOTAL = 400, 30000
+MAX_LINES, MAX_TOTAL = 400, 32000
 
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {
     "core": (), "data": ("core",), "model": ("core",), "audit": ("core",),
     "world": ("core", "data", "model", "audit"),
+    "road": ("core", "data", "model"),
     "foreign": ("core", "model", "world"),
     "generation": ("core", "model", "world", "foreign"),
     "auditing": ("core", "audit"),
     "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world"),
-    "evaluate": ("core", "data", "model", "audit", "world", "generation", "train", "serve"),
-    "futures": ("core", "data", "model", "audit", "world", "train"),
-    "envs": ("core", "data", "audit", "world", "futures"),
+    "evaluate": ("core", "data", "model", "audit", "world", "road", "generation", "train", "serve"),
+    "futures": ("core", "data", "model", "audit", "world", "road", "train"),
+    "envs": ("core", "data", "audit", "world", "road", "futures"),
     "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),
     "verbs": ("core", "cli", "generation", "futures", "serve"),
     "cli": ("core", "data", "world", "foreign", "generation", "auditing", "ingesting", "train", "evaluate", "verbs"),

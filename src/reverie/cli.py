@@ -295,8 +295,10 @@ def _add_rest(verbs) -> None:
     add("recipe", choices=("cpu", "one_gpu", "debug"), help="for which machine; debug takes a minute")
     add("--minutes", type=above_zero, metavar="N", help="how long in all (default: the recipe's)")
     add("--stage", default="all",
-        choices=("all", "tokenizer", "canvas", "latents", "transformer", "observer", "words", "things", "views"),
-        help="only this part (default all); words: the captions as arrays, for --words elsewhere")
+        choices=("all", "tokenizer", "canvas", "latents", "transformer", "observer", "words", "things", "views",
+                 "traffic"),
+        help="only this part (default all); words: the captions as arrays, for --words elsewhere; traffic: the road's "
+             "things, from traces")
     add("--data", metavar="DIR", help="shards made by reverie data make (default: made as it goes)")
     add("-o", "--output", metavar="DIR", help="where the run goes (default runs/RECIPE)")
     add("--from", dest="start_from", metavar="MODEL", help="begin from this model's weights")

@@ -1,6 +1,8 @@
-"""reverie/Road-v0: keep to a lane of the true road, a car of the bicycle model among traffic that was recorded.
+"""reverie/Road-v0: keep to a lane, a car of the bicycle model among traffic that was recorded; and
+reverie/RoadDream-v0, the same ride among traffic that is imagined.
 
-Others drive as they did in the trace: they do not heed our car, and running into one ends the episode.
+In truth others drive as they did in the trace and do not heed our car; in the dream the model of traffic moves them,
+and they do. Pictures are drawn by MuJoCo in both. Running into somebody ends the episode.
 """
 
 from __future__ import annotations
@@ -16,27 +18,34 @@ import numpy as np
 from reverie.core.errors import BadInput
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST, Car
-from reverie.data.road.net import Net, along, even
+from reverie.data.road.lanes import Lanes, corners, meet
 from reverie.data.road.rig import FOUR, Mount, checked
 from reverie.data.road.trace import Trace
 from reverie.data.road.world import SIZE, from_start, plan
+from reverie.envs import seeing
 from reverie.envs.base import Env, action_space, checked_action, checked_options, picture_space, spaces
+from reverie.road import Ride, Road
 
 FPS = 24.0
 SHOULDER = 0.6  # metres beyond a lane's edge that our car's middle may stray
 CRASH = -5.0  # reward of leaving the road, and of running into somebody
 ASIDE = 0.5  # taken off a step's reward at the lane's edge
+PAST = 24  # frames of a trace from which a dream goes on
 F = FRAMES_PER_LATENT
 
 
 class RoadEnv(Env):
-    """Observation: the newest frame of the camera that looks ahead, uint8 (H, W, 3); with several ``cameras``, a dict
-    of all. Action (2,) in -1..1: curvature (1 is the tightest circle, 0.18 / m, to the left) and acceleration (1 is
+    """Observation "camera": the newest frame of the camera that looks ahead, uint8 (H, W, 3); with several ``cameras``,
+    a dict of all; "above": uint8 (128, 128, 3), the 70 m around our car from above, its way up; "vector": float32
+    (VECTOR,), see ``envs.seeing``; neither of these needs MuJoCo.
+
+    Action (2,) in -1..1: curvature (1 is the tightest circle, 0.18 / m, to the left) and acceleration (1 is
     2.5 m/s^2, -1 braking with 7). Reward: metres along the nearest lane as a share of what its limit allows (1.2 at the
     most), less ASIDE at the lane's edge; CRASH at the end of a ride that left the road or ran into somebody, which is
     terminated; truncated after ``seconds``, or at the trace's end.
 
-    model: None drives in truth; a model must have learned the road, which none has yet. traces: a folder of traffic,
+    model: None drives in truth; "base", or a folder or file of weights, has everybody else imagined from the ride's
+    first second on (lights stay as recorded, then as they are; nobody new comes). traces: a folder of traffic,
     or such files, as ``reverie data make road --traces DIR`` keeps them: with it no SUMO is needed; None simulates.
     traffic: False drives alone. weather: see data.road.weather, None draws one. mounts: the rig; cameras: names of it.
     reset's options: trace, a file.
@@ -47,10 +56,12 @@ class RoadEnv(Env):
     def __init__(self, model: str | None = None, *, traces: str | Path | Sequence[str | Path] | None = None,
                  traffic: bool = True, weather: str | None = "day", seconds: float = 20.0,
                  mounts: Sequence[Mount] = FOUR, cameras: Sequence[str] = ("front",), size: tuple[int, int] = SIZE,
-                 render_mode: str | None = None) -> None:
-        if model is not None:
-            raise BadInput(f"the model {str(model)[:60]!r} has not learned the road, and none has yet: leave out model "
-                           "to drive in the true simulator")
+                 observation: str = "camera", render_mode: str | None = None) -> None:
+        if observation not in ("camera", "above", "vector"):
+            raise BadInput(f"no observation {str(observation)[:30]!r}: camera, above or vector")
+        self.road = None if model is None else _loaded(model)
+        self.ride: Ride | None = None
+        self.observation = observation
         self.mounts = checked(mounts)
         known = {mount.name: mount for mount in self.mounts}
         unknown = [name for name in cameras if name not in known]
@@ -63,6 +74,8 @@ class RoadEnv(Env):
         one = picture_space(self.size)
         self.observation_space = one if len(self.cameras) == 1 else spaces().Dict(
             {mount.name: picture_space(self.size) for mount in self.cameras})
+        if observation != "camera":
+            self.observation_space = seeing.space(observation)
         self.action_space = action_space(2)
         self._open = contextlib.ExitStack()
         self.trace: Trace | None = None
@@ -71,8 +84,6 @@ class RoadEnv(Env):
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
         """A new ride. Raises BadInput, BadData, and ReverieError without SUMO (where there is no trace) or MuJoCo."""
-        from reverie.data.road.drawing import staged
-
         super().reset(seed=seed)
         options = checked_options(options, ("trace",))
         self._open.close()
@@ -85,12 +96,17 @@ class RoadEnv(Env):
         made = plan(chosen, longest, fps=fps, weather=self.weather, trace=trace, mounts=self.mounts, size=self.size)
         self.trace = _alone(made.trace) if not self.traffic else replace(
             made.trace, place=made.trace.place.copy(), heading=made.trace.heading.copy())
-        self.lanes = Lanes(self.trace.net)
-        ego = self.trace.ego
-        self.car = Car(self.trace.place[0, ego].astype(float), float(self.trace.heading[0, ego]),
-                       float(self.trace.speed[0, ego]), tuple(self.trace.size[ego].astype(float)))
         self.now = 0
-        self.stage = self._open.enter_context(staged(self.trace, made.weather, self.size, chosen))
+        if self.road is not None:
+            self._dream(chosen)
+        self.lanes = Lanes(self.trace.net)
+        ego, now = self.trace.ego, self.now
+        self.car = Car(self.trace.place[now, ego].astype(float), float(self.trace.heading[now, ego]),
+                       float(self.trace.speed[now, ego]), tuple(self.trace.size[ego].astype(float)))
+        if self.observation == "camera":
+            from reverie.data.road.drawing import staged
+
+            self.stage = self._open.enter_context(staged(self.trace, made.weather, self.size, chosen))
         self._draw()
         return self._observed(), {"seed": chosen, "weather": made.weather.name, **self._told()}
 
@@ -100,6 +116,8 @@ class RoadEnv(Env):
             raise BadInput("reset the environment before its first step")
         bend, pedal = checked_action(action, 2)
         acceleration = pedal * (EAGER if pedal > 0 else HARDEST)
+        if self.ride is not None:
+            self._imagine(bend * TIGHTEST, acceleration)
         gone, crashed, ego = 0.0, "", self.trace.ego
         for _ in range(F):
             before = self.car
@@ -117,14 +135,46 @@ class RoadEnv(Env):
         return self._observed(), CRASH if crashed else float(reward), bool(crashed), bool(over), info
 
     def render(self) -> np.ndarray | None:
-        """The newest frame of the first camera."""
+        """The newest frame of the first camera, or the ride from above where no camera looks."""
+        if self.trace is not None and self.observation != "camera":
+            return seeing.above(self.trace, self.now)
         return self.frames[self.cameras[0].name].copy() if self.frames else None
 
     def close(self) -> None:
         """Let the renderer go."""
         self._open.close()
 
+    def _dream(self, seed: int) -> None:
+        """Begin to imagine: the trace's first second is the past, and all behind it is forgotten."""
+        trace, frames = self.trace, round(self.seconds * FPS) + PAST
+        if trace.frames <= PAST:
+            raise BadInput(f"a dream begins from a trace's first {PAST} frames, and this one has {trace.frames}")
+        rows = np.arange(frames).clip(max=trace.frames - 1)
+        cut = {name: getattr(trace, name)[rows].copy() for name in ("exists", "place", "heading", "speed", "lane",
+                                                                    "signals", "actions")}
+        self.trace, self.now = replace(trace, **cut), PAST - F
+        self.trace.exists[self.now + 1 :] = False
+        self.trace.exists[:, trace.ego] = True
+        self.ride = self.road.begin(self.trace, self.now, [seed])
+
+    def _imagine(self, bend: float, acceleration: float) -> None:
+        """What everybody else does while our car acts, into the trace."""
+        ride, trace = self.ride, self.trace
+        ride.lights(trace.signals[self.now])
+        frames = ride.step(np.tile(np.array([bend, acceleration], np.float32), (1, F, 1)))
+        others = ride.agents != trace.ego
+        agents, there = ride.agents[others], ride.drive.now.there[0].numpy()[others]
+        for f in range(F):
+            now = min(self.now + 1 + f, trace.frames - 1)
+            trace.exists[now, agents] = there
+            trace.place[now, agents] = frames.place[0, f].numpy()[others]
+            trace.heading[now, agents] = frames.heading[0, f].numpy()[others]
+            trace.speed[now, agents] = frames.speed[0, f].numpy()[others]
+
     def _draw(self) -> None:
+        self.trace.speed[self.now, self.trace.ego] = self.car.speed
+        if self.observation != "camera":
+            return
         self.stage.at(self.now)
         place, heading = self.car.place[None], np.array([self.car.heading])
         for mount in self.cameras:
@@ -134,6 +184,8 @@ class RoadEnv(Env):
             self.stage.picture(self.frames[mount.name])
 
     def _observed(self) -> Any:
+        if self.observation != "camera":
+            return seeing.observed(self.observation, self.trace, self.now, self.lanes)
         if len(self.cameras) == 1:
             return self.frames[self.cameras[0].name].copy()
         return {name: frame.copy() for name, frame in self.frames.items()}
@@ -145,46 +197,21 @@ class RoadEnv(Env):
     def _hit(self) -> str:
         """Whom our car overlaps now, in words."""
         trace, t = self.trace, self.now
-        own = _corners(self.car.place, self.car.heading, self.car.size)
+        own = corners(self.car.place, self.car.heading, self.car.size)
         far = np.hypot(*(trace.place[t] - self.car.place).T)
         for n in np.flatnonzero(trace.exists[t] & (far < 8.0)):
-            if n != trace.ego and _meet(own, _corners(trace.place[t, n], float(trace.heading[t, n]), trace.size[n])):
+            if n != trace.ego and meet(own, corners(trace.place[t, n], float(trace.heading[t, n]), trace.size[n])):
                 return f"ran into a {trace.kinds[n]}"
         return ""
 
 
-class Near:
-    """Where a car is on the nearest lane that goes its way: metres from its middle line, half its width, radians that
-    the car is turned from it, its limit in m/s."""
-
-    def __init__(self, aside: float, half: float, turned: float, limit: float) -> None:
-        self.aside, self.half, self.turned, self.limit = aside, half, turned, limit
-
-
-class Lanes:
-    """The middle lines of a net's lanes for driving, a point every metre."""
-
-    def __init__(self, net: Net) -> None:
-        points, ways, lanes = [], [], []
-        for lane in net.lanes:
-            if lane.use == "drive" and along(lane.line)[-1] > 0.5:
-                line = even(lane.line)[0]
-                step = np.gradient(line, axis=0)
-                points.append(line)
-                ways.append(np.arctan2(step[:, 1], step[:, 0]))
-                lanes += [(lane.width / 2, lane.limit)] * len(line)
-        if not points:
-            raise BadInput("the trace's net has no lane to drive on")
-        self.points, self.ways, self.lanes = np.concatenate(points), np.concatenate(ways), lanes
-
-    def nearest(self, place: np.ndarray, heading: float) -> Near:
-        """Of lanes that go within 90 degrees of the heading the nearest, of none any."""
-        gap = place - self.points
-        far = np.hypot(*gap.T)
-        turned = (heading - self.ways + np.pi) % (2 * np.pi) - np.pi
-        n = int(np.where(np.abs(turned) < np.pi / 2, far, far + 1e3).argmin())
-        aside = abs(gap[n, 1] * np.cos(self.ways[n]) - gap[n, 0] * np.sin(self.ways[n]))
-        return Near(float(max(aside, far[n] - 1.0)), *self.lanes[n][:1], float(turned[n]), self.lanes[n][1])
+def _loaded(model: str | Path) -> Road:
+    """The model of traffic. Raises BadInput where there is none, BadWeights."""
+    path = None if str(model) == "base" else Path(model)
+    if path is not None and not path.exists():
+        raise BadInput(f"no model of traffic at {str(model)[:60]!r}: give base, or a folder or file of weights; leave "
+                       "out model to drive in the true simulator")
+    return Road.load(path)
 
 
 def trace_files(traces: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -206,20 +233,3 @@ def _alone(trace: Trace) -> Trace:
     cut = {name: getattr(trace, name)[:, own].copy() for name in ("exists", "place", "heading", "speed", "lane")}
     return from_start(replace(trace, **cut, kinds=[trace.kinds[trace.ego]], paints=trace.paints[own],
                               size=trace.size[own], ego=0))
-
-
-def _corners(place: np.ndarray, heading: float, size: Sequence[float]) -> np.ndarray:
-    """The corners (4, 2) of a footprint."""
-    ahead, left = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
-    return np.array([place + a * size[0] / 2 * ahead + b * size[1] / 2 * left for a, b in ((1, 1), (1, -1), (-1, -1),
-                                                                                          (-1, 1))])
-
-
-def _meet(one: np.ndarray, two: np.ndarray) -> bool:
-    """Whether two rectangles (4, 2) overlap: no line along a side parts them."""
-    for side in (*(one[1] - one[0], one[2] - one[1]), *(two[1] - two[0], two[2] - two[1])):
-        normal = np.array([-side[1], side[0]])
-        a, b = one @ normal, two @ normal
-        if a.max() < b.min() or b.max() < a.min():
-            return False
-    return True

@@ -65,6 +65,9 @@ SUITES = {
                              (*_WORLDS, *_JUDGE, "model/tokenizer.py"), "measure_tokenizer"),
     "audit_h264": Suite("audit", "the same after H.264 at crf 32", 60, ("observer",), (*_WORLDS, *_JUDGE),
                         "measure_h264"),
+    "road": Suite("road", "traffic of the road imagined without a picture: as a forecaster, and as it is told", 200,
+                  ("road",), ("road.py", "model/road/*.py", "data/road/[dlmnr]*.py", "data/road/tra*.py",
+                              "evaluate/forecast.py")),
     "speed": Suite("speed", "a minute of video from the command line: time, memory, and where it goes", 3, _BOTH,
                    (*_MODEL, "generation.py", "core/video.py")),
     "serve": Suite("serving", "a server under 200 clients, kill -9 at random moments, and broken uploads and requests",
@@ -95,7 +98,7 @@ def run(suite: str, *, model: str | Path | World = "base", n: int | None = None,
     return {
         "suite": suite,
         "commit": runtime.commit(),
-        "model": study.name,
+        "model": getattr(module, "model_name", lambda one: one.name)(study),
         "seconds": round(time.perf_counter() - began, 1),
         "figures": figures,
     }

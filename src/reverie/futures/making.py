@@ -102,10 +102,19 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
     prompt, actions = clean_text(prompt) if prompt else "", str(actions)
     if actions not in WORDS and not Path(actions).exists():
         raise BadInput(f"actions {actions[:80]}: give a CSV file, or one of {', '.join(WORDS)}")
+    paths = [past] if isinstance(past, (str, Path)) else list(past)
+    if len(paths) == 1 and (road := _of_road(Path(paths[0]), key)) is not None:
+        trace, source, said = road
+        from reverie.futures.traffic import road_futures
+
+        if prompt:
+            raise BadInput(f"{source} is of the road, whose model has learned no words: leave out the prompt")
+        return road_futures(trace, source, _folder(out), count=count, seconds=seconds, actions=actions,
+                            edits=wanted, seed=seed, model=_road_model(model), until=until, notes=[said] * bool(said),
+                            tell=tell or (lambda _: None), quiet=quiet)
     out = _folder(out)
     world = _loaded(model)
     size, config = tuple(world.default_size), world.transformer.config
-    paths = [past] if isinstance(past, (str, Path)) else list(past)
     given = read_past(paths, size=size, fps=world.fps, least=config.views_window * F, slots=config.slots, key=key,
                       until=until)
     frames = max(1, round(seconds * given.fps))
@@ -134,6 +143,21 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
     with writing(out / "futures.json") as file:
         json.dump(made.as_dict(), file, indent=1, ensure_ascii=False)
     return made
+
+
+def _of_road(past: Path, key: str | None):
+    from reverie.futures.traffic import road_trace
+
+    return road_trace(past, key)
+
+
+def _road_model(model: str | Path | World):
+    from reverie.core.runtime import set_threads
+    from reverie.road import Road
+
+    set_threads()
+    given = Path(model) if isinstance(model, (str, Path)) and Path(model).exists() else None
+    return Road.load(given)
 
 
 def _checked(count: int, seconds: float, seed: int, edits: Sequence[str]) -> list[Edit]:

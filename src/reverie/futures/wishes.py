@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,8 @@ BRAKING = 1.0  # seconds in which "brake" comes to a stand
 DEEDS = ("brake", "left", "right", "go", "vanish")
 TAKES = 0.5  # seconds in which a thing does as it is told; from then on the model goes on
 PUSH, STANDS = 1.0, 0.05  # m/s at least of a thing that is told to go; m/s up to which it stood
+# columns of a table of actions: unit, least and greatest
+CAMERA = {name: (unit, -LIMITS[name], LIMITS[name]) for name, unit in zip(CAMERA_CHANNELS, CAMERA_UNITS, strict=True)}
 _EDIT = re.compile(r"(\d{1,3})\s*:\s*([a-z]+)(?:\s+at\s+(\d+(?:\.\d*)?|\.\d+))?", re.ASCII)
 
 
@@ -65,9 +67,11 @@ def told_of(actions: str, seen: CameraPath | None, fps: float) -> str:
     return f"the model has learned how cameras move, and no car's steering: for {actions} {moves}{stands}"
 
 
-def read_actions(path: str | Path, *, frames: int, fps: float) -> np.ndarray:
-    """A CSV of camera rates to (frames, channels): columns by channel name, missing ones 0; a row for each frame, or
-    rows with a rising "time" in seconds, each until the next. Raises BadInput, BadMedia naming file and row."""
+def read_actions(path: str | Path, *, frames: int, fps: float,
+                 channels: Mapping[str, tuple[str, float, float]] = CAMERA) -> np.ndarray:
+    """A CSV of actions to (frames, channels): columns by channel name, missing ones 0; a row for each frame, or rows
+    with a rising "time" in seconds, each until the next. channels: of each its unit, least and greatest (default: rates
+    of a camera). Raises BadInput, BadMedia naming file and row."""
     path = check_input(path)
     try:
         lines = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
@@ -76,12 +80,12 @@ def read_actions(path: str | Path, *, frames: int, fps: float) -> np.ndarray:
     lines = [[cell.strip() for cell in line] for line in lines]
     rows = [(number, line) for number, line in enumerate(lines, 1) if any(line)]
     names = [name.lower() for name in rows[0][1]] if rows else []
-    known = ", ".join(f"{name} ({unit})" for name, unit in zip(CAMERA_CHANNELS, CAMERA_UNITS, strict=True))
+    known = ", ".join(f"{name} ({unit})" for name, (unit, _, _) in channels.items())
     for name in names:
-        if name not in ("time", "frame", *CAMERA_CHANNELS):
+        if name not in ("time", "frame", *channels):
             raise BadInput(f"{path} row {rows[0][0]}: no model has learned the action {name[:30]!r}; columns may be "
                            f"time (s) and {known}")
-    if not set(names) & set(CAMERA_CHANNELS) or len(set(names)) < len(names):
+    if not set(names) & set(channels) or len(set(names)) < len(names):
         raise BadInput(f"{path} row {rows[0][0] if rows else 1}: give a header with each column once: time, {known}")
     values = np.zeros((len(rows) - 1, len(names)))
     for n, (number, line) in enumerate(rows[1:]):
@@ -92,9 +96,9 @@ def read_actions(path: str | Path, *, frames: int, fps: float) -> np.ndarray:
                 values[n, c] = float(cell)
             except ValueError:
                 raise BadInput(f"{path} row {number}: {name} is {cell[:30]!r}, no number") from None
-            limit = LIMITS.get(name, math.inf)
-            if not math.isfinite(values[n, c]) or abs(values[n, c]) > limit:
-                raise BadInput(f"{path} row {number}: {name} is {cell[:30]}, out of its range -{limit:g} to {limit:g}")
+            _, least, most = channels.get(name, ("", -math.inf, math.inf))
+            if not math.isfinite(values[n, c]) or not least <= values[n, c] <= most:
+                raise BadInput(f"{path} row {number}: {name} is {cell[:30]}, out of its range {least:g} to {most:g}")
     if "time" in names:
         held = _held(path, [number for number, _ in rows[1:]], values[:, names.index("time")], frames, fps)
     elif len(values) != frames:
@@ -102,10 +106,10 @@ def read_actions(path: str | Path, *, frames: int, fps: float) -> np.ndarray:
                        f"{fps:g} fps): give a row for each, or a column time")
     else:
         held = np.arange(frames)
-    out = np.zeros((frames, len(CAMERA_CHANNELS)))
+    out = np.zeros((frames, len(channels)))
     for c, name in enumerate(names):
-        if name in CAMERA_CHANNELS:
-            out[:, CAMERA_CHANNELS.index(name)] = values[held, c]
+        if name in channels:
+            out[:, list(channels).index(name)] = values[held, c]
     return out
 
 

@@ -10,6 +10,7 @@
                  things train on, and nothing that paints; no part of all
     views        bank -> out/views/transformer.safetensors: the other way round, for latents that have changed
     observer     drawn clips -> out/observer/observer.safetensors
+    traffic      traces of the road -> out/road/road.safetensors, which imagines traffic; no part of all
     all          tokenizer, canvas, latents, transformer, observer
 
 ``out`` also gets a folder ``model`` with the finished weights, which --model takes. Every stage goes
@@ -39,7 +40,7 @@ from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import Mixture, WindowPlan
 
 STAGES = ("tokenizer", "canvas", "latents", "transformer", "observer")
-ALONE = ("words", "things", "views")  # stages that are asked for by name only
+ALONE = ("words", "things", "views", "traffic")  # stages that are asked for by name only
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Recipe:
     clips: int = 0  # drawn clips that the recipe makes for itself where there is no data
     things_clips: int = 0
     seconds: str = "6"
+    traffic_width: int = 128
+    traces: int = 1500  # of traffic
     size: tuple[int, int] = (128, 128)
     growing: bool = False  # whether more clips are drawn into the data folder while it trains
     steps: int | None = None  # a budget in steps instead of minutes (tests)
@@ -85,7 +88,8 @@ RECIPES = {
     # a minute, on data it makes itself: does everything work?
     "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True),
                     WindowPlan(2, 4, past=0, from_start=1.0), WindowPlan(4, 4, past=0, from_start=1.0),
-                    opening_share=0.2, canvas=8, clips=4, things_clips=4, seconds="3", size=(64, 64), precision="fp32"),
+                    opening_share=0.2, canvas=8, clips=4, things_clips=4, seconds="3", size=(64, 64), precision="fp32",
+                    traffic_width=32, traces=3),
 }
 
 
@@ -137,6 +141,10 @@ class _Run:
         from reverie.data.make import make
 
         plan = self.plan
+        if self.asked == "traffic":
+            make("road", self.data, clips=plan.traces, things_only=True, seconds=11.0, seed=5,
+                 traces=self.data / "traces", progress=self.progress)
+            return
         common = {"seconds": plan.seconds, "size": plan.size, "progress": self.progress}
         make("lab", self.data / "drawn", clips=plan.clips, seed=1, **common)
         make("lab", self.data / "things", clips=plan.things_clips, seed=2, things_only=True, **common)
@@ -267,11 +275,23 @@ class _Run:
                               precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
         return made is not None
 
+    def traffic(self, minutes: float) -> bool:
+        """Train what imagines traffic from the traces below the data folder; True when it is finished."""
+        from reverie.model.road.traffic import Config as Sizes
+        from reverie.train.traffic import train_traffic
+
+        given = Path(self.start_from) if self.start_from else None
+        made = train_traffic(self.data, self.out / "road", config=Sizes(width=self.plan.traffic_width),
+                             device=self.device, name=self.name, progress=self.progress,
+                             start_from=given / "road.safetensors" if given and given.is_dir() else given,
+                             **self._budget(minutes))
+        return made is not None
+
     def gather(self) -> Path:
         """Copy what is finished into out/model, which --model takes."""
         folder = self.out / "model"
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("tokenizer", "transformer", "observer"):
+        for name in ("tokenizer", "transformer", "observer", "road"):
             made = ((self._latest() if name == "transformer" else None) or self._file(name)).parent
             for file in made.glob(f"{name}*.safetensors"):
                 shutil.copyfile(file, folder / file.name)

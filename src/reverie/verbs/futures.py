@@ -15,8 +15,13 @@ actions: none (the model's own), keep, left, right, brake, or a CSV with a heade
 orbit (degrees/s), dolly, crane (m/s); a row for each frame, or a column time. The model has learned how
 cameras move, and no car: that is what these words do here.
 
+Of a clip of the road, or a file of its traffic (.npz, as reverie data make road --traces keeps them), the
+traffic goes on, seen from above: every agent imagined, none drawn. There --actions is our car's curvature
+(1/m, to the left) and acceleration (m/s^2), and --edit tells another agent to brake (to a stand), go, vanish,
+or change to the lane on its left or right; the others answer.
+
 In DIR: future-N.mp4, future-N.jsonl (tracks), future-N-tracks.mp4, compare.mp4, sheet.png, paths.png (the
-ways of the camera from above) and futures.json.
+ways of the camera, or our car, from above) and futures.json.
 """
 
 

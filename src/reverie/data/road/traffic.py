@@ -107,7 +107,8 @@ class _Run:
             one, two = rng.choice(drive, 2, replace=False)
             stages = sumo.simulation.findIntermodalRoute(one, two)
             if stages and stages[0].edges:
-                sumo.person.add(f"p{n}", one, float(rng.uniform(2, 30)), depart=float(rng.uniform(0, SETTLE)))
+                at = min(float(rng.uniform(2, 30)), sumo.lane.getLength(f"{one}_0"))  # some streets are short
+                sumo.person.add(f"p{n}", one, at, depart=float(rng.uniform(0, SETTLE)))
                 sumo.person.appendWalkingStage(f"p{n}", list(stages[0].edges), -1)
                 sumo.person.setSpeed(f"p{n}", float(rng.uniform(1.0, 1.7)))
 

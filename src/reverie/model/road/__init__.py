@@ -1,0 +1,1 @@
+"""Traffic imagined: what agents see, the network, and how it goes on."""

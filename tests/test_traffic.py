@@ -1,7 +1,7 @@
 """Imagined traffic: what is seen, what is learned, what goes on by construction, and the files that come of it."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,11 @@ from fake_road import FPS, line, street, trace
 
 from reverie.cli import main
 from reverie.core.errors import BadData, BadInput, BadWeights
-from reverie.core.video import probe
+from reverie.core.video import probe, read_video
 from reverie.data.road import found, routes
 from reverie.data.road.driver import Car
 from reverie.data.road.moments import Moments, shown
+from reverie.data.road.rig import Mount
 from reverie.data.road.trace import Trace
 from reverie.data.road.world import plan, simulate
 from reverie.data.sample import Sample
@@ -22,6 +23,7 @@ from reverie.data.shards import ClipSet, write_shard
 from reverie.envs.seeing import VECTOR
 from reverie.evaluate import forecast
 from reverie.futures.above import Above
+from reverie.futures.drawn import Look
 from reverie.futures.making import futures
 from reverie.model.road import sight
 from reverie.model.road.traffic import Config, Mixture, Traffic, done
@@ -305,6 +307,25 @@ def test_a_clip_of_data_finds_its_trace_or_goes_without(weights: Path, tmp_path:
         futures(tmp_path, tmp_path / "out", count=1, seconds=0.5, model=weights, key="road-9")
     told = futures(tmp_path, tmp_path / "out", count=1, seconds=0.5, model=weights, until=1.5)
     assert "clip road-0" in told.past and told.count == 1
+
+
+def test_futures_are_drawn_through_the_clips_own_cameras(weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mujoco", reason="drawing the road needs mujoco")
+    mounts = (Mount("ahead", (0.7, 0.0, 1.35)), Mount("back", (-2.1, 0.0, 1.15), 180))
+    made = plan(5, 2.0, trace=trace(48), weather="fog", mounts=mounts, size=(32, 48))
+    about = {"world": "road", "seed": 5, "plan_seconds": 2.0, "weather": "fog", "size": [32, 48],
+             "rig": [asdict(mount) for mount in mounts]}
+    assert Look.of(about) == Look(made.weather, made.mounts, (32, 48), 5) and Look.of({}).weather.name == "day"
+    write_shard(tmp_path / "road.tar", [Sample("road-0", simulate(made), about, [])])
+    with pytest.raises(BadInput, match="nobody knows its roads"):
+        futures(tmp_path / "road.tar", tmp_path / "out", count=1, seconds=0.2, model=weights, draw=True)
+    trace(48).save((tmp_path / "traces").mkdir() or tmp_path / "traces" / "road-0.npz")
+    told = futures(tmp_path / "road.tar", tmp_path / "out", count=2, seconds=0.25, model=weights, draw=True)
+    assert [Path(name).name for name in told.futures[1]["cameras"]] == ["future-2-ahead.mp4", "future-2-back.mp4"]
+    whole, one = (read_video(tmp_path / "out" / name)[0] for name in ("future-2-seen.mp4", "future-2-ahead.mp4"))
+    assert whole.shape == (6, 32, 96, 3) and one.shape == (6, 32, 48, 3)
+    assert np.abs(whole[:, :, :48].astype(int) - one).mean() < 4 and one.std() > 5
+    assert any("imagined are the agents" in note for note in told.notes)
 
 
 def test_a_model_of_something_else_is_refused(tmp_path: Path) -> None:

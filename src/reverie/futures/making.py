@@ -84,14 +84,15 @@ class _Future:
 def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures", *, count: int = 4,
             seconds: float = 10.0, actions: str | Path = "none", edits: Sequence[str] = (), prompt: str = "",
             seed: int = 0, model: str | Path | World = "base", key: str | None = None, until: float | None = None,
-            tell: Callable[[str], None] | None = None, quiet: bool = True) -> Futures:
+            draw: bool = False, tell: Callable[[str], None] | None = None, quiet: bool = True) -> Futures:
     """Imagine ``count`` futures of a past and write them to the folder ``out``.
 
     past: a video, several cameras' videos, a recorded log, or a folder or shard of clips (key: which one; until: the
     second at which its past ends). actions: how the camera moves, a word of wishes.WORDS or a CSV of rates. edits: what
     things of a known past do otherwise, like "3: brake at 1.5". Future k has seed + k - 1. Written for each future
     k: future-k.mp4, with several cameras tiled, and each as future-k-CAMERA.mp4; future-k.jsonl, its tracks;
-    future-k-tracks.mp4, them drawn. For all: compare.mp4, sheet.png, paths.png and futures.json.
+    future-k-tracks.mp4, them drawn. For all: compare.mp4, sheet.png, paths.png and futures.json. draw: of a clip of the
+    road what its cameras would see, drawn by MuJoCo, as future-k-seen.mp4 and future-k-CAMERA.mp4.
 
     Raises BadInput, BadMedia, BadData, BadWeights, CannotWrite; KeyboardInterrupt says what is kept.
     """
@@ -104,14 +105,16 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
         raise BadInput(f"actions {actions[:80]}: give a CSV file, or one of {', '.join(WORDS)}")
     paths = [past] if isinstance(past, (str, Path)) else list(past)
     if len(paths) == 1 and (road := _of_road(Path(paths[0]), key)) is not None:
-        trace, source, said = road
+        trace, source, said, look = road
         from reverie.futures.traffic import road_futures
 
         if prompt:
             raise BadInput(f"{source} is of the road, whose model has learned no words: leave out the prompt")
         return road_futures(trace, source, _folder(out), count=count, seconds=seconds, actions=actions,
                             edits=wanted, seed=seed, model=_road_model(model), until=until, notes=[said] * bool(said),
-                            tell=tell or (lambda _: None), quiet=quiet)
+                            look=look if draw else None, tell=tell or (lambda _: None), quiet=quiet)
+    if draw:
+        raise BadInput("only clips of the road are drawn by the simulator: leave out --draw")
     out = _folder(out)
     world = _loaded(model)
     size, config = tuple(world.default_size), world.transformer.config

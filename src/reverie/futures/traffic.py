@@ -23,6 +23,7 @@ from reverie.data.road.world import CHANNELS
 from reverie.data.shards import ClipSet
 from reverie.futures.above import Above
 from reverie.futures.drawing import Comparison, from_above, save, tint
+from reverie.futures.drawn import Look, draw_futures
 from reverie.futures.making import Futures, provenance
 from reverie.futures.tracks import known_divergence
 from reverie.futures.wishes import WORDS, Edit, check_edits, read_actions
@@ -36,11 +37,11 @@ BRAKES, GOES, GOES_FOR = -5.0, 2.5, 2.0  # m/s^2 of what is told to brake, and t
 REACH, AROUND, SIDE = 45.0, 20.0, 320  # metres from middle to side at least, and beyond our car; pixels
 
 
-def road_trace(past: Path, key: str | None) -> tuple[Trace, str, str] | None:
-    """The trace of a past that is a clip of the road: a trace's file, or a clip of data; with its name and what is to
-    be said of it. None for any other past. Raises BadInput, BadData."""
+def road_trace(past: Path, key: str | None) -> tuple[Trace, str, str, Look] | None:
+    """The trace of a past that is a clip of the road: a trace's file, or a clip of data; with its name, what is to be
+    said of it, and how it looks. None for any other past. Raises BadInput, BadData."""
     if past.suffix == ".npz":
-        return found.named(past), str(past), ""
+        return found.named(past), str(past), "", Look.of({})
     if not (past.suffix == ".tar" and past.exists() or past.is_dir() and any(past.rglob("*.tar"))):
         return None
     clips = ClipSet(past)
@@ -50,13 +51,14 @@ def road_trace(past: Path, key: str | None) -> tuple[Trace, str, str] | None:
     if key is not None and key not in clips.keys:
         raise BadInput(f"{past} has no clip {key}: its keys are like {clips.keys[0]}")
     trace, said = found.trace_of(clips, number)
-    return trace, f"{past} clip {clips.keys[number]}", said
+    return trace, f"{past} clip {clips.keys[number]}", said, Look.of(clips.meta(number)["provenance"])
 
 
 def road_futures(trace: Trace, source: str, out: Path, *, count: int, seconds: float, actions: str,
                  edits: Sequence[Edit], seed: int, model: Road, until: float | None, notes: Sequence[str],
-                 tell: Callable[[str], None], quiet: bool) -> Futures:
-    """Imagine ``count`` futures of a trace and write them to the folder ``out``, as ``futures`` does."""
+                 look: Look | None, tell: Callable[[str], None], quiet: bool) -> Futures:
+    """Imagine ``count`` futures of a trace and write them to the folder ``out``, as ``futures`` does. look: they are
+    drawn so, through every camera, too; None: from above alone."""
     began = time.perf_counter()
     end = trace.frames if until is None else round(until * trace.fps)
     if not 2 * F <= end <= trace.frames:
@@ -71,7 +73,9 @@ def road_futures(trace: Trace, source: str, out: Path, *, count: int, seconds: f
         if edit.thing == trace.ego:
             raise BadInput(f"thing {edit.thing} is our own car: say what it does with --actions")
     told = _actions(actions, trace, frame, frames)
-    require_space(out, 4 * count * frames * SIDE * SIDE // 8 + (1 << 20))
+    if look is not None and not trace.net.lanes:
+        raise BadInput(f"{source}: nobody knows its roads, so they cannot be drawn")
+    require_space(out, 4 * count * frames * (SIDE * SIDE + (look.pixels if look else 0)) // 8 + (1 << 20))
     made = Futures(str(out), source, (frame + 1) / trace.fps, count, frames / trace.fps, trace.fps, seed, model.name,
                    actions, [edit.text for edit in edits], ["above"], names)
     for text in (*notes, _said(actions, told), "lights stay as the past's end shows them, but yellow becomes red"):
@@ -80,6 +84,12 @@ def road_futures(trace: Trace, source: str, out: Path, *, count: int, seconds: f
             tell(text)
     _imagine(ride, made, edits, told, frames, quiet)
     _write(ride, trace, frame, made, edits, frames, out, quiet)
+    if look is not None:
+        text = "what the cameras see is drawn by MuJoCo: imagined are the agents, not the pictures"
+        made.notes.append(text)
+        tell(text)
+        traces = [ride.trace_of(k) for k in range(count)]
+        draw_futures(traces, trace.place[:, trace.ego], look, made, frames, out, quiet)
     made.wall_seconds = round(time.perf_counter() - began, 2)
     with writing(out / "futures.json") as file:
         json.dump(made.as_dict(), file, indent=1, ensure_ascii=False)

@@ -60,16 +60,18 @@ def see(trace: Trace, weather: Weather, mounts: Sequence[Mount], size: tuple[int
 
 
 @contextlib.contextmanager
-def staged(trace: Trace, weather: Weather, size: tuple[int, int], seed: int) -> Iterator[Stage]:
+def staged(trace: Trace, weather: Weather, size: tuple[int, int], seed: int, way: np.ndarray | None = None
+           ) -> Iterator[Stage]:
     """A trace ready to be drawn, in (H, W) pixels. Our car's place and heading are read from the trace when they are
-    needed, so that it may go another way than it went. Needs mujoco with a working GL (EGL, OSMesa)."""
+    needed, so that it may go another way than it went. way (K, 2): places around which the town is built, if not our
+    car's in the trace. Needs mujoco with a working GL (EGL, OSMesa)."""
     os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         import mujoco
     except ImportError as error:
         raise ReverieError('drawing the road needs mujoco: pip install "reverie[sim]"') from error
     others = [n for n in range(len(trace.kinds)) if n != trace.ego]
-    town = built(trace.net, trace.place[:, trace.ego], seed)
+    town = built(trace.net, trace.place[:, trace.ego] if way is None else way, seed)
     model = mujoco.MjModel.from_xml_string(_model_xml(trace, others, town, weather, size, seed))
     if "facade" in [model.tex(n).name for n in range(model.ntex)]:
         start = model.tex_adr[model.texture("facade").id]

@@ -30,6 +30,12 @@ class Weather:
     wet: float = 0.0
 
 
+def of_seed(seed: int, name: str | None = None) -> Weather:
+    """The weather of the clip with this seed; name: of WEATHERS, where it was not drawn from the seed."""
+    rng = np.random.default_rng([seed, 19])
+    return drawn(name or str(rng.choice(WEATHERS, p=[0.4, 0.15, 0.15, 0.15, 0.15])), rng)
+
+
 def drawn(name: str, rng: np.random.Generator) -> Weather:
     """One variety of a weather: where the sun stands, how thick the fog is."""
     turn, low = rng.uniform(0, 2 * np.pi), name == "dusk"

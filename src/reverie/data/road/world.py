@@ -27,7 +27,7 @@ from reverie.data.road.net import Net
 from reverie.data.road.rig import FOUR, Mount, checked
 from reverie.data.road.telling import caption, command
 from reverie.data.road.trace import Trace
-from reverie.data.road.weather import WEATHERS, Weather, drawn
+from reverie.data.road.weather import WEATHERS, Weather, of_seed
 
 __all__ = ["Plan", "about", "caption", "draw", "ending", "options", "plan", "simulate"]
 SIZE = (128, 192)  # of each camera's picture
@@ -62,8 +62,7 @@ def plan(seed: int, seconds: float, *, fps: float = 24.0, split: str = "train", 
     where there is no trace."""
     if weather is not None and weather not in WEATHERS:
         raise BadInput(f"no weather {weather!r}: {', '.join(WEATHERS)}")
-    rng = np.random.default_rng([seed, 19])
-    chosen = drawn(weather or str(rng.choice(WEATHERS, p=[0.4, 0.15, 0.15, 0.15, 0.15])), rng)
+    chosen = of_seed(seed, weather)
     if trace is None:
         from reverie.data.road.traffic import traffic
 

@@ -40,7 +40,8 @@ def learn(where: str, files: list[Path], *, steps: int = 100_000, model: str = "
           tell: Callable[[dict], None] = lambda row: None) -> Policy:
     """Learn in the "dream" or in the "true" simulator, from traces. model: of the dream's traffic. start_from: a driver
     who goes on learning, among traffic at once; else one who knows nothing drives alone first. tell: is given a
-    row of figures after each round. KeyboardInterrupt ends it early, with meta's "stopped". Raises BadInput, BadWeights, and ReverieError without stable-baselines3."""
+    row of figures after each round. KeyboardInterrupt ends it early, with meta's "stopped". Raises BadInput,
+    BadWeights, and ReverieError without stable-baselines3."""
     ppo, began, network, name, stopped = learner().PPO, time.perf_counter(), None, "", False
     for traffic, share in ((False, ALONE), (True, 1 - ALONE)) if start_from is None else ((True, 1.0),):
         make = partial(RoadEnv, model if where == "dream" else None, traces=files, traffic=traffic, seconds=SECONDS,

@@ -45,10 +45,11 @@ class RoadEnv(Env):
     (VECTOR,), see ``envs.seeing``; neither of these needs MuJoCo.
 
     Action (2,) in -1..1: curvature (1 is the tightest circle, 0.18 / m, to the left) and acceleration (1 is
-    2.5 m/s^2, -1 braking with 7). Reward: metres along the nearest lane as a share of what its limit allows (1 at the
-    most), less ASIDE at the lane's edge; CRASH at the end of a ride that left the road, ran into somebody or passed a
-    red light, which is terminated; truncated after ``seconds``, or at the trace's end. info: "crash" says why,
-    "success" whether the ride is a good one so far, by the rules of ``envs.judging``, which also tells the rest of it.
+    2.5 m/s^2, -1 braking with 7). Reward: metres along the nearest lane as a share of what its limit allows (what is
+    more than that is taken off instead), less ASIDE at the lane's edge; CRASH at the end of a ride that left the road,
+    ran into somebody or passed a red light, which is terminated; truncated after ``seconds``, or at the trace's end.
+    info: "crash" says why, "success" whether the ride is a good one so far, by the rules of ``envs.judging``, which
+    also tells the rest of it.
 
     model: None drives in truth; "base", or a folder or file of weights, has everybody else imagined from the ride's
     first second on (lights stay as recorded, then as they are; nobody new comes). traces: a folder of traffic,
@@ -140,8 +141,8 @@ class RoadEnv(Env):
             gone += along
             self._take_away(self.judge.frame(self.car, self.now, near, along))
         self._draw()
-        allowed = near.limit * F / self.trace.fps
-        reward = min(gone / allowed, 1.0) - ASIDE * min(near.aside / near.half, 1.0)
+        share = gone * self.trace.fps / (near.limit * F)
+        reward = min(share, 2 - share) - ASIDE * min(near.aside / near.half, 1.0)
         info = {**self._told(), "metres": gone, **self.judge.told()}
         crashed, over = info["crash"], self.now + F >= self.trace.frames
         return self._observed(), CRASH if crashed else float(reward), bool(crashed), bool(over), info

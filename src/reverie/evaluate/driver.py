@@ -6,7 +6,6 @@ the suite simulates itself, with seeds that training never sees; what a good rid
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +39,8 @@ def measure(study: Study) -> list[dict]:
         figures.append(figure(f"success_{where}_dream_trained_over_true_trained",
                               share(rides["dream"]["success"], rides["true"]["success"]), "", ">= 0.95", len(files)))
     figures += _recorded(files)
-    figures += [figure(f"steps_of_training_{SAID[way]}", policies[way].meta.get("steps", math.nan), "")
-                for way in ("dream", "true")]
+    figures += [figure(f"steps_of_training_{SAID[way]}", policies[way].meta["steps"]) for way in WAYS
+                if "steps" in policies[way].meta]
     return figures
 
 

@@ -21,8 +21,10 @@ from reverie.envs.together import foresee
 
 RIDES = 16  # that are driven side by side
 SECONDS = 10.0  # of a ride
+GAMMA = 0.97  # what a reward is worth a step, a sixth of a second, later
+CRASH = -10.0  # at -5 driving faster is worth more than the crashes that it costs
 MOST = 24  # agents of a dream: half as many take half the time
-ALONE = 0.4  # of the steps, without traffic
+ALONE = 0.35  # of the steps, without traffic
 WARM = 3  # rounds in which a driver who goes on only judges
 ROUND = 64  # steps of each ride between two updates
 
@@ -45,13 +47,15 @@ def learn(where: str, files: list[Path], *, steps: int = 100_000, model: str = "
     ppo, began, network, name, stopped = learner().PPO, time.perf_counter(), None, "", False
     for traffic, share in ((False, ALONE), (True, 1 - ALONE)) if start_from is None else ((True, 1.0),):
         make = partial(RoadEnv, model if where == "dream" else None, traces=files, traffic=traffic, seconds=SECONDS,
-                       observation="vector", most=MOST)
+                       observation="vector", most=MOST, crash=CRASH)
         envs = _side_by_side()([make] * rides)
         if where == "dream":
             name = envs.envs[0].road.name
+        envs = import_module("stable_baselines3.common.vec_env").VecNormalize(envs, norm_obs=False, gamma=GAMMA)
         if network is None:
+            rate, most = (3e-4, None) if start_from is None else (5e-5, 0.01)  # who can drive unlearns it at 2e-4
             network = ppo("MlpPolicy", envs, n_steps=round_of, batch_size=min(128, rides * round_of), n_epochs=8,
-                          gamma=0.97, learning_rate=lambda left: 1e-4 + 3e-4 * left, seed=seed, device="cpu",
+                          gamma=GAMMA, seed=seed, learning_rate=rate, target_kl=most, device="cpu",
                           policy_kwargs={"net_arch": list(WIDTHS), "log_std_init": -1.5})
         else:
             envs.seed(seed + 1)
@@ -84,7 +88,7 @@ def _take_over(network, start: Policy, steps: int, watch) -> None:
         for layer, (weight, bias) in zip(_layers(network), start.layers, strict=True):
             layer.weight.copy_(torch.from_numpy(weight))
             layer.bias.copy_(torch.from_numpy(bias))
-        network.policy.log_std.fill_(-2.0)
+        network.policy.log_std.fill_(-2.3)
     held = [p for layer in _layers(network) for p in layer.parameters()] + [network.policy.log_std]
     for parameter in held:
         parameter.requires_grad_(False)

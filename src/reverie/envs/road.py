@@ -46,10 +46,10 @@ class RoadEnv(Env):
 
     Action (2,) in -1..1: curvature (1 is the tightest circle, 0.18 / m, to the left) and acceleration (1 is
     2.5 m/s^2, -1 braking with 7). Reward: metres along the nearest lane as a share of what its limit allows (what is
-    more than that is taken off instead), less ASIDE at the lane's edge; CRASH at the end of a ride that left the road,
-    ran into somebody or passed a red light, which is terminated; truncated after ``seconds``, or at the trace's end.
-    info: "crash" says why, "success" whether the ride is a good one so far, by the rules of ``envs.judging``, which
-    also tells the rest of it.
+    more than that is taken off instead), less ASIDE at the lane's edge; ``crash`` at the end of a ride that left the
+    road, ran into somebody or passed a red light, which is terminated; truncated after ``seconds``, or at the trace's
+    end. info: "crash" says why, "success" whether the ride is a good one so far, by the rules of ``envs.judging``,
+    which also tells the rest of it.
 
     model: None drives in truth; "base", or a folder or file of weights, has everybody else imagined from the ride's
     first second on (lights stay as recorded, then as they are; nobody new comes). traces: a folder of traffic,
@@ -64,13 +64,14 @@ class RoadEnv(Env):
     def __init__(self, model: str | None = None, *, traces: str | Path | Sequence[str | Path] | None = None,
                  traffic: bool = True, weather: str | None = "day", seconds: float = 20.0,
                  mounts: Sequence[Mount] = FOUR, cameras: Sequence[str] = ("front",), size: tuple[int, int] = SIZE,
-                 observation: str = "camera", most: int = MOST, render_mode: str | None = None) -> None:
+                 observation: str = "camera", most: int = MOST, crash: float = CRASH,
+                 render_mode: str | None = None) -> None:
         if observation not in ("camera", "above", "vector"):
             raise BadInput(f"no observation {str(observation)[:30]!r}: camera, above or vector")
         self.road = None if model is None else _loaded(model)
         self.ride: Ride | None = None
         self.foreseen: Frames | None = None  # the next step's, where several dreams are stepped together
-        self.observation, self.most = observation, most
+        self.observation, self.most, self.crash = observation, most, crash
         self.mounts = checked(mounts)
         known = {mount.name: mount for mount in self.mounts}
         unknown = [name for name in cameras if name not in known]
@@ -145,7 +146,7 @@ class RoadEnv(Env):
         reward = min(share, 2 - share) - ASIDE * min(near.aside / near.half, 1.0)
         info = {**self._told(), "metres": gone, **self.judge.told()}
         crashed, over = info["crash"], self.now + F >= self.trace.frames
-        return self._observed(), CRASH if crashed else float(reward), bool(crashed), bool(over), info
+        return self._observed(), self.crash if crashed else float(reward), bool(crashed), bool(over), info
 
     def render(self) -> np.ndarray | None:
         """The newest frame of the first camera, or the ride from above where no camera looks."""

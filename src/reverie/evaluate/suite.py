@@ -68,7 +68,7 @@ SUITES = {
     "road": Suite("road", "traffic of the road imagined without a picture: as a forecaster, and as it is told", 200,
                   ("road",), ("road.py", "model/road/*.py", "data/road/[dlmnr]*.py", "data/road/tra*.py",
                               "evaluate/forecast.py")),
-    "driver": Suite("driver", "drivers cloned, and trained further in the dream or in truth, in the true simulator", 50,
+    "driver": Suite("driver", "drivers trained in the dream, in truth, and cloned, driving in the true simulator", 50,
                     ("driver",), ("drivers/*.py", "envs/road.py", "envs/judging.py", "envs/seeing.py",
                                   "data/road/[dln]*.py", "data/road/tra*.py")),
     "speed": Suite("speed", "a minute of video from the command line: time, memory, and where it goes", 3, _BOTH,

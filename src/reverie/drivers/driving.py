@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from reverie.drivers.policy import Policy
+from reverie.envs.judging import MOST, PROGRESS
 from reverie.envs.road import RoadEnv
 from reverie.futures.above import Above
 
@@ -33,7 +34,8 @@ class Ridden:
         return {"rides": count, "success": sum(end["success"] for end in self.ends) / count,
                 "collisions": crashes["ran into"] / count, "left_the_road": crashes["left the road"] / count,
                 "red_lights": sum("red light" in end["crash"] for end in self.ends) / count,
-                "too_slow": sum(not end["crash"] and end["progress"] < 0.5 for end in self.ends) / count,
+                "too_slow": sum(not end["crash"] and end["progress"] < PROGRESS for end in self.ends) / count,
+                "too_fast": sum(not end["crash"] and end["fast"] > MOST for end in self.ends) / count,
                 "struck_by_others": sum(end["struck"] for end in self.ends) / count,
                 "speed": float(np.average(self.speeds, weights=self.seconds))}
 
@@ -63,7 +65,9 @@ def drive(policy: Policy, files: list[Path], *, traffic: bool = True, model: str
 
 
 def _said(info: dict) -> str:
-    return "good" if info["success"] else f"progress {info['progress']:.2f}, astray {info['astray']:.2f}"
+    faults = [what for what, bad in (("too slow", info["progress"] < PROGRESS), ("astray", info["astray"] > MOST),
+                                     ("too fast", info["fast"] > MOST)) if bad]
+    return "good" if info["success"] else ", ".join(faults)
 
 
 def _page(env: RoadEnv, way: np.ndarray, title: str) -> Image.Image:

@@ -77,7 +77,8 @@ def _find(study: Study, way: str) -> Policy:
 def _told(name: str, found: dict) -> list[dict]:
     n = found["rides"]
     return [figure(f"{what}_{name}", found[what], "m/s" if what == "speed" else "share", None, n) for what in (
-        "success", "collisions", "left_the_road", "red_lights", "too_slow", "struck_by_others", "speed")]
+        "success", "collisions", "left_the_road", "red_lights", "too_slow", "too_fast",
+        "struck_by_others", "speed")]
 
 
 class _Recorded:

@@ -22,7 +22,7 @@ from reverie.envs.together import foresee
 RIDES = 16  # that are driven side by side
 SECONDS = 10.0  # of a ride
 GAMMA = 0.97  # what a reward is worth a step, a sixth of a second, later
-CRASH = -10.0  # at -5 driving faster is worth more than the crashes that it costs
+CRASH = -10.0  # at -5 one who went on from the clone drove faster and crashed twice as often
 MOST = 24  # agents of a dream: half as many take half the time
 ALONE = 0.35  # of the steps, without traffic
 WARM = 3  # rounds in which a driver who goes on only judges

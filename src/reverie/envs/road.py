@@ -2,7 +2,8 @@
 reverie/RoadDream-v0, the same ride among traffic that is imagined.
 
 In truth others drive as they did in the trace and do not heed our car; in the dream the model of traffic moves them,
-and they do. Pictures are drawn by MuJoCo in both. Running into somebody ends the episode.
+and they do. Pictures are drawn by MuJoCo in both. Running into somebody, leaving the road, and among traffic passing
+a red light, end the episode.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,21 @@ import numpy as np
 from reverie.core.errors import BadInput
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST, Car
-from reverie.data.road.lanes import Lanes, corners, meet
+from reverie.data.road.lanes import Lanes
 from reverie.data.road.rig import FOUR, Mount, checked
 from reverie.data.road.trace import Trace
 from reverie.data.road.world import SIZE, from_start, plan
 from reverie.envs import seeing
 from reverie.envs.base import Env, action_space, checked_action, checked_options, picture_space, spaces
-from reverie.road import Ride, Road
+from reverie.envs.judging import Judge
+from reverie.model.road.driving import Frames
+from reverie.road import MOST, Ride, Road
+from reverie.road import near as nearest
 
 FPS = 24.0
-SHOULDER = 0.6  # metres beyond a lane's edge that our car's middle may stray
-CRASH = -5.0  # reward of leaving the road, and of running into somebody
+CRASH = -5.0  # reward of what ends a ride
 ASIDE = 0.5  # taken off a step's reward at the lane's edge
+ROUND = 64.0  # metres around our car in which lanes are looked for
 PAST = 24  # frames of a trace from which a dream goes on
 F = FRAMES_PER_LATENT
 
@@ -40,14 +45,17 @@ class RoadEnv(Env):
     (VECTOR,), see ``envs.seeing``; neither of these needs MuJoCo.
 
     Action (2,) in -1..1: curvature (1 is the tightest circle, 0.18 / m, to the left) and acceleration (1 is
-    2.5 m/s^2, -1 braking with 7). Reward: metres along the nearest lane as a share of what its limit allows (1.2 at the
-    most), less ASIDE at the lane's edge; CRASH at the end of a ride that left the road or ran into somebody, which is
-    terminated; truncated after ``seconds``, or at the trace's end.
+    2.5 m/s^2, -1 braking with 7). Reward: metres along the nearest lane as a share of what its limit allows (what is
+    more than that is taken off instead), less ASIDE at the lane's edge; ``crash`` at the end of a ride that left the
+    road, ran into somebody or passed a red light, which is terminated; truncated after ``seconds``, or at the trace's
+    end. info: "crash" says why, "success" whether the ride is a good one so far, by the rules of ``envs.judging``,
+    which also tells the rest of it.
 
     model: None drives in truth; "base", or a folder or file of weights, has everybody else imagined from the ride's
     first second on (lights stay as recorded, then as they are; nobody new comes). traces: a folder of traffic,
     or such files, as ``reverie data make road --traces DIR`` keeps them: with it no SUMO is needed; None simulates.
-    traffic: False drives alone. weather: see data.road.weather, None draws one. mounts: the rig; cameras: names of it.
+    traffic: False drives alone, and lights do not count. weather: see data.road.weather, None draws one. mounts: the
+    rig; cameras: names of it. most: how many agents are imagined, those that are nearest when the dream begins.
     reset's options: trace, a file.
     """
 
@@ -56,12 +64,14 @@ class RoadEnv(Env):
     def __init__(self, model: str | None = None, *, traces: str | Path | Sequence[str | Path] | None = None,
                  traffic: bool = True, weather: str | None = "day", seconds: float = 20.0,
                  mounts: Sequence[Mount] = FOUR, cameras: Sequence[str] = ("front",), size: tuple[int, int] = SIZE,
-                 observation: str = "camera", render_mode: str | None = None) -> None:
+                 observation: str = "camera", most: int = MOST, crash: float = CRASH,
+                 render_mode: str | None = None) -> None:
         if observation not in ("camera", "above", "vector"):
             raise BadInput(f"no observation {str(observation)[:30]!r}: camera, above or vector")
         self.road = None if model is None else _loaded(model)
         self.ride: Ride | None = None
-        self.observation = observation
+        self.foreseen: Frames | None = None  # the next step's, where several dreams are stepped together
+        self.observation, self.most, self.crash = observation, most, crash
         self.mounts = checked(mounts)
         known = {mount.name: mount for mount in self.mounts}
         unknown = [name for name in cameras if name not in known]
@@ -90,19 +100,21 @@ class RoadEnv(Env):
         chosen, trace = int(self.np_random.integers(2**31)), None
         if options.get("trace") or self.traces:
             pick = options.get("trace") or self.traces[int(self.np_random.integers(len(self.traces)))]
-            trace = Trace.load(pick)
+            trace = _read(Path(pick))
         longest = self.seconds if trace is None else min(self.seconds, trace.frames / trace.fps)
         fps = FPS if trace is None else trace.fps
         made = plan(chosen, longest, fps=fps, weather=self.weather, trace=trace, mounts=self.mounts, size=self.size)
         self.trace = _alone(made.trace) if not self.traffic else replace(
-            made.trace, place=made.trace.place.copy(), heading=made.trace.heading.copy())
+            made.trace, **{name: getattr(made.trace, name).copy() for name in ("place", "heading", "speed", "exists")})
         self.now = 0
         if self.road is not None:
             self._dream(chosen)
-        self.lanes = Lanes(self.trace.net)
+        self._lanes = Lanes(self.trace.net)
         ego, now = self.trace.ego, self.now
         self.car = Car(self.trace.place[now, ego].astype(float), float(self.trace.heading[now, ego]),
                        float(self.trace.speed[now, ego]), tuple(self.trace.size[ego].astype(float)))
+        self.lanes, self.about = self._lanes.around(self.car.place, ROUND), self.car.place
+        self.judge = Judge(self.trace, self.car, self.traffic)
         if self.observation == "camera":
             from reverie.data.road.drawing import staged
 
@@ -114,25 +126,27 @@ class RoadEnv(Env):
         """Four frames on. Raises BadInput for an action that is none."""
         if self.trace is None:
             raise BadInput("reset the environment before its first step")
-        bend, pedal = checked_action(action, 2)
-        acceleration = pedal * (EAGER if pedal > 0 else HARDEST)
+        bend, acceleration = meant(action)
+        if np.hypot(*(self.car.place - self.about)) > ROUND / 4:
+            self.lanes, self.about = self._lanes.around(self.car.place, ROUND), self.car.place
         if self.ride is not None:
-            self._imagine(bend * TIGHTEST, acceleration)
-        gone, crashed, ego = 0.0, "", self.trace.ego
+            self._imagine(bend, acceleration)
+        gone, ego = 0.0, self.trace.ego
         for _ in range(F):
             before = self.car
-            self.car = before.moved(bend * TIGHTEST, acceleration, 1 / self.trace.fps)
+            self.car = before.moved(bend, acceleration, 1 / self.trace.fps)
             self.now = min(self.now + 1, self.trace.frames - 1)
             self.trace.place[self.now, ego], self.trace.heading[self.now, ego] = self.car.place, self.car.heading
             near = self.lanes.nearest(self.car.place, self.car.heading)
-            gone += float(np.hypot(*(self.car.place - before.place))) * np.cos(near.turned)
-            crashed = crashed or ("left the road" if near.aside > near.half + SHOULDER else "") or self._hit()
+            along = float(np.hypot(*(self.car.place - before.place)) * np.cos(near.turned))
+            gone += along
+            self._take_away(self.judge.frame(self.car, self.now, near, along))
         self._draw()
-        allowed = near.limit * F / self.trace.fps
-        reward = min(gone / allowed, 1.2) - ASIDE * min(near.aside / near.half, 1.0)
-        info = {**self._told(), "metres": gone, "crash": crashed}
-        over = self.now + F >= self.trace.frames
-        return self._observed(), CRASH if crashed else float(reward), bool(crashed), bool(over), info
+        share = gone * self.trace.fps / (near.limit * F)
+        reward = min(share, 2 - share) - ASIDE * min(near.aside / near.half, 1.0)
+        info = {**self._told(), "metres": gone, **self.judge.told()}
+        crashed, over = info["crash"], self.now + F >= self.trace.frames
+        return self._observed(), self.crash if crashed else float(reward), bool(crashed), bool(over), info
 
     def render(self) -> np.ndarray | None:
         """The newest frame of the first camera, or the ride from above where no camera looks."""
@@ -155,13 +169,24 @@ class RoadEnv(Env):
         self.trace, self.now = replace(trace, **cut), PAST - F
         self.trace.exists[self.now + 1 :] = False
         self.trace.exists[:, trace.ego] = True
-        self.ride = self.road.begin(self.trace, self.now, [seed])
+        kept = np.isin(np.arange(len(trace.kinds)), nearest(self.trace, self.now)[: max(self.most, 1)])
+        self.trace.exists &= kept
+        others = int(self.trace.exists[self.now].sum()) > 1  # alone there is nothing to imagine
+        self.ride = self.road.begin(self.trace, self.now, [seed]) if others else None
+
+    def _take_away(self, agents: list[int]) -> None:
+        """Let agents be there no more."""
+        for n in agents:
+            self.trace.exists[self.now :, n] = False
+            if self.ride is not None:
+                self.ride.drive.now.there[0, np.flatnonzero(self.ride.agents == n)] = False
 
     def _imagine(self, bend: float, acceleration: float) -> None:
         """What everybody else does while our car acts, into the trace."""
         ride, trace = self.ride, self.trace
         ride.lights(trace.signals[self.now])
-        frames = ride.step(np.tile(np.array([bend, acceleration], np.float32), (1, F, 1)))
+        acted = np.tile(np.array([bend, acceleration], np.float32), (1, F, 1))
+        frames, self.foreseen = self.foreseen or ride.step(acted), None
         others = ride.agents != trace.ego
         agents, there = ride.agents[others], ride.drive.now.there[0].numpy()[others]
         for f in range(F):
@@ -185,7 +210,8 @@ class RoadEnv(Env):
 
     def _observed(self) -> Any:
         if self.observation != "camera":
-            return seeing.observed(self.observation, self.trace, self.now, self.lanes)
+            return seeing.observed(self.observation, self.trace, self.now, self.lanes,
+                                   self.judge.lights if self.traffic else None)
         if len(self.cameras) == 1:
             return self.frames[self.cameras[0].name].copy()
         return {name: frame.copy() for name, frame in self.frames.items()}
@@ -194,15 +220,17 @@ class RoadEnv(Env):
         near = self.lanes.nearest(self.car.place, self.car.heading)
         return {"speed": self.car.speed, "aside": near.aside, "turned": near.turned, "limit": near.limit}
 
-    def _hit(self) -> str:
-        """Whom our car overlaps now, in words."""
-        trace, t = self.trace, self.now
-        own = corners(self.car.place, self.car.heading, self.car.size)
-        far = np.hypot(*(trace.place[t] - self.car.place).T)
-        for n in np.flatnonzero(trace.exists[t] & (far < 8.0)):
-            if n != trace.ego and meet(own, corners(trace.place[t, n], float(trace.heading[t, n]), trace.size[n])):
-                return f"ran into a {trace.kinds[n]}"
-        return ""
+
+@lru_cache(maxsize=256)
+def _read(path: Path) -> Trace:
+    """A trace, which nobody may change."""
+    return Trace.load(path)
+
+
+def meant(action: Any) -> tuple[float, float]:
+    """Curvature (1/m) and acceleration (m/s^2) of an action. Raises BadInput for one that is none."""
+    bend, pedal = checked_action(action, 2)
+    return float(bend * TIGHTEST), float(pedal * (EAGER if pedal > 0 else HARDEST))
 
 
 def _loaded(model: str | Path) -> Road:

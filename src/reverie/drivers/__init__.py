@@ -1,0 +1,1 @@
+"""Drivers of the road: learned in the dream, learned in the true simulator, or cloned; and how well they drive."""

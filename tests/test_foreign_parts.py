@@ -145,7 +145,9 @@ def test_what_is_done_is_kept_and_the_same_command_goes_on(tmp_path, monkeypatch
     world = fake_pipeline.world(tmp_path)
     made = generate("a ball", "out.mp4", model=world, seconds=4)
     assert len(FakePipeline.calls) == 2 and any("2 of 4 pieces were made before" in note for note in made.notes)
-    assert not folder.exists() and (read_video("out.mp4")[0] == read_video("whole.mp4")[0]).all()
+    one, other = (read_video(name)[0].astype(int) for name in ("out.mp4", "whole.mp4"))
+    assert not folder.exists() and one.shape == other.shape  # sums may differ in their last bits from run to run
+    assert np.abs(one - other).mean() < 0.5
 
 
 def test_stopping_keeps_the_pieces(tmp_path, monkeypatch):

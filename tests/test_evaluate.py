@@ -17,10 +17,12 @@ from reverie.core.clip import Clip, Line, Truth
 from reverie.core.errors import BadInput, ReverieError
 from reverie.core.vocabulary import COLOURS, KINDS
 from reverie.evaluate import (
+    audit,
     control,
     driver,
     minute,
     observer,
+    offences,
     painting,
     physics,
     prompts,
@@ -30,6 +32,7 @@ from reverie.evaluate import (
     suite,
     things,
     tokenizer,
+    tracking,
 )
 from reverie.evaluate.dreams import Happening, dream
 from reverie.evaluate.figures import figure, met
@@ -74,8 +77,10 @@ def shrunk(monkeypatch):
     torch.manual_seed(1)
     eye = Observer(ObserverNet(ObserverConfig(widths=(4, 4, 4, 4, 4), threshold=0.01)))
     monkeypatch.setattr(Observer, "load", classmethod(lambda cls, *args: eye))
-    for module, seconds in ((minute, 2.0), (observer, 4.0), (painting, 4.0), (things, 4.0), (tokenizer, 4.0)):
+    for module, seconds in ((minute, 2.0), (observer, 4.0), (painting, 4.0), (things, 4.0), (tokenizer, 4.0),
+                            (offences, 6.0), (tracking, 3.0)):
         monkeypatch.setattr(module, "SECONDS", seconds)
+    monkeypatch.setattr(audit, "LONG", 6.0)
     monkeypatch.setattr(minute, "LAST", 1.5)
     monkeypatch.setattr(minute, "late_event", lambda truth: True)
     monkeypatch.setattr(things, "LONG", 4.0)

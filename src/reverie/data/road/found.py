@@ -74,4 +74,6 @@ def told(clip: Clip, truth: Truth) -> Trace:
 
 def named(path: Path | str) -> Trace:
     """The trace in a file, in the frame in which our car starts at the origin. Raises BadData."""
+    if not Path(path).is_file():
+        raise BadData(f"there is no file {path}")
     return from_start(Trace.load(path))

@@ -20,7 +20,7 @@ from reverie.data.road import routes
 from reverie.data.road.moments import F, checked
 from reverie.data.road.trace import KINDS, Trace
 from reverie.model.checkpoint import content_hash
-from reverie.model.road.driving import Drive, Start
+from reverie.model.road.driving import Drive, Frames, Start
 from reverie.model.road.sight import PAST, PERSON, STEP
 from reverie.model.road.traffic import Traffic
 
@@ -136,14 +136,22 @@ class Ride:
 
     def step(self, actions: np.ndarray | None = None):
         """A latent on; returns model.driving.Frames. actions (K, F, 2), NaN where the model chooses."""
+        self.ready()
+        given = None if actions is None else torch.tensor(np.asarray(actions), dtype=torch.float32)
+        frames = self.drive.step(given)
+        self.keep(frames)
+        return frames
+
+    def ready(self) -> None:
+        """What must be so before a step: lines long enough, lights as late as it is."""
         self._go_on()
         if len(self.made) == YELLOW and not self.scripted:
             self.drive.now.lights[self.drive.now.lights == 1] = 0
-        given = None if actions is None else torch.tensor(np.asarray(actions), dtype=torch.float32)
-        frames = self.drive.step(given)
+
+    def keep(self, frames: Frames) -> None:
+        """Write a step down."""
         there = self.drive.now.there[:, None].expand(frames.heading.shape)
         self.made.append(tuple(t.numpy() for t in (frames.place, frames.heading, frames.speed, there, frames.actions)))
-        return frames
 
     def _go_on(self) -> None:
         """Give whoever nears its line's end a longer one."""

@@ -14,12 +14,11 @@ from torch import nn
 
 from reverie.core.errors import BadData
 from reverie.core.progress import track
-from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST
 from reverie.data.road.lanes import Lanes
 from reverie.data.road.trace import Trace
 from reverie.drivers.policy import WIDTHS, Policy, of_modules
 from reverie.envs.judging import Lights
-from reverie.envs.road import F
+from reverie.envs.road import F, acted
 from reverie.envs.seeing import LANE, VECTOR, vector
 
 COPIED = ("smooth", "clumsy")
@@ -37,9 +36,8 @@ def examples(files: list[Path], *, progress: bool = True) -> tuple[np.ndarray, n
                 lanes, lights = Lanes(trace.net), Lights(trace.net)
                 for now in range(0, trace.frames - F, F):
                     if _follows(trace, now, lanes):
-                        bend, push = trace.actions[now : now + F].mean(0)
                         seen.append(vector(trace, now, lanes, lights))
-                        done.append((bend / TIGHTEST, push / (EAGER if push > 0 else HARDEST)))
+                        done.append(acted(*trace.actions[now : now + F].mean(0)))
             bar.advance()
     if not seen:
         raise BadData(f"none of {len(files)} traces has a {' or '.join(COPIED)} driver to copy")

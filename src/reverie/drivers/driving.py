@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from reverie.data.road.trace import Trace
 from reverie.drivers.policy import Policy
 from reverie.envs.judging import MOST, PROGRESS
-from reverie.envs.road import RoadEnv
+from reverie.envs.road import F, RoadEnv, acted
 from reverie.futures.above import Above
+from reverie.futures.drawing import save
 
 SECONDS = 10.0
 SIDE, REACH = 240, 45.0  # pixels of a ride from above, and metres to its side
@@ -40,7 +42,20 @@ class Ridden:
                 "speed": float(np.average(self.speeds, weights=self.seconds))}
 
 
-def drive(policy: Policy, files: list[Path], *, traffic: bool = True, model: str | None = None,
+class Recorded:
+    """The driver of a trace, its actions again: what can be had in recorded traffic."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.actions, self.now = trace.actions, 0
+
+    def act(self, seen: np.ndarray) -> np.ndarray:
+        """The next action (2,), whatever is seen."""
+        action = acted(*self.actions[self.now : self.now + F].mean(0))
+        self.now += F
+        return np.array(action)
+
+
+def drive(policy: Policy | Recorded, files: list[Path], *, traffic: bool = True, model: str | None = None,
           seconds: float = SECONDS, sheet: Path | None = None, shown: int = 12) -> Ridden:
     """A ride of each trace. model: None drives in truth, else in the dream; sheet: a PNG of the first ``shown`` rides
     from above. Raises BadInput, BadData, CannotWrite."""
@@ -56,11 +71,11 @@ def drive(policy: Policy, files: list[Path], *, traffic: bool = True, model: str
             pace.append(env.car.speed)
         ends.append(info)
         speeds.append(float(np.mean(pace)))
-        lasted.append(len(pace) * 4 / env.trace.fps)
+        lasted.append(len(pace) * F / env.trace.fps)
         if sheet is not None and n < shown:
             pages.append(_page(env, np.array(way), f"{n}: {info['crash'] or _said(info)}, {speeds[-1]:.1f} m/s"))
     if pages:
-        _save(pages, sheet)
+        save(_sheet(pages), sheet)
     return Ridden(ends, speeds, lasted)
 
 
@@ -83,13 +98,10 @@ def _page(env: RoadEnv, way: np.ndarray, title: str) -> Image.Image:
     return page
 
 
-def _save(pages: list[Image.Image], path: Path) -> None:
-    """Pages in rows of four, as a PNG."""
-    from reverie.core.files import writing
-
+def _sheet(pages: list[Image.Image]) -> Image.Image:
+    """Pages in rows of four."""
     wide, high = pages[0].size
     whole = Image.new("RGB", (4 * wide, -(-len(pages) // 4) * high), "white")
     for n, page in enumerate(pages):
         whole.paste(page, (n % 4 * wide, n // 4 * high))
-    with writing(path, "wb") as file:
-        whole.save(file, "PNG")
+    return whole

@@ -233,6 +233,11 @@ def meant(action: Any) -> tuple[float, float]:
     return float(bend * TIGHTEST), float(pedal * (EAGER if pedal > 0 else HARDEST))
 
 
+def acted(bend: float, push: float) -> tuple[float, float]:
+    """The action that means a curvature (1/m) and an acceleration (m/s^2)."""
+    return bend / TIGHTEST, push / (EAGER if push > 0 else HARDEST)
+
+
 def _loaded(model: str | Path) -> Road:
     """The model of traffic. Raises BadInput where there is none, BadWeights."""
     path = None if str(model) == "base" else Path(model)

@@ -27,7 +27,7 @@ def foresee(envs: Sequence[RoadEnv], actions: Sequence[Any]) -> None:
         return
     for env in envs:
         env.ride.lights(env.trace.signals[env.now])
-        env.ride._go_on()
+        env.ride.ready()
     starts = [ride.drive.now for ride in rides]
     whole = {name: _padded([getattr(start, name) for start in starts], 1 if name == "size" else 0)
              for name in (*_OF_AGENTS, "lights")}
@@ -43,9 +43,7 @@ def foresee(envs: Sequence[RoadEnv], actions: Sequence[Any]) -> None:
         start.pace = drive.now.pace[one].clone()
         env.foreseen = Frames(frames.place[one, :, :count], frames.heading[one, :, :count],
                               frames.speed[one, :, :count], frames.actions[one])
-        there = start.there[:, None].expand(env.foreseen.heading.shape)
-        env.ride.made.append((env.foreseen.place.numpy(), env.foreseen.heading.numpy(), env.foreseen.speed.numpy(),
-                              there.numpy(), env.foreseen.actions.numpy()))
+        env.ride.keep(env.foreseen)
 
 
 def _padded(parts: list[Tensor], fill: int) -> Tensor:

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from reverie.core.errors import ReverieError
-from reverie.data.make import Job, clip_seed
-from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST
 from reverie.data.road.trace import Trace
-from reverie.drivers.driving import Ridden, drive
+from reverie.drivers.driving import Recorded, Ridden, drive
 from reverie.drivers.policy import WAYS, Policy, find
 from reverie.evaluate.figures import figure, share
-from reverie.evaluate.study import PACKAGE, SEED, Study, digest
+from reverie.evaluate.study import Study
+from reverie.evaluate.traffic import traces
 
 SECONDS = 11.0  # of a clip, of which a ride takes ten
 SAID = {"dream": "dream_trained", "true": "true_trained", "clone": "cloned"}
-F = 4
 
 
 def measure(study: Study) -> list[dict]:
     """n rides of each driver, alone and among traffic."""
-    files, figures = traces(study, study.n), []
+    files, figures = traces(study, study.n, SECONDS), []
     policies = {way: _find(study, way) for way in WAYS}
     for traffic, where in ((False, "alone"), (True, "in_traffic")):
         rides: dict[str, dict] = {}
@@ -49,26 +44,6 @@ def model_name(study: Study) -> str:
     return ", ".join(_find(study, way).name for way in WAYS)
 
 
-def traces(study: Study, n: int) -> list[Path]:
-    """n files of traffic, simulated where they are not there yet. Raises ReverieError without SUMO."""
-    code = digest(PACKAGE, ("data/road/driver.py", "data/road/net.py", "data/road/tra*.py"))
-    folder = study.data / f"road-{SECONDS:g}s-{SEED}-{code[:8]}"
-    job = Job("road", "test", SEED, n, True, ((SECONDS, SECONDS, 1.0),), (128, 128), 24.0, 32)
-    files = [folder / f"{job.key(k)}.npz" for k in range(n)]
-    with study.track(n, "clips of traffic") as bar:
-        for k, path in enumerate(files):
-            if not path.exists():
-                from reverie.data.road.traffic import traffic
-
-                path.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    traffic(clip_seed(job, k), SECONDS).save(path)
-                except ImportError as error:
-                    raise ReverieError(f'traffic needs {error.name}: pip install "reverie[traffic]"') from None
-            bar.advance()
-    return files
-
-
 def _find(study: Study, way: str) -> Policy:
     own = Path(study.model) if isinstance(study.model, (str, Path)) else Path("base")
     return find(own if (own / f"driver_{way}.safetensors").exists() else None, way)
@@ -81,23 +56,11 @@ def _told(name: str, found: dict) -> list[dict]:
         "struck_by_others", "speed")]
 
 
-class _Recorded:
-    """The smooth drivers of traces, their actions again: what can be had in recorded traffic by these rules."""
-
-    def __init__(self, trace: Trace) -> None:
-        self.actions, self.now = trace.actions, 0
-
-    def act(self, seen: np.ndarray) -> np.ndarray:
-        bend, push = self.actions[self.now : self.now + F].mean(0)
-        self.now += F
-        return np.array([bend / TIGHTEST, push / (EAGER if push > 0 else HARDEST)])
-
-
 def _recorded(files: list[Path]) -> list[dict]:
     whole = Ridden([], [], [])
     for path in files:
         trace = Trace.load(path)
         if trace.driver == "smooth":
-            one = drive(_Recorded(trace), [path])
+            one = drive(Recorded(trace), [path])
             whole = Ridden(whole.ends + one.ends, whole.speeds + one.speeds, whole.seconds + one.seconds)
     return _told("recorded_smooth_drivers_in_traffic", whole.figures()) if whole.ends else []

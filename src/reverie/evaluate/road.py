@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from reverie.core.errors import ReverieError
-from reverie.data.make import Job, clip_seed
+from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST
 from reverie.data.road.trace import Trace
 from reverie.evaluate import forecast
 from reverie.evaluate.figures import figure, share
-from reverie.evaluate.study import PACKAGE, SEED, Study, digest
+from reverie.evaluate.study import SEED, Study
+from reverie.evaluate.traffic import traces
 from reverie.road import WEIGHTS, Road, Told
 
 SECONDS, PRESENT = 8.5, 3.0  # of a clip, and where its past ends
@@ -26,13 +26,13 @@ FEW, MANY = 6, 8  # futures
 NEAR = 40.0  # metres from our car
 AT, MOVES = 3.0, 1.0  # seconds at which futures without actions are judged; metres by then of who moves
 ACTED = 4.0  # seconds of a ride with actions
-F = 4
+F = FRAMES_PER_LATENT
 
 
 def measure(study: Study) -> list[dict]:
     """Of every second of n clips forecasts and futures, of all n actions; and how many steps a second."""
     model = _model(study)
-    found = traces(study, study.n)
+    found = [Trace.load(path) for path in traces(study, study.n, SECONDS)]
     return [*_forecasts(study, model, found[::2]), *_obeyed(study, model, found), *_speed(model, found[0])]
 
 
@@ -44,28 +44,6 @@ def model_name(study: Study) -> str:
 def _model(study: Study) -> Road:
     own = Path(study.model) / WEIGHTS.name if isinstance(study.model, (str, Path)) else WEIGHTS
     return Road.load(own if own.exists() else None)
-
-
-def traces(study: Study, n: int) -> list[Trace]:
-    """n clips of traffic, simulated where they are not there yet. Raises ReverieError without SUMO."""
-    code = digest(PACKAGE, ("data/road/driver.py", "data/road/net.py", "data/road/tra*.py"))
-    folder = study.data / f"road-{SECONDS:g}s-{SEED}-{code[:8]}"
-    job = Job("road", "test", SEED, n, True, ((SECONDS, SECONDS, 1.0),), (128, 128), 24.0, 32)
-    found = []
-    with study.track(n, "clips of traffic") as bar:
-        for k in range(n):
-            path = folder / f"{job.key(k)}.npz"
-            if not path.exists():
-                from reverie.data.road.traffic import traffic
-
-                path.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    traffic(clip_seed(job, k), SECONDS).save(path)
-                except ImportError as error:
-                    raise ReverieError(f'traffic needs {error.name}: pip install "reverie[traffic]"') from None
-            found.append(Trace.load(path))
-            bar.advance()
-    return found
 
 
 # -- foretelling --------------------------------------------------------------------------------------

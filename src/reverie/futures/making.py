@@ -97,6 +97,7 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
     Raises BadInput, BadMedia, BadData, BadWeights, CannotWrite; KeyboardInterrupt says what is kept.
     """
     from reverie.futures.past import read_past
+    from reverie.futures.traffic import road_futures, road_trace
 
     began = time.perf_counter()
     wanted = _checked(count, seconds, seed, edits)
@@ -104,10 +105,8 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
     if actions not in WORDS and not Path(actions).exists():
         raise BadInput(f"actions {actions[:80]}: give a CSV file, or one of {', '.join(WORDS)}")
     paths = [past] if isinstance(past, (str, Path)) else list(past)
-    if len(paths) == 1 and (road := _of_road(Path(paths[0]), key)) is not None:
+    if len(paths) == 1 and (road := road_trace(Path(paths[0]), key)) is not None:
         trace, source, said, look = road
-        from reverie.futures.traffic import road_futures
-
         if prompt:
             raise BadInput(f"{source} is of the road, whose model has learned no words: leave out the prompt")
         return road_futures(trace, source, _folder(out), count=count, seconds=seconds, actions=actions,
@@ -146,12 +145,6 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
     with writing(out / "futures.json") as file:
         json.dump(made.as_dict(), file, indent=1, ensure_ascii=False)
     return made
-
-
-def _of_road(past: Path, key: str | None):
-    from reverie.futures.traffic import road_trace
-
-    return road_trace(past, key)
 
 
 def _road_model(model: str | Path | World):

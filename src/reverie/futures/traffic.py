@@ -16,6 +16,7 @@ from reverie.core.camera import CameraPath
 from reverie.core.errors import BadInput
 from reverie.core.files import require_space, writing
 from reverie.core.progress import track
+from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road import found, routes
 from reverie.data.road.agents import PAINT_NAMES
 from reverie.data.road.trace import Trace
@@ -29,7 +30,7 @@ from reverie.futures.tracks import known_divergence
 from reverie.futures.wishes import WORDS, Edit, check_edits, read_actions
 from reverie.road import Ride, Road, Told, near
 
-F = 4
+F = FRAMES_PER_LATENT
 ACTIONS = {channel.name: (channel.unit, float(channel.low), float(channel.high))  # type: ignore[arg-type]
            for channel in CHANNELS[:2]}
 SIDEWAYS, TIGHT = 2.2, 0.12  # m/s^2 and 1/m at most of "left" and "right"

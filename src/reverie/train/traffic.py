@@ -15,6 +15,7 @@ from torch import Tensor
 
 from reverie.core import runtime
 from reverie.core.errors import BadData
+from reverie.core.files import writing
 from reverie.core.progress import track
 from reverie.data.road.moments import Moments, checked, trace_paths, window
 from reverie.data.road.trace import Trace
@@ -58,11 +59,10 @@ def gathered(folder: Path | str, progress: bool = True) -> list[Moments]:
 
 
 def save_moments(moments: Sequence[Moments], path: Path) -> None:
-    """Write them as one file."""
+    """Write them as one file. Raises CannotWrite."""
     arrays = {f"{n:06d}.{f.name}": np.asarray(getattr(m, f.name)) for n, m in enumerate(moments) for f in fields(m)}
-    part = path.with_name(f".{path.stem}.part.npz")
-    np.savez(part, **arrays)
-    part.replace(path)
+    with writing(path, "wb") as file:
+        np.savez(file, **arrays)
 
 
 def load_moments(path: Path) -> list[Moments]:

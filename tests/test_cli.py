@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -161,17 +162,19 @@ def test_help_needs_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
 
+    def used():
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)  # to the microsecond; os.times counts in hundredths
+        return children.ru_utime + children.ru_stime
+
     def best(*args):
         spent = []
         for _ in range(5):
-            before = os.times()
+            before = used()
             subprocess.run([sys.executable, *args], capture_output=True, check=True)
-            after = os.times()
-            spent.append(after.children_user - before.children_user
-                         + after.children_system - before.children_system)
-        return max(min(spent), 0.01)  # the clock ticks in hundredths
+            spent.append(used() - before)
+        return min(spent)
 
-    assert best("-m", "reverie", "--help") < 8 * best("-c", "pass")
+    assert best("-m", "reverie", "--help") < 15 * best("-c", "pass")  # 6.5; torch alone would make it 100
 
 
 def other(monkeypatch, module: str, name: str, answer):

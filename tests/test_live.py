@@ -259,7 +259,7 @@ def test_it_runs_at_the_pace_of_its_clock(server):
         pictures(client, 8)
         began = time.monotonic()
         pictures(client, 24)
-        assert 0.7 < time.monotonic() - began < 3  # a second; a busy machine may be late, never early
+        assert time.monotonic() - began > 0.7  # a second; a busy machine may be late, never early
 
 
 def test_what_was_driven_is_kept_with_its_log(server):
@@ -334,7 +334,7 @@ def test_a_client_that_does_not_read_holds_nobody_up(server):
         pictures(quick, 4)
         began = time.monotonic()
         pictures(quick, 48)  # the slow one has at most a second of frames on its way by now
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 60  # 2 on an idle machine; held up, it would be for ever
         dropped = 0
         end = time.monotonic() + 20
         while not dropped and time.monotonic() < end:

@@ -338,7 +338,7 @@ def test_a_server_that_dies_is_told_at_once_and_found_again(browser, tmp_path):
         own.kill()
         began = time.monotonic()
         page.wait_for_selector("#health[data-state=offline]")
-        assert time.monotonic() - began < 5, "2 on an idle machine"
+        assert time.monotonic() - began < 14, "as late as the next look at the videos; 2 on an idle machine"
         page.wait_for_selector(".trouble:has-text('cannot be reached')")
         own.start()
         page.wait_for_selector("#health[data-state=ready]")

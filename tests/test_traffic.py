@@ -14,6 +14,7 @@ from reverie.core.errors import BadData, BadInput, BadWeights
 from reverie.core.video import probe, read_video
 from reverie.data.road import found, routes
 from reverie.data.road.driver import Car
+from reverie.data.road.lights import program
 from reverie.data.road.moments import Moments, shown
 from reverie.data.road.rig import Mount
 from reverie.data.road.trace import Trace
@@ -190,6 +191,21 @@ def test_nobody_drives_into_who_stands_ahead(road: Road) -> None:
     wheels = np.ones(3, bool)
     for k in range(3):
         assert forecast.collisions(told.place[k], told.heading[k], told.there[k], made.size[told.agents], wheels) == 0
+
+
+def test_lights_change_as_their_programs_say_unless_somebody_says_otherwise(road: Road) -> None:
+    made = trace(96)
+    made.net = replace(made.net, programs=(program([0], [10, 3, 12], ["r", "g", "y"]),))
+    made.signals[:13] = 1  # yellow, then red for half a second
+    ride = road.begin(made, 24, [0, 1])
+    for _ in range(66):
+        ride.step()
+    shows = ride.told().signals[..., 0]
+    assert shows.shape == (2, 264) and (shows[:, :227] == 0).all() and (shows[:, 228:] == 2).all()
+    assert (ride.trace_of(1, past=4, frame=24).signals[:, 0] == [0] * 4 + shows[1].tolist()).all()
+    ride.lights(np.array([1]))
+    ride.step()
+    assert (ride.told().signals[:, -4:] == 1).all()
 
 
 def test_without_a_map_it_goes_on_too(road: Road) -> None:

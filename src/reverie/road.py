@@ -17,6 +17,7 @@ import torch
 
 from reverie.core.errors import BadInput
 from reverie.data.road import routes
+from reverie.data.road.lights import Lights
 from reverie.data.road.moments import F, checked
 from reverie.data.road.trace import KINDS, Trace
 from reverie.model.checkpoint import content_hash
@@ -28,7 +29,6 @@ WEIGHTS = Path(__file__).parent / "weights" / "road.safetensors"
 MOST, REACH = 48, 90.0  # agents, the nearest to our car, and metres from it
 HEAT = 0.3  # of the spread of what may come: at 1 the mean error of futures is 2.3 times the least, at 0.2 1.9 times
 CHANGE = 0.03  # chance that who could is about to change lanes
-YELLOW = 9  # latents after which a light that was yellow when the past ended is red
 LONG = 320  # points of a line that are kept
 
 
@@ -37,7 +37,7 @@ class Told:
     """Futures of a trace. place (K, T, N, 2) metres, heading and speed (K, T, N), there (K, T, N) from the frame after
     the past's last on; agents: which of the trace's these N are; actions (K, T, 2): our car's curvature and
     acceleration; ego: our car's place among the N; lines: of each future, of each agent the line (P, 2) that it was
-    bound for, or None."""
+    bound for, or None; signals (K, T, S): what the lights show, places in lights.LIGHTS."""
 
     place: np.ndarray
     heading: np.ndarray
@@ -47,6 +47,7 @@ class Told:
     actions: np.ndarray
     ego: int
     lines: list[list[np.ndarray | None]]
+    signals: np.ndarray
 
 
 @dataclass
@@ -86,7 +87,9 @@ class Road:
             lines.append(own)
         start = Start(**{name: torch.stack([getattr(s, name) for s in starts]) for name in Start.__dataclass_fields__})
         drive = Drive(self.network, start, [int(s) % 2**63 for s in seeds], self.heat if heat is None else heat)
-        return Ride(drive, trace, roads, agents, lines, [np.random.default_rng([s, 43]) for s in seeds])
+        lights = [Lights(trace.net.programs, trace.signals[: frame + 1], trace.fps, np.random.default_rng([s, 47]))
+                  for s in seeds] if mapped else []
+        return Ride(drive, trace, roads, agents, lines, [np.random.default_rng([s, 43]) for s in seeds], lights)
 
     def _line(self, roads: routes.Roads | None, trace: Trace, frame: int, n: int, rng: np.random.Generator
               ) -> routes.Line | None:
@@ -128,9 +131,10 @@ class Ride:
     """Futures of a trace while they are made: what Drive does, and where it is written down."""
 
     def __init__(self, drive: Drive, trace: Trace, roads: routes.Roads | None, agents: np.ndarray,
-                 lines: list[list[routes.Line | None]], chances: list[np.random.Generator]) -> None:
+                 lines: list[list[routes.Line | None]], chances: list[np.random.Generator],
+                 programs: list[Lights]) -> None:
         self.drive, self.trace, self.roads, self.agents, self.lines = drive, trace, roads, agents, lines
-        self.chances = chances
+        self.chances, self.programs = chances, programs
         self.made: list[tuple[np.ndarray, ...]] = []
         self.scripted = False  # whether somebody says what lights show
 
@@ -145,13 +149,21 @@ class Ride:
     def ready(self) -> None:
         """What must be so before a step: lines long enough, lights as late as it is."""
         self._go_on()
-        if len(self.made) == YELLOW and not self.scripted:
-            self.drive.now.lights[self.drive.now.lights == 1] = 0
+        if self.programs and not self.scripted:
+            self.drive.now.lights[:] = torch.from_numpy(self._shown(0))
+
+    def _shown(self, frame: int) -> np.ndarray:
+        """(K, S) int64: what lights show so many frames after the last that was made, if nobody says otherwise."""
+        after = (len(self.made) * F + frame) / self.trace.fps
+        return np.stack([lights.at(after) for lights in self.programs]).astype(np.int64)
 
     def keep(self, frames: Frames) -> None:
         """Write a step down."""
         there = self.drive.now.there[:, None].expand(frames.heading.shape)
-        self.made.append(tuple(t.numpy() for t in (frames.place, frames.heading, frames.speed, there, frames.actions)))
+        lights = self.drive.now.lights.numpy()
+        shows = np.stack([lights if self.scripted or not self.programs else self._shown(f + 1) for f in range(F)], 1)
+        self.made.append((*(t.numpy() for t in (frames.place, frames.heading, frames.speed, there, frames.actions)),
+                          shows))
 
     def _go_on(self) -> None:
         """Give whoever nears its line's end a longer one."""
@@ -200,10 +212,11 @@ class Ride:
 
     def told(self) -> Told:
         """What was made so far."""
-        place, heading, speed, there, actions = (np.concatenate(parts, 1) for parts in zip(*self.made, strict=True))
+        place, heading, speed, there, actions, lights = (np.concatenate(parts, 1)
+                                                         for parts in zip(*self.made, strict=True))
         lines = [[None if line is None else line.points for line in own] for own in self.lines]
         return Told(place, heading, speed, there, self.agents, actions, int(np.flatnonzero(
-            self.agents == self.trace.ego)[0]), lines)
+            self.agents == self.trace.ego)[0]), lines, lights)
 
     def trace_of(self, k: int, *, past: int = 0, frame: int = 0) -> Trace:
         """Future k as a trace of its own, behind ``past`` frames of the true one that end with ``frame``."""
@@ -214,11 +227,13 @@ class Ride:
             return np.concatenate([before[rows][:, self.agents] if past else after[:0], after]).astype(before.dtype)
 
         there = joined(old.exists, told.there[k])
-        signals = np.repeat(old.signals[frame : frame + 1], len(there), 0)
+        signals = told.signals[k] if told.signals.shape[2] else np.repeat(old.signals[frame : frame + 1],
+                                                                          len(told.there[k]), 0)
+        signals = np.concatenate([old.signals[rows], signals]) if past else signals
         return replace(old, kinds=[old.kinds[n] for n in self.agents], paints=old.paints[self.agents],
                        size=old.size[self.agents], exists=there, place=joined(old.place, told.place[k]),
                        heading=joined(old.heading, told.heading[k]), speed=joined(old.speed, told.speed[k]),
-                       lane=np.full(there.shape, -1, np.int16), signals=signals, ego=told.ego,
+                       lane=np.full(there.shape, -1, np.int16), signals=signals.astype(np.uint8), ego=told.ego,
                        actions=np.concatenate([old.actions[rows], told.actions[k]]) if past else told.actions[k],
                        turns=[])
 

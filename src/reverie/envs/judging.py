@@ -13,8 +13,9 @@ import numpy as np
 
 from reverie.data.road.driver import Car
 from reverie.data.road.lanes import Near, corners, meet
+from reverie.data.road.lights import LIGHTS
 from reverie.data.road.net import Net
-from reverie.data.road.trace import LIGHTS, Trace
+from reverie.data.road.trace import Trace
 
 SHOULDER = 0.6  # metres beyond a lane's edge that our car's middle may stray
 PROGRESS, MOST, OVER = 0.5, 0.1, 1.25  # shares of the way and of the time; of the limit

@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from reverie.data.road.lanes import Lanes
-from reverie.data.road.trace import LIGHTS, Trace
+from reverie.data.road.lights import LIGHTS
+from reverie.data.road.trace import Trace
 from reverie.envs.base import spaces
 from reverie.envs.judging import Lights
 from reverie.futures.above import Above

@@ -1,7 +1,7 @@
 """Suite ``road``: imagined traffic as a forecaster, its futures, and whether our car does as it is told.
 
 Every figure is of clips that the suite simulates itself, with seeds that training never sees. What lights show is known
-of the past only: in the futures they stay as they are.
+of the past only: in the futures they go on by their programs.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def _forecasts(study: Study, model: Road, found: list[Trace]) -> list[dict]:
     tallies = {(name, h): forecast.Tally() for name in kinds for h in HORIZONS}
     moving = {name: forecast.Tally() for name in kinds}
     counts = {"": _Counts(), "_in_truth": _Counts()}
+    lights: list[tuple[float, float]] = []  # the share of a clip's lights that show right at the last horizon; if held
     with study.track(len(found), "futures") as bar:
         for i, trace in enumerate(found):
             paved = forecast.Paved(trace.net)
@@ -90,8 +91,13 @@ def _forecasts(study: Study, model: Road, found: list[Trace]) -> list[dict]:
             counts[""].add(trace, told.place[0], told.heading[0], told.there[0] & there, agents, paved)
             counts["_in_truth"].add(trace, true, trace.heading[begins + 1 : begins + 1 + frames][:, agents], there,
                                     agents, paved)
+            if trace.signals.shape[1]:
+                shown = trace.signals[begins + frames]
+                lights.append((float((told.signals[:, -1] == shown).mean()),
+                               float((trace.signals[begins] == shown).mean())))
             bar.advance()
-    figures = []
+    figures = [figure(f"lights_right_at_{HORIZONS[-1]:g}s{said}", share(sum(one[n] for one in lights), len(lights)),
+                      "share", None, len(lights)) for n, said in enumerate(("", "_if_they_stay"))]
     for h in HORIZONS:
         for name, said in (("model", ""), ("blind", "_without_map"), ("constant", "_constant_velocity")):
             tally = tallies[name, h]

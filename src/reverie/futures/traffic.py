@@ -79,7 +79,7 @@ def road_futures(trace: Trace, source: str, out: Path, *, count: int, seconds: f
     require_space(out, 4 * count * frames * (SIDE * SIDE + (look.pixels if look else 0)) // 8 + (1 << 20))
     made = Futures(str(out), source, (frame + 1) / trace.fps, count, frames / trace.fps, trace.fps, seed, model.name,
                    actions, [edit.text for edit in edits], ["above"], names)
-    for text in (*notes, _said(actions, told), "lights stay as the past's end shows them, but yellow becomes red"):
+    for text in (*notes, _said(actions, told), _lights(ride)):
         if text:
             made.notes.append(text)
             tell(text)
@@ -135,6 +135,13 @@ def _said(actions: str, told: np.ndarray | None) -> str:
     if told is None or actions not in WORDS:
         return ""
     return f"for {actions} our car has a curvature of {told[0, 0]:.3f} 1/m and {told[0, 1]:g} m/s^2 all the time"
+
+
+def _lights(ride: Ride) -> str:
+    """What becomes of the lights."""
+    if ride.programs and ride.programs[0].known.all():
+        return ""
+    return "nobody knows the programs of the lights: they stay as the past's end shows them, but yellow becomes red"
 
 
 # -- what happens -------------------------------------------------------------------------------------
@@ -212,7 +219,7 @@ def _write(ride: Ride, trace: Trace, frame: int, made: Futures, edits: Sequence[
         for k in range(made.count):
             path = out / f"future-{k + 1}.mp4"
             with VideoWriter(path, fps=made.fps, size=(SIDE, SIDE), metadata=provenance(made, k)) as video:
-                view = np.stack([_seen(above, trace, told, k, t, frame, marked) for t in range(frames)])
+                view = np.stack([_seen(above, trace, told, k, t, marked) for t in range(frames)])
                 video.write(view)
             bar.advance(frames)
             views.append(view)
@@ -249,12 +256,12 @@ def _write(ride: Ride, trace: Trace, frame: int, made: Futures, edits: Sequence[
         made.divergence[name] = [None if not np.isfinite(v) else round(float(v), 4) for v in every]
 
 
-def _seen(above: Above, trace: Trace, told: Told, k: int, t: int, frame: int, marked: Sequence[int]) -> np.ndarray:
+def _seen(above: Above, trace: Trace, told: Told, k: int, t: int, marked: Sequence[int]) -> np.ndarray:
     """Frame t of future k from above, with the ways that were gone."""
     agents = told.agents
     trails = [(told.place[k, : t + 1 : F, n], tint(k)) for n in range(len(agents)) if told.there[k, t, n]]
     return above.picture([trace.kinds[n] for n in agents], trace.paints[agents], trace.size[agents], told.there[k, t],
-                         told.place[k, t], told.heading[k, t], told.ego, lights=trace.signals[frame], marked=marked,
+                         told.place[k, t], told.heading[k, t], told.ego, lights=told.signals[k, t], marked=marked,
                          trails=trails)
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from reverie.core.camera import CameraPath, project
 from reverie.core.errors import ReverieError
 from reverie.data.road.agents import PAINTS, PARTS, geoms, walked
+from reverie.data.road.lights import LIGHTS
 from reverie.data.road.rig import Mount
 from reverie.data.road.town import Mesh, Post, Town, built
-from reverie.data.road.trace import LIGHTS, Trace
+from reverie.data.road.trace import Trace
 from reverie.data.road.weather import Weather
 from reverie.data.scenes.bodies import Geom
 from reverie.data.scenes.drawing import Seen, geom_xml, mesh_xml

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from reverie.core.errors import ReverieError
+from reverie.data.road.lights import Program, letter, program
 
 USES = ("drive", "walk", "cross", "bike")  # what a lane is for
 TURNS = {"s": "straight", "l": "left", "L": "left", "r": "right", "R": "right", "t": "back"}  # SUMO's letters
@@ -52,12 +53,14 @@ class Lane:
 @dataclass(frozen=True)
 class Net:
     """Lanes; junctions, corners: outlines (K, 2) of what is road there, and of what is pavement; signals: (S, 2) int32,
-    the lane that a light stops, and the lane through the junction that it opens."""
+    the lane that a light stops, and the lane through the junction that it opens; programs: by which they change, ()
+    where nobody knows."""
 
     lanes: tuple[Lane, ...]
     junctions: tuple[np.ndarray, ...]
     corners: tuple[np.ndarray, ...]
     signals: np.ndarray
+    programs: tuple[Program, ...] = ()
 
     def beside(self, number: int) -> list[int]:
         """Lanes for driving of the same road, one to the right or left."""
@@ -184,7 +187,20 @@ def read(path: Path) -> tuple[Net, list[tuple[str, int]]]:
     stops = np.array([s[:2] for s in signals], np.int32).reshape(-1, 2)
     corners = tuple(_points(lane.get("shape")) for edge in root.findall("edge") if edge.get("function") == "walkingarea"
                     for lane in edge.findall("lane") if len(lane.get("shape").split()) > 2)
-    return Net(lanes, outlines, corners, stops), [(tl, place) for _, _, tl, place in signals]
+    letters = [(tl, place) for _, _, tl, place in signals]
+    return Net(lanes, outlines, corners, stops, _programs(root, letters)), letters
+
+
+def _programs(root: ET.Element, letters: Sequence[tuple[str, int]]) -> tuple[Program, ...]:
+    """By which the signals, of which each is a letter of a light's state, change."""
+    out = []
+    for light in root.findall("tlLogic"):
+        own = [(n, place) for n, (tl, place) in enumerate(letters) if tl == light.get("id")]
+        phases = [(float(phase.get("duration")), phase.get("state")) for phase in light.findall("phase")]
+        if own and phases and light.get("type", "static") == "static":
+            out.append(program([n for n, _ in own], [seconds for seconds, _ in phases],
+                               ["".join(letter(state[place]) for _, place in own) for _, state in phases]))
+    return tuple(out)
 
 
 def _points(shape: str) -> np.ndarray:

@@ -15,10 +15,10 @@ import numpy as np
 
 from reverie.core.errors import BadData
 from reverie.core.files import writing
+from reverie.data.road.lights import Program
 from reverie.data.road.net import Lane, Net
 
 KINDS = ("car", "van", "truck", "bicycle", "person")
-LIGHTS = "ryg"  # what a signal shows: red, yellow, green
 _ARRAYS = ("paints", "size", "exists", "place", "heading", "speed", "lane", "signals", "actions")
 _FORMAT = 1
 
@@ -30,9 +30,9 @@ class Trace:
     kinds: N names of KINDS. paints (N,) uint8: of each, its colour in agents.PAINTS. size (N, 3): length, width and
     height in metres. exists (T, N) bool. place (T, N, 2): the middle of its footprint; heading (T, N)
     radians, 0 to the east, anticlockwise; speed (T, N) m/s; lane (T, N) int16: the net's number, -1 for none.
-    signals (T, S) uint8: places in LIGHTS. ego: which agent carries the cameras; actions (T, 2): its curvature in 1/m
-    (positive to the left) and acceleration in m/s^2, each until the next frame. driver: how it drives; turns: (frame,
-    "straight", "left", "right" or "back") where it enters a junction.
+    signals (T, S) uint8: places in lights.LIGHTS. ego: which agent carries the cameras; actions (T, 2): its curvature
+    in 1/m (positive to the left) and acceleration in m/s^2, each until the next frame. driver: how it drives; turns:
+    (frame, "straight", "left", "right" or "back") where it enters a junction.
     """
 
     net: Net
@@ -61,6 +61,7 @@ class Trace:
         lanes = self.net.lanes
         meta = {"format": _FORMAT, "fps": self.fps, "kinds": self.kinds, "ego": self.ego, "driver": self.driver,
                 "turns": self.turns, "junctions": len(self.net.junctions),
+                "programs": [[x.signals, x.seconds, x.shows] for x in self.net.programs],
                 "lanes": [[x.road, x.index, x.width, x.use, x.limit, list(x.after), x.turn] for x in lanes]}
         lines = [*(lane.line for lane in lanes), *self.net.junctions, *self.net.corners]
         packed = io.BytesIO()
@@ -89,7 +90,8 @@ class Trace:
         lanes = tuple(Lane(road, index, line, width, use, limit, tuple(after), turn) for line, (
             road, index, width, use, limit, after, turn) in zip(lines[:count], meta["lanes"], strict=True))
         outlines = lines[count : count + meta["junctions"]], lines[count + meta["junctions"] :]
-        return cls(Net(lanes, *map(tuple, outlines), stops), meta["fps"], meta["kinds"], ego=meta["ego"],
+        programs = tuple(Program(*map(tuple, parts)) for parts in meta.get("programs", ()))  # older traces have none
+        return cls(Net(lanes, *map(tuple, outlines), stops, programs), meta["fps"], meta["kinds"], ego=meta["ego"],
                    driver=meta["driver"], turns=[(int(k), turn) for k, turn in meta["turns"]], **arrays)
 
 

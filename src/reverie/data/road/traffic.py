@@ -16,7 +16,8 @@ from reverie.core.errors import BadInput, ReverieError
 from reverie.data.road import net as nets
 from reverie.data.road.agents import PAINTS
 from reverie.data.road.driver import DRIVERS, Car, Driver, Sight, Way
-from reverie.data.road.trace import LIGHTS, Trace
+from reverie.data.road.lights import LIGHTS, letter
+from reverie.data.road.trace import Trace
 
 # of each kind: SUMO's class, length, width, height in metres, share of the traffic
 BODIES = {"car": ("passenger", 4.4, 1.8, 1.5, 0.66), "van": ("delivery", 5.2, 2.0, 2.2, 0.12),
@@ -172,8 +173,7 @@ class _Run:
     def _lights(self) -> str:
         """What each of the net's signals shows: letters of LIGHTS."""
         states = {tl: self.sumo.trafficlight.getRedYellowGreenState(tl) for tl in {tl for tl, _ in self.letters}}
-        shown = (states[tl][place].lower() for tl, place in self.letters)
-        return "".join(letter if letter in LIGHTS else "r" if letter == "u" else "g" for letter in shown)
+        return "".join(letter(states[tl][place]) for tl, place in self.letters)
 
     def _sight(self, row: dict, lights: str) -> Sight:
         numbers = list(row)
@@ -203,7 +203,7 @@ class _Run:
         near = np.flatnonzero((exists & (np.nan_to_num(far, nan=np.inf) < NEAR)).any(0))
         exists = exists[:, near]
         out = np.where(exists[..., None], out[:, near], 0.0)
-        signals = np.array([[LIGHTS.index(letter) for letter in lights[k]] for k in low], np.uint8).reshape(frames, -1)
+        signals = np.array([[LIGHTS.index(x) for x in lights[k]] for k in low], np.uint8).reshape(frames, -1)
         size = np.array([ego[0].size, *self.sizes], np.float32)[near]
         along = np.array([way.nearest(car.place) for car in ego[:frames]])
         turns = [(int(np.argmax(along >= far)), turn) for far, turn in way.turns if along[0] < far <= along.max()]

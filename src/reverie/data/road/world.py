@@ -155,7 +155,7 @@ def from_start(trace: Trace) -> Trace:
     lanes = tuple(replace(lane, line=moved(lane.line)) for lane in net.lanes)
     there = trace.exists
     outlines = tuple(map(moved, net.junctions)), tuple(map(moved, net.corners))
-    return replace(trace, net=Net(lanes, *outlines, net.signals),
+    return replace(trace, net=Net(lanes, *outlines, net.signals, net.programs),
                    place=np.where(there[..., None], moved(trace.place), 0.0),
                    heading=np.where(there, trace.heading + turn, 0.0))
 

@@ -3,7 +3,7 @@
     model = Road.load()
     told = model.futures(trace, at=3.0, count=6, seconds=5.0)
 
-Legend: K futures, T frames, N agents, P points of a line.
+Legend: K futures, T frames, N agents, P points of a line, S signals.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 
 from reverie.core.errors import BadInput
 from reverie.data.road import routes
+from reverie.data.road.arrivals import GONE, Arrivals, Comer
 from reverie.data.road.lights import Lights
 from reverie.data.road.moments import F, checked
 from reverie.data.road.trace import KINDS, Trace
@@ -30,12 +31,15 @@ MOST, REACH = 48, 90.0  # agents, the nearest to our car, and metres from it
 HEAT = 0.3  # of the spread of what may come: at 1 the mean error of futures is 2.3 times the least, at 0.2 1.9 times
 CHANGE = 0.03  # chance that who could is about to change lanes
 LONG = 320  # points of a line that are kept
+COMERS = 24  # at most, of one future
+LOOK = 2  # latents from one look at who comes to the next
 
 
 @dataclass
 class Told:
     """Futures of a trace. place (K, T, N, 2) metres, heading and speed (K, T, N), there (K, T, N) from the frame after
-    the past's last on; agents: which of the trace's these N are; actions (K, T, 2): our car's curvature and
+    the past's last on; agents: which of the trace's these N are, those who came later numbered on from there; kind (K,
+    N) places in trace.KINDS, paint (K, N), size (K, N, 3): who they are; actions (K, T, 2): our car's curvature and
     acceleration; ego: our car's place among the N; lines: of each future, of each agent the line (P, 2) that it was
     bound for, or None; signals (K, T, S): what the lights show, places in lights.LIGHTS."""
 
@@ -44,6 +48,9 @@ class Told:
     speed: np.ndarray
     there: np.ndarray
     agents: np.ndarray
+    kind: np.ndarray
+    paint: np.ndarray
+    size: np.ndarray
     actions: np.ndarray
     ego: int
     lines: list[list[np.ndarray | None]]
@@ -70,26 +77,34 @@ class Road:
         return cls(network, meta, f"{path.stem} {content_hash(path)}", heat)
 
     def begin(self, trace: Trace, frame: int, seeds: Sequence[int], *, mapped: bool = True,
-              heat: float | None = None) -> Ride:
-        """Futures that begin at a frame of a trace, one for each seed. mapped: whether its net and lights are known.
-        Raises BadInput for a frame that has no past, BadData for a trace of another frame rate."""
+              heat: float | None = None, arrivals: bool = False) -> Ride:
+        """Futures that begin at a frame of a trace, one for each seed. mapped: whether its net and lights are known;
+        arrivals: whether others come into what is imagined and go, which takes a net. Raises BadInput for a frame that
+        has no past, BadData for a trace of another frame rate."""
         checked(trace)
         if not F <= frame < trace.frames:
             raise BadInput(f"futures begin at frame {F} at the earliest and {trace.frames - 1} at the latest, not "
                            f"{frame}")
         agents = near(trace, frame)
         roads = routes.Roads(trace.net) if mapped else None
-        starts, lines = [], []
+        more = COMERS if arrivals and roads is not None else 0
+        starts, lines, comers = [], [], []
         for seed in seeds:
             rng = np.random.default_rng([seed, 41])
             own = [self._line(roads, trace, frame, int(n), rng) for n in agents]
-            starts.append(_start(trace, frame, agents, own, mapped))
-            lines.append(own)
+            starts.append(_roomier(_start(trace, frame, agents, own, mapped), more))
+            lines.append([*own, *[None] * more])
+            if more:
+                here = np.flatnonzero(trace.exists[frame])
+                feet = np.array([trace.kinds[n] == "person" for n in here])
+                comers.append(Arrivals(roads, trace.place[frame, here], feet, trace.place[frame, trace.ego],
+                                       np.random.default_rng([seed, 53])))
         start = Start(**{name: torch.stack([getattr(s, name) for s in starts]) for name in Start.__dataclass_fields__})
         drive = Drive(self.network, start, [int(s) % 2**63 for s in seeds], self.heat if heat is None else heat)
         lights = [Lights(trace.net.programs, trace.signals[: frame + 1], trace.fps, np.random.default_rng([s, 47]))
                   for s in seeds] if mapped else []
-        return Ride(drive, trace, roads, agents, lines, [np.random.default_rng([s, 43]) for s in seeds], lights)
+        return Ride(drive, trace, roads, agents, lines, [np.random.default_rng([s, 43]) for s in seeds], lights,
+                    comers)
 
     def _line(self, roads: routes.Roads | None, trace: Trace, frame: int, n: int, rng: np.random.Generator
               ) -> routes.Line | None:
@@ -132,9 +147,14 @@ class Ride:
 
     def __init__(self, drive: Drive, trace: Trace, roads: routes.Roads | None, agents: np.ndarray,
                  lines: list[list[routes.Line | None]], chances: list[np.random.Generator],
-                 programs: list[Lights]) -> None:
-        self.drive, self.trace, self.roads, self.agents, self.lines = drive, trace, roads, agents, lines
-        self.chances, self.programs = chances, programs
+                 programs: list[Lights], comers: list[Arrivals]) -> None:
+        self.drive, self.trace, self.roads, self.lines = drive, trace, roads, lines
+        self.chances, self.programs, self.comers = chances, programs, comers
+        known, slots = len(agents), drive.now.kind.shape[1]
+        self.agents = np.concatenate([agents, len(trace.kinds) + np.arange(slots - known)])
+        self.used = [known] * len(chances)  # slots that somebody has or had, of each future
+        self.paint = np.zeros((len(chances), slots), np.uint8)
+        self.paint[:, :known] = trace.paints[agents]
         self.made: list[tuple[np.ndarray, ...]] = []
         self.scripted = False  # whether somebody says what lights show
 
@@ -148,6 +168,8 @@ class Ride:
 
     def ready(self) -> None:
         """What must be so before a step: lines long enough, lights as late as it is."""
+        if len(self.made) % LOOK == LOOK - 1:
+            self._come_and_go()
         self._go_on()
         if self.programs and not self.scripted:
             self.drive.now.lights[:] = torch.from_numpy(self._shown(0))
@@ -159,8 +181,8 @@ class Ride:
 
     def keep(self, frames: Frames) -> None:
         """Write a step down."""
-        there = self.drive.now.there[:, None].expand(frames.heading.shape)
-        lights = self.drive.now.lights.numpy()
+        there = self.drive.now.there[:, None].repeat(1, F, 1)  # copies: what is there changes
+        lights = self.drive.now.lights.numpy().copy()
         shows = np.stack([lights if self.scripted or not self.programs else self._shown(f + 1) for f in range(F)], 1)
         self.made.append((*(t.numpy() for t in (frames.place, frames.heading, frames.speed, there, frames.actions)),
                           shows))
@@ -196,6 +218,31 @@ class Ride:
                 if line is not None and routes.fits(line, place, heading):
                     self.put(k, n, line)
 
+    def _come_and_go(self) -> None:
+        """Let others come at the edge of what is imagined, and those go who are far beyond it."""
+        now = self.drive.now
+        for k, comers in enumerate(self.comers):
+            place = now.past[k, :, -1, :2].numpy()
+            car = place[np.flatnonzero(self.agents == self.trace.ego)[0]]
+            now.there[k] &= torch.from_numpy(np.hypot(*(place - car).T) < GONE)
+            here = now.there[k].numpy()
+            for comer in comers.look(place[here], (now.kind[k].numpy() == PERSON)[here], car):
+                if self.used[k] < len(self.agents):
+                    self._seat(k, self.used[k], comer)
+                    self.used[k] += 1
+
+    def _seat(self, k: int, n: int, comer: Comer) -> None:
+        """Let one who comes be agent n of future k, as if it had always driven so."""
+        now = self.drive.now
+        now.kind[k, n], now.there[k, n], now.seen[k, n] = KINDS.index(comer.kind), True, True
+        now.size[k, n] = torch.tensor(comer.size)
+        self.paint[k, n] = comer.paint
+        way = np.array([np.cos(comer.heading), np.sin(comer.heading)])
+        back = comer.speed * STEP * np.arange(PAST, -1, -1)[:, None]
+        past = np.concatenate([comer.place - back * way, np.tile([comer.heading, comer.speed], (PAST + 1, 1))], 1)
+        now.past[k, n] = torch.from_numpy(past.astype(np.float32))
+        self.put(k, n, comer.line)
+
     def lights(self, shows: np.ndarray) -> None:
         """What the signals (S,) show from now on, in every future."""
         self.scripted, lights = True, self.drive.now.lights
@@ -215,23 +262,29 @@ class Ride:
         place, heading, speed, there, actions, lights = (np.concatenate(parts, 1)
                                                          for parts in zip(*self.made, strict=True))
         lines = [[None if line is None else line.points for line in own] for own in self.lines]
-        return Told(place, heading, speed, there, self.agents, actions, int(np.flatnonzero(
-            self.agents == self.trace.ego)[0]), lines, lights)
+        now = self.drive.now
+        kind, size = now.kind.numpy().copy(), now.size.numpy().copy()
+        ego = int(np.flatnonzero(self.agents == self.trace.ego)[0])
+        return Told(place, heading, speed, there, self.agents, kind, self.paint.copy(), size, actions, ego, lines,
+                    lights)
 
     def trace_of(self, k: int, *, past: int = 0, frame: int = 0) -> Trace:
         """Future k as a trace of its own, behind ``past`` frames of the true one that end with ``frame``."""
         told, old = self.told(), self.trace
         rows = slice(frame + 1 - past, frame + 1)
+        known = self.agents[self.agents < len(old.kinds)]
 
         def joined(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-            return np.concatenate([before[rows][:, self.agents] if past else after[:0], after]).astype(before.dtype)
+            first = np.zeros((past, *after.shape[1:]), before.dtype)
+            first[:, : len(known)] = before[rows][:, known] if past else first[:, : len(known)]
+            return np.concatenate([first, after]).astype(before.dtype)
 
         there = joined(old.exists, told.there[k])
         signals = told.signals[k] if told.signals.shape[2] else np.repeat(old.signals[frame : frame + 1],
                                                                           len(told.there[k]), 0)
         signals = np.concatenate([old.signals[rows], signals]) if past else signals
-        return replace(old, kinds=[old.kinds[n] for n in self.agents], paints=old.paints[self.agents],
-                       size=old.size[self.agents], exists=there, place=joined(old.place, told.place[k]),
+        return replace(old, kinds=[KINDS[n] for n in told.kind[k]], paints=told.paint[k],
+                       size=told.size[k], exists=there, place=joined(old.place, told.place[k]),
                        heading=joined(old.heading, told.heading[k]), speed=joined(old.speed, told.speed[k]),
                        lane=np.full(there.shape, -1, np.int16), signals=signals.astype(np.uint8), ego=told.ego,
                        actions=np.concatenate([old.actions[rows], told.actions[k]]) if past else told.actions[k],
@@ -248,6 +301,16 @@ def _kept(line: routes.Line | None, place: np.ndarray) -> tuple[np.ndarray, np.n
     kept = line.points[first : first + LONG]
     points[: len(kept)], about[: len(kept)] = kept, line.about[first : first + LONG]
     return points, about, len(kept), nearest - first
+
+
+def _roomier(start: Start, more: int) -> Start:
+    """A future's start with empty seats for so many more agents."""
+    def grown(value: torch.Tensor) -> torch.Tensor:
+        return torch.cat([value, value.new_zeros(more, *value.shape[1:])])
+
+    agents = {name: grown(getattr(start, name)) for name in ("kind", "size", "ego", "there", "past", "seen", "points",
+                                                             "about", "count", "cursor")}
+    return replace(start, **agents)
 
 
 def _start(trace: Trace, frame: int, agents: np.ndarray, lines: list, mapped: bool) -> Start:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from reverie.envs.road import F, RoadEnv, meant
 from reverie.model.road.driving import Drive, Frames, Start
+from reverie.model.road.manners import Patience
 
 _OF_AGENTS = ("kind", "size", "ego", "there", "past", "seen", "points", "about", "count", "cursor")
 
@@ -34,6 +35,8 @@ def foresee(envs: Sequence[RoadEnv], actions: Sequence[Any]) -> None:
     drive = Drive(rides[0].drive.model, Start(pace=torch.cat([start.pace for start in starts]), **whole),
                   [seed for ride in rides for seed in ride.drive.seeds], rides[0].drive.heat)
     drive.chance = [ride.drive.chance[0] for ride in rides]
+    patience = [ride.drive.patience for ride in rides]
+    drive.patience = Patience(_padded([p.waited for p in patience], 0), _padded([p.by for p in patience], 0))
     told = torch.tensor([meant(action) for action in actions], dtype=torch.float32)
     frames = drive.step(told[:, None].expand(-1, F, -1))
     for b, (env, start) in enumerate(zip(envs, starts, strict=True)):
@@ -41,6 +44,8 @@ def foresee(envs: Sequence[RoadEnv], actions: Sequence[Any]) -> None:
         for name in ("past", "seen", "count", "cursor"):
             setattr(start, name, getattr(drive.now, name)[one, :count].clone())
         start.pace = drive.now.pace[one].clone()
+        env.ride.drive.patience = Patience(drive.patience.waited[one, :count].clone(),
+                                           drive.patience.by[one, :count].clone())
         env.foreseen = Frames(frames.place[one, :, :count], frames.heading[one, :, :count],
                               frames.speed[one, :, :count], frames.actions[one])
         env.ride.keep(env.foreseen)

@@ -19,7 +19,7 @@ from reverie.core.progress import track
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road import found, routes
 from reverie.data.road.agents import PAINT_NAMES
-from reverie.data.road.trace import Trace
+from reverie.data.road.trace import KINDS, Trace
 from reverie.data.road.world import CHANNELS
 from reverie.data.shards import ClipSet
 from reverie.futures.above import Above
@@ -68,7 +68,8 @@ def road_futures(trace: Trace, source: str, out: Path, *, count: int, seconds: f
     frame = F * ((end - 1) // F)
     frames = max(1, round(seconds * trace.fps))
     names = _names(trace, frame)
-    ride = model.begin(trace, frame, [seed + k for k in range(count)], mapped=len(trace.net.lanes) > 0)
+    ride = model.begin(trace, frame, [seed + k for k in range(count)], mapped=len(trace.net.lanes) > 0,
+                       arrivals=True)
     check_edits(edits, names, np.isin(np.arange(len(names)), ride.agents))
     for edit in edits:
         if edit.thing == trace.ego:
@@ -214,22 +215,23 @@ def _write(ride: Ride, trace: Trace, frame: int, made: Futures, edits: Sequence[
     low, high = ways.min(0), ways.max(0)
     above = Above(trace.net if len(trace.net.lanes) else None, (low + high) / 2,
                   max(REACH, float((high - low).max()) / 2 + AROUND), SIDE)
+    there = agents[agents < len(trace.kinds)].tolist()
     views, rows = [], []
     with track((made.count + 1) * frames, "frames drawn", quiet=quiet) as bar:
         for k in range(made.count):
             path = out / f"future-{k + 1}.mp4"
             with VideoWriter(path, fps=made.fps, size=(SIDE, SIDE), metadata=provenance(made, k)) as video:
-                view = np.stack([_seen(above, trace, told, k, t, marked) for t in range(frames)])
+                view = np.stack([_seen(above, told, k, t, marked) for t in range(frames)])
                 video.write(view)
             bar.advance(frames)
             views.append(view)
-            rows.append(_rows(trace, told, k, frames, made.fps))
+            rows.append(_rows(told, k, frames, made.fps))
             with writing(out / f"future-{k + 1}.jsonl") as file:
                 for row in rows[-1]:
                     file.write(json.dumps({"future": k + 1, **row}, ensure_ascii=False) + "\n")
             made.futures.append({"video": str(path), "tracks": str(out / f"future-{k + 1}.jsonl"),
-                                 "things": len(agents)})
-        there = agents.tolist()
+                                 "things": int(told.there[k, :frames].any(0).sum()), "came": ride.used[k] - len(there),
+                                 "left": int((told.there[k, :frames].any(0) & ~told.there[k, frames - 1]).sum())})
         curves = [("agents apart, metres", known_divergence(rows, frames, there)),
                   ("our car apart, metres", known_divergence([[r for r in some if r["thing"] == trace.ego]
                                                               for some in rows], frames, [trace.ego]))]
@@ -256,11 +258,11 @@ def _write(ride: Ride, trace: Trace, frame: int, made: Futures, edits: Sequence[
         made.divergence[name] = [None if not np.isfinite(v) else round(float(v), 4) for v in every]
 
 
-def _seen(above: Above, trace: Trace, told: Told, k: int, t: int, marked: Sequence[int]) -> np.ndarray:
+def _seen(above: Above, told: Told, k: int, t: int, marked: Sequence[int]) -> np.ndarray:
     """Frame t of future k from above, with the ways that were gone."""
-    agents = told.agents
-    trails = [(told.place[k, : t + 1 : F, n], tint(k)) for n in range(len(agents)) if told.there[k, t, n]]
-    return above.picture([trace.kinds[n] for n in agents], trace.paints[agents], trace.size[agents], told.there[k, t],
+    gone, there = told.place[k, : t + 1 : F], told.there[k, : t + 1 : F]
+    trails = [(gone[there[:, n], n], tint(k)) for n in np.flatnonzero(told.there[k, t])]
+    return above.picture([KINDS[n] for n in told.kind[k]], told.paint[k], told.size[k], told.there[k, t],
                          told.place[k, t], told.heading[k, t], told.ego, lights=told.signals[k, t], marked=marked,
                          trails=trails)
 
@@ -270,18 +272,18 @@ def _true(above: Above, trace: Trace, t: int) -> np.ndarray:
                          trace.ego, lights=trace.signals[t])
 
 
-def _rows(trace: Trace, told: Told, k: int, frames: int, fps: float) -> list[dict]:
+def _rows(told: Told, k: int, frames: int, fps: float) -> list[dict]:
     """A row per agent and frame: frame, time, thing, kind, colour, position [x, y, z] in metres, heading in radians,
     velocity [x, y] in m/s."""
     rows = []
     for t in range(frames):
         for n in np.flatnonzero(told.there[k, t]):
-            thing = int(told.agents[n])
+            thing, tall = int(told.agents[n]), float(told.size[k, n, 2])
             heading, speed = float(told.heading[k, t, n]), float(told.speed[k, t, n])
-            rows.append({"frame": t, "time": round(t / fps, 4), "thing": thing, "kind": trace.kinds[thing],
-                         "colour": PAINT_NAMES[int(trace.paints[thing])],
+            rows.append({"frame": t, "time": round(t / fps, 4), "thing": thing, "kind": KINDS[told.kind[k, n]],
+                         "colour": PAINT_NAMES[int(told.paint[k, n])],
                          "position": [*(round(float(v), 3) for v in told.place[k, t, n]),
-                                      round(float(trace.size[thing, 2]) / 2, 3)],
+                                      round(tall / 2, 3)],
                          "heading": round(heading, 4), "velocity": [round(speed * float(np.cos(heading)), 3),
                                                                     round(speed * float(np.sin(heading)), 3)]})
     return rows

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from reverie.model.road.manners import Patience, let_pass
 from reverie.model.road.sight import BEHIND, PERSON, STEP, WINDOW, Scene, Sight, placed, wrapped
 from reverie.model.road.traffic import ASIDE, BEND, PACE, Traffic
 
@@ -76,6 +77,7 @@ class Drive:
     told: dict[tuple[int, int], float] = field(default_factory=dict)  # (scene, agent): m/s^2 that it is made to drive
 
     def __post_init__(self) -> None:
+        self.patience = Patience.of(self.now.kind.shape)
         self.chance = [torch.Generator().manual_seed(seed) for seed in self.seeds]
 
     def scene(self) -> Scene:
@@ -125,7 +127,9 @@ class Drive:
         pace = (speed + PACE * what[..., 0]).clamp(0, 25)
         for (b, n), push in self.told.items():
             pace[b, n] = (speed[b, n] + push * STEP).clamp(0, 25)
-        pace = torch.where(walks, pace, torch.minimum(pace, _safe(sight)))
+        sight = self.patience.used(scene, sight)
+        pace = self.patience.held(pace, walks)
+        pace = torch.where(walks, pace, torch.minimum(torch.minimum(pace, _safe(sight)), let_pass(scene, sight)))
         far = pace * STEP
         far = torch.where(walks, far, torch.minimum(far, (sight.gap - CLOSE).clamp(min=0)))
         far = torch.where(pace < STILL, torch.zeros_like(far), far)

@@ -61,8 +61,10 @@ class Scene:
 @dataclass
 class Sight:
     """own (B, N, OWN); near (B, N, K, NEAR) of the neighbours who (B, N, K), where beside (B, N, K) is True. along,
-    aside (B, N): metres along its line and to the left of it; pursuit (B, N): the curvature that leads back to it;
-    gap, lead (B, N): metres to who is ahead on it, 99 without, and how fast that one goes along with it, m/s."""
+    aside (B, N): metres along its line and to the left of it; mine, theirs (B, N, K): metres on its own line and on
+    a neighbour's to where they meet, 99 where they do not; pursuit (B, N): the curvature that leads back to it;
+    gap, lead (B, N): metres to who is ahead on it, 99 without, and how fast that one goes along with it, m/s; ahead
+    (B, N): its number."""
 
     own: Tensor
     near: Tensor
@@ -73,6 +75,9 @@ class Sight:
     pursuit: Tensor
     gap: Tensor
     lead: Tensor
+    ahead: Tensor
+    mine: Tensor
+    theirs: Tensor
 
 
 def wrapped(angle: Tensor) -> Tensor:
@@ -149,7 +154,7 @@ def look(scene: Scene, neighbours: int = 8) -> Sight:
     line_features = torch.cat([seen_spot / 20, seen_way[..., 1:], seen_way[..., :1] - 1, there], -1).flatten(-2)
 
     pursuit = _pursuit(scene.line, ways, along, place, cos, sin, speed)
-    who, beside, near, gap, leader = _neighbours(scene, ways, along, cos, sin, neighbours)
+    who, beside, near, gap, leader, ahead, mine, theirs = _neighbours(scene, ways, along, cos, sin, neighbours)
 
     before = scene.past[..., :-1, :]
     path = turned(before[..., :2] - place[..., None, :], cos[..., None], sin[..., None]) / 5
@@ -161,7 +166,7 @@ def look(scene: Scene, neighbours: int = 8) -> Sight:
         F.one_hot(scene.kind, KINDS).to(place.dtype), scene.ego[..., None], scene.lined[..., None], scene.size / 5,
         (speed / 10)[..., None], (aside / 2).clamp(-3, 3)[..., None], (pursuit * 10)[..., None], seen_way[..., 0, :],
         (scene.bend() * 10)[..., None], history.flatten(-2), line_features, _signal(scene.about, along), leader], -1)
-    return Sight(own, near, who, beside, along, aside, pursuit, gap, leader[..., 3] * 10)
+    return Sight(own, near, who, beside, along, aside, pursuit, gap, leader[..., 3] * 10, ahead, mine, theirs)
 
 
 def _pursuit(line: Tensor, ways: Tensor, along: Tensor, place: Tensor, cos: Tensor, sin: Tensor, speed: Tensor
@@ -187,8 +192,8 @@ def _signal(about: Tensor, along: Tensor) -> Tensor:
 
 
 def _neighbours(scene: Scene, ways: Tensor, along: Tensor, cos: Tensor, sin: Tensor, count: int
-                ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The nearest of the others, what is seen of them, and who is ahead on the line."""
+                ) -> tuple[Tensor, ...]:
+    """The nearest of the others, what is seen of them, who is ahead on the line, and where lines meet."""
     now = scene.past[..., -1, :]
     b, n = now.shape[:2]
     place, heading, speed = now[..., :2], now[..., 2], now[..., 3]
@@ -227,7 +232,7 @@ def _neighbours(scene: Scene, ways: Tensor, along: Tensor, cos: Tensor, sin: Ten
     pace = moving[..., 0].gather(-1, first)
     leader = torch.cat([some, (room / 20).clamp(max=3), (-room.clamp(min=0) / 4).exp(), some * pace / 10,
                         some * (speed[..., None] - pace) / 5], -1).to(place.dtype)
-    return who, beside, near, room[..., 0], leader
+    return who, beside, near, room[..., 0], leader, who.gather(-1, first)[..., 0], mine, theirs
 
 
 def _meetings(line: Tensor, ways: Tensor, along: Tensor, of) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from reverie.data.road.trace import Trace
 BEHIND, AHEAD = 10, 84  # metres of a line behind an agent and before it, at least
 ASTRAY = 4.5  # metres from its line at which an agent is on none
 REACH = 10.5  # metres between the ends of two walks that one can go on from one to the other
+WIDE = 25.0  # the same where there is none so near
 SOON = 1.2  # seconds before its lane's number changes that a vehicle begins to change lanes
 # of each point of a line: limit in m/s / 10; inside a junction; turn (-1 right, 1 left); on a crossing; signal (its
 # number + 1, 0 for none)
@@ -60,22 +61,29 @@ class Roads:
         number, way = step
         if self.net.lanes[number].use in ("drive", "bike"):
             return [(n, 1) for n in self.onward[number]]
+        # nobody turns back; at the outside of a wide bend it is farther, and the nearest is taken
+        return self._walks_on(step, REACH, 0.3, -0.6) or self._walks_on(step, WIDE, 0.1, -0.75)[:1]
+
+    def _walks_on(self, step: Step, reach: float, ahead: float, along: float) -> list[Step]:
+        """Walks to go on to, the nearest first. reach: metres; ahead, along: cosines from which a walk's beginning is
+        ahead, and it goes on the same way."""
+        number, way = step
         line = self.net.lanes[number].line[::way]
         on = (line[-1] - line[-2]) / max(np.hypot(*(line[-1] - line[-2])), 1e-6)
         found = []
-        for other, side in self.walks_from(line[-1], without=number):
+        for other, side in self.walks_from(line[-1], without=number, reach=reach):
             then = self.net.lanes[other].line[::side]
             gap, turn = then[0] - line[-1], then[1] - then[0]
-            if gap @ on >= 0.3 * np.hypot(*gap) and turn @ on >= -0.6 * np.hypot(*turn):  # nobody turns back
-                found.append((other, side))
-        return found
+            if gap @ on >= ahead * np.hypot(*gap) and turn @ on >= along * np.hypot(*turn):
+                found.append((float(np.hypot(*gap)), (other, side)))
+        return [one for _, one in sorted(found)]
 
-    def walks_from(self, place: np.ndarray, without: int = -1) -> list[Step]:
+    def walks_from(self, place: np.ndarray, without: int = -1, reach: float = REACH) -> list[Step]:
         """Walks that begin near a place (2,)."""
         found = []
         for way, starts in zip((1, -1), self._starts, strict=True):
             if len(starts):
-                near = np.flatnonzero(np.hypot(*(starts - place).T) < REACH)
+                near = np.flatnonzero(np.hypot(*(starts - place).T) < reach)
                 found += [(self.walks[n], way) for n in near if self.walks[n] != without]
         return found
 

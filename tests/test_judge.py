@@ -19,7 +19,7 @@ import torch  # noqa: E402
 from seen_world import FPS, detection  # noqa: E402
 
 from reverie.audit import judge  # noqa: E402
-from reverie.audit.findings import Verdict, Violation  # noqa: E402
+from reverie.audit.findings import Track, Verdict, Violation  # noqa: E402
 from reverie.audit.judge import audit, audit_frames, judged, look, looked_at, unjudged  # noqa: E402
 from reverie.core.errors import BadInput, BadMedia  # noqa: E402
 from reverie.core.video import VideoWriter  # noqa: E402
@@ -139,8 +139,27 @@ def test_a_second_look_may_call_it_by_another_name_and_what_is_sure_needs_none(m
              said("sank", "collision", 2.0)]
     verdict = Verdict("", FPS, 72, SIZE, [], None, first)
     assert judge.confirmed(verdict, []) == [first[0], first[3]]
-    monkeypatch.delattr(judge, "look")  # nobody looks again at what is sure
-    assert judge.confirmed(Verdict("", FPS, 72, SIZE, [], None, first[3:]), []) == first[3:]
+
+
+def test_what_the_second_look_finds_is_said_of_what_the_first_followed():
+    def said(what, law, start, box=(10, 10, 30, 30), number=1):
+        return Violation(law, what, number, start, start, 1.0, 0.5, "m", f"it {what}", box)
+
+    frames = np.arange(72)
+    one = np.zeros((72, 1), np.float32)
+    track = Track(7, "ball", "red", frames, np.tile(np.array([10, 10, 30, 30], np.float32), (72, 1)), one[:, 0] + 1,
+                  one[:, 0] + 1, one[:, 0], one[:, 0], one, one, one)
+    verdict = Verdict("", FPS, 72, SIZE, [track], None, [said("vanished", "permanence", 1.0, number=7)])
+    twice = tuple(2 * n for n in SIZE)
+    large, elsewhere = (20, 20, 60, 60), (200, 20, 240, 60)
+    again = [said("moved by itself", "causality", 0.9, large, 3), said("sank", "collision", 2.0, large, 3),
+             said("grew", "rigidity", 2.5, large, 3), said("sank", "collision", 2.0, elsewhere, 4)]
+    found = judge.agreed(verdict, again, twice)
+    # agreed on under two names; sure; neither; of nothing that was followed
+    assert [(v.law, v.track) for v in found] == [("causality", 7), ("permanence", 7), ("collision", 7)]
+    assert judge.agreed(verdict, [], twice) == []
+    same = judge.agreed(verdict, [said("merged", "permanence", 1.1, large, 3)], twice)
+    assert same == verdict.violations  # once
 
 
 def test_what_rests_is_accused_of_nothing(tmp_path):

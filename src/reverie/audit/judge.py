@@ -10,6 +10,7 @@ pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,8 +18,9 @@ import numpy as np
 
 from reverie.audit.findings import Motion, Track, Verdict, Violation
 from reverie.audit.laws import SAME_MOMENT, violations
+from reverie.audit.laws_things import as_box
 from reverie.audit.motion import MotionMeter
-from reverie.audit.observer import Detection, Observer
+from reverie.audit.observer import Detection, Observer, overlap
 from reverie.audit.observer_net import SHORT_SIDE
 from reverie.audit.scene import Scene, grown, meet
 from reverie.audit.tracks import FAINT, follow
@@ -38,6 +40,7 @@ FOREIGN = 0.36
 SURE_ABROAD = 0.6  # mean confidence from which a thing is judged there all the same
 FINE, COARSER = 0.9, 0.8  # of SHORT_SIDE: what was looked at smaller is looked at again in it, else coarser
 NEARBY = 1.0  # of its sides: what is found again lies within so much of where it was found
+SAME_THING = 0.2  # overlap from which a second look's box is a thing's that the first one followed
 SURE = ("sank", "entered", "jumped")  # what is said after one look: of 60 minutes of truth no such alarm was false
 FEW = 0.34  # seconds: a shorter video is not judged
 
@@ -89,35 +92,60 @@ def audit_frames(frames: np.ndarray | Iterable[np.ndarray], fps: float, prompt: 
                  observer: Observer | None = None, again: Callable[[], Iterable[np.ndarray]] | None = None) -> Verdict:
     """Judge frames: uint8 (H, W, 3) each, all of one ``size`` (H, W) (default: the first's).
 
-    again: gives the same frames once more, for what was found to be confirmed (see ``confirmed``); an array of frames
-    needs none, and other frames without it are looked at once.
+    again: gives the same frames once more, for a second look (see ``confirmed``); an array of frames needs none, and
+    other frames without it are looked at once.
     """
     if again is None and isinstance(frames, np.ndarray):
         array = frames
         again = lambda: array  # noqa: E731
     seen, motion, size = look(frames, fps, size, observer)
     verdict = judged(seen, motion, fps, size, prompt, camera, source)
-    if verdict.violations and again is not None:
+    if again is not None and verdict.tracks:
         verdict.violations = confirmed(verdict, again(), observer)
     return verdict
 
 
 def confirmed(verdict: Verdict, frames: Iterable[np.ndarray], observer: Observer | None = None) -> list[Violation]:
-    """The violations that are SURE, and those at whose moment and place any is found in pictures of another size.
+    """What two looks agree on, the second one in pictures of another size: the violations of either that are SURE, and
+    those at whose moment and place the other finds any.
 
     What one look at a thing gets wrong (where its border is, what kind it is, whether it is there) another gets wrong
-    otherwise; what went wrong in truth it may call by another law. Of 14 false alarms in 60 minutes of truth 4 are
-    left.
+    otherwise; what went wrong in truth it may call by another law.
     """
-    if all(v.what in SURE for v in verdict.violations):
-        return verdict.violations
     height, width = verdict.size
     size = _scaled(height, width, SHORT_SIDE if min(height, width) < FINE * SHORT_SIDE else COARSER * SHORT_SIDE)
     seen, motion, _ = look((resized(frame, size) for frame in frames), verdict.fps, size, observer)
-    ratio = np.array([width / size[1], height / size[0]] * 2)
-    found = [(v, np.array(v.box) * ratio) for v in judged(seen, motion, verdict.fps, size).violations]
-    return [v for v in verdict.violations if v.what in SURE or any(
-        abs(other.start - v.start) < SAME_MOMENT and meet(grown(np.array(v.box), NEARBY), box) for other, box in found)]
+    return agreed(verdict, judged(seen, motion, verdict.fps, size).violations, size)
+
+
+def agreed(verdict: Verdict, others: list[Violation], size: tuple[int, int]) -> list[Violation]:
+    """Of a verdict's violations and ``others`` of a second look at its frames in another size (H, W), those that are
+    SURE or found in both, of one law at one moment and place once; each of a track of the verdict's."""
+    ratio = np.array([verdict.size[1] / size[1], verdict.size[0] / size[0]] * 2)
+    again = [replace(v, box=as_box(np.array(v.box) * ratio)) for v in others]
+    kept = [v for v in verdict.violations if v.what in SURE or any(_at_once(v, other) for other in again)]
+    for v in again:
+        known = v.what in SURE or any(_at_once(v, first) for first in verdict.violations)
+        if known and not any(_at_once(v, old) and v.law == old.law for old in kept):
+            own = _followed(verdict, v)
+            kept += [] if own is None else [replace(v, track=own.number, other=None)]
+    return sorted(kept, key=lambda v: (v.start, v.track))
+
+
+def _at_once(one: Violation, other: Violation) -> bool:
+    """Whether two violations are of one moment and place."""
+    return abs(one.start - other.start) < SAME_MOMENT and meet(grown(np.array(one.box), NEARBY), np.array(other.box))
+
+
+def _followed(verdict: Verdict, v: Violation) -> Track | None:
+    """The verdict's track that is nearest to where and when a violation is, if it is the same thing's."""
+    frame, best, most = v.start * verdict.fps, None, SAME_THING
+    for track in verdict.tracks:
+        row = int(np.abs(track.frames - frame).argmin())
+        common = float(overlap(np.array(v.box)[None], track.boxes[row][None])[0, 0])
+        if abs(track.frames[row] - frame) <= SAME_MOMENT * verdict.fps and common > most:
+            best, most = track, common
+    return best
 
 
 def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -77,9 +77,10 @@ def _breaks(scene: Scene) -> tuple[list[Track], list[Track]]:
 
 
 def _comes_back(track: Track, scene: Scene) -> bool:
-    """Whether a thing that looks the same went behind something before, near where a track begins."""
-    near = grown(track.boxes[0], BACK)
-    return any(other.ended == "hidden" and other.last < track.first and alike(other, track)
+    """Whether a thing that looks the same went behind something before, near where a track begins; who is back the
+    moment it is gone was not behind anything."""
+    near, sooner = grown(track.boxes[0], BACK), track.first - BLUR * scene.fps
+    return any(other.ended == "hidden" and other.last < sooner and alike(other, track)
                and meet(near, other.boxes[-1]) for other in scene.tracks if other is not track)
 
 
@@ -266,13 +267,13 @@ def plain(scene: Scene, track: Track, k: int, colours: Sequence[str] = ()) -> bo
         return False
     frame = int(track.frames[k])
     for other in scene.tracks:
-        if other is track or other.confidence.mean() < CLEAR or (
-                other.name != track.name and _stands_by(other, frame)):
+        if other is track or other.confidence.mean() < CLEAR or _stands_by(other, frame):
             continue
         if colours and other.colour not in colours:
             continue
         for row in np.flatnonzero(np.abs(other.frames - frame) <= 5):
-            if share(old, other.boxes[row]) > (BETWEEN if other.name != track.name else BETWEEN / 2):
+            mine = old if other.frames[row] < frame else new
+            if share(mine, other.boxes[row]) > (BETWEEN if other.name != track.name else BETWEEN / 2):
                 return False
     return True
 

@@ -21,6 +21,7 @@ from reverie.core.errors import BadInput
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST, Car
 from reverie.data.road.lanes import Lanes
+from reverie.data.road.lights import Lights
 from reverie.data.road.rig import FOUR, Mount, checked
 from reverie.data.road.trace import Trace
 from reverie.data.road.world import SIZE, from_start, plan
@@ -52,8 +53,9 @@ class RoadEnv(Env):
     which also tells the rest of it.
 
     model: None drives in truth; "base", or a folder or file of weights, has everybody else imagined from the ride's
-    first second on (lights stay as recorded, then as they are; nobody new comes). traces: a folder of traffic,
-    or such files, as ``reverie data make road --traces DIR`` keeps them: with it no SUMO is needed; None simulates.
+    first second on (lights are as recorded, then go on by their programs; nobody new comes). traces: a folder of
+    traffic, or such files, as ``reverie data make road --traces DIR`` keeps them: with it no SUMO is needed; None
+    simulates.
     traffic: False drives alone, and lights do not count. weather: see data.road.weather, None draws one. mounts: the
     rig; cameras: names of it. most: how many agents are imagined, those that are nearest when the dream begins.
     reset's options: trace, a file.
@@ -166,6 +168,9 @@ class RoadEnv(Env):
         rows = np.arange(frames).clip(max=trace.frames - 1)
         cut = {name: getattr(trace, name)[rows].copy() for name in ("exists", "place", "heading", "speed", "lane",
                                                                     "signals", "actions")}
+        lights = Lights(trace.net.programs, trace.signals, trace.fps, np.random.default_rng([seed, 47]))
+        for t in range(trace.frames, frames):  # nobody recorded what they show then
+            cut["signals"][t] = lights.at((t - trace.frames + 1) / trace.fps)
         self.trace, self.now = replace(trace, **cut), PAST - F
         self.trace.exists[self.now + 1 :] = False
         self.trace.exists[:, trace.ego] = True

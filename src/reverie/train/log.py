@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from reverie.train.recipes import Recipe
 
 F = FRAMES_PER_LATENT
-PHASES = (0, 2)  # frames at whose multiples of four latents begin: a log is short, and this makes it longer
 TAIL = 1.25  # times the largest number seen in training, up to which an action without a range of its own may go
 FREE = 0.15  # share of windows whose actions are unknown
 GIVEN = 0.5  # share of windows that begin with a true past, as a dream does
@@ -54,7 +53,9 @@ STAGES = ("tokenizer", "latents", "transformer")
 @dataclass(frozen=True)
 class LogPlan:
     """How a model is finetuned on a log. latents: of a window, ``batch`` of them a step; window: latents that a view
-    sees; pixels: of a tokenizer's step; share: of the minutes, for the tokenizer; steps, doubt: see Sampling."""
+    sees; pixels: of a tokenizer's step; share: of the minutes, for the tokenizer; steps, doubt: see Sampling. side: the
+    pictures' short side, where a raw log is taken in. phases: frames at which a clip's first latent begins: more than
+    one make a short log longer."""
 
     latents: int = 9
     batch: int = 7
@@ -65,6 +66,8 @@ class LogPlan:
     ema: float = 0.995
     steps: int = 4
     doubt: float = 0.3
+    side: int = 64
+    phases: tuple[int, ...] = (0,)
 
 
 def is_log(data: str | Path) -> bool:
@@ -106,9 +109,9 @@ def log_actions(clips: ClipSet) -> tuple[Action, ...]:
 
 
 def encode_log(clips: ClipSet, tokenizer: Tokenizer, actions: Sequence[Action], *, split: str, device: str = "cpu",
-               phases: Sequence[int] = PHASES, tell: Callable[[], object] = lambda: None) -> Bank:
+               phases: Sequence[int] = (0,), tell: Callable[[], object] = lambda: None) -> Bank:
     """The clips of a split, seen by the camera that looks ahead, as latents with their actions."""
-    bank = Bank(digest=clips.digest())
+    bank, half = Bank(digest=clips.digest()), runtime.bf16_pays(torch.device(device))
     for i in range(len(clips)):
         if split_of(clips.meta(i)) != split:
             continue
@@ -120,10 +123,12 @@ def encode_log(clips: ClipSet, tokenizer: Tokenizer, actions: Sequence[Action], 
             if count < 1:
                 continue
             part = slice(phase, phase + count * F)
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+                latents = latents_of(tokenizer, view[part], device)
             empty = np.zeros((count, 0, th.WIDTH), np.float16)
             bank.items.append(Item(f"{clips.keys[i]}+{phase}", clip.fps, empty, np.zeros((count, 0), np.float16),
                                    np.zeros(0, np.float16), scaled(told[part], actions).astype(np.float16), [],
-                                   latents_of(tokenizer, view[part], device), seen=False))
+                                   latents, seen=False))
         tell()
     return bank
 
@@ -270,7 +275,7 @@ class _LogRun:
             if not path.exists():
                 with track(None, f"encoding clips to {split}", quiet=not self.progress) as bar:
                     bank = encode_log(clips, tokenizer, actions, split=split, device=self.device, tell=bar.advance,
-                                      phases=PHASES if split == "train" else PHASES[:1])
+                                      phases=self.plan.log.phases if split == "train" else (0,))
                 save_bank(bank, path)
 
     def transformer(self, minutes: float) -> bool:
@@ -305,7 +310,7 @@ class _LogRun:
                 "recipe": {"name": self.name, **asdict(plan), "trained_steps": result.step,
                            "trained_seconds": round(result.elapsed)},
                 "data": {"digest": bank.digest[:16], "clips": len(bank.items), "log": first["provenance"]["format"],
-                         "hours": round(sum(len(i) * F / i.fps for i in bank.items) / len(PHASES) / 3600, 2)},
+                         "hours": round(sum(len(i) * F / i.fps for i in bank.items) / len(plan.phases) / 3600, 2)},
                 "commit": runtime.commit(), "scores": result.scores, "words": [],
                 "sampling": {"steps": plan.steps, "doubt": plan.doubt}})
         return result.finished

@@ -88,12 +88,13 @@ RECIPES = {
                       WindowPlan(1, 768, past=0, from_start=1.0), WindowPlan(6, 160, past=0, from_start=1.0),
                       opening_share=0.2, drawn_share=0.5, clips=3000, things_clips=6000, seconds="8..20:2,40..60:1",
                       lr=2e-3, ema=0.999, views_window=8, growing=True,
-                      log=LogPlan(12, 96, 6, 48 * 128 * 256, ema=0.999)),
+                      log=LogPlan(12, 96, 6, 48 * 128 * 256, ema=0.999, side=128,
+                                  phases=(0, 2))),
     # a minute, on data it makes itself: does everything work?
     "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True),
                     WindowPlan(2, 4, past=0, from_start=1.0), WindowPlan(4, 4, past=0, from_start=1.0),
                     opening_share=0.2, canvas=8, clips=4, things_clips=4, seconds="3", size=(64, 64), precision="fp32",
-                    traffic_width=32, traces=3, log=LogPlan(4, 2, 2, 16 * 64 * 64, steps=1)),
+                    traffic_width=32, traces=3, log=LogPlan(4, 2, 2, 16 * 64 * 64, steps=1, side=32)),
 }
 
 

@@ -10,7 +10,7 @@ import torch
 
 from reverie.core.actions import CAMERA, Action, by_name, checked_actions, scaled
 from reverie.core.errors import BadInput
-from reverie.core.video import VideoWriter
+from reverie.core.video import VideoWriter, stream_video
 from reverie.ingesting import ingest
 from reverie.model.checkpoint import load_model
 from reverie.model.rollout import Conditions, Rollout, Sampling
@@ -21,7 +21,7 @@ from reverie.train.log import encode_log, is_log, log_actions
 from reverie.train.recipes import train
 from reverie.world import World, step_together
 
-ROWS, STEP = 160, 0.08
+ROWS, STEP = 400, 0.08
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +145,51 @@ def test_what_a_log_cannot(world, shards, start, tmp_path) -> None:
         train("debug", data=shards, out=tmp_path, start_from=start, stage="observer")
     with pytest.raises(BadInput, match="--from base"):
         train("debug", data=shards, out=tmp_path)
+
+
+def test_futures_are_driven(world, log, shards, tmp_path) -> None:
+    from reverie.futures.driven import driven_on
+    from reverie.futures.making import futures
+
+    driven = past(shards)[1]
+    driven = by_name(driven, ("steering", "throttle", "speed"), world.drive, len(driven))
+    steering = [action.name for action in world.drive].index("steering")
+    going = {word: driven_on(word, world.drive, driven, frames=8, fps=12.5).rates
+             for word in ("keep", "left", "right", "brake", "none")}
+    assert going["none"] == [None, None] and going["left"][0]["steering"] < 0 < going["right"][1]["steering"]
+    assert going["keep"][0]["steering"] == pytest.approx(driven[-12:, steering].mean(), abs=1e-4)
+    assert going["brake"][0]["throttle"] == 0 and "speed" not in going["keep"][0]
+    table = tmp_path / "acts.csv"
+    table.write_text("time,steering\n0,0.1\n0.2,-0.3\n")
+    rates = driven_on(str(table), world.drive, driven, frames=8, fps=12.5).rates
+    assert rates[0]["steering"] == pytest.approx([0.1, 0.1, 0.1, -0.3])
+    assert rates[0]["throttle"] == pytest.approx([0.5] * 4), "what a table leaves out goes on"
+    table.write_text("steering,pan\n0,0\n")
+    with pytest.raises(BadInput, match="acts.csv row 1: no model has learned the action 'pan'"):
+        driven_on(str(table), world.drive, driven, frames=8, fps=12.5)
+    bare = tuple(action for action in world.drive if action.name != "steering")
+    with pytest.raises(BadInput, match="none is called steering"):
+        driven_on("left", bare, driven[:, [a.name != "steering" for a in world.drive]], frames=8, fps=12.5)
+
+    made = [futures(log, tmp_path / word, count=1, seconds=0.5, actions=word, model=world)
+            for word in ("left", "right")]
+    assert made[0].fps == pytest.approx(12.5) and "steering -" in made[0].notes[-1]
+    videos = [next(iter(stream_video(tmp_path / word / "future-1.mp4"))) for word in ("left", "right")]
+    assert (videos[0] != videos[1]).any()
+
+
+def test_the_suite_log(world, shards) -> None:
+    from reverie.evaluate import suite
+
+    report = suite.run("log", model=world, n=2, data=shards, progress=False)
+    found = {figure["name"]: figure for figure in report["figures"]}
+    assert {"dream_psnr_0.5s", "copied_ssim_1s", "round_trip_psnr_0.5s", "probe_on_truth_correlation",
+            "steered_gently_slope", "seeds_apart_over_actions_apart"} <= set(found)
+    assert found["copied_psnr_0.5s"]["value"] > 0 and found["copied_psnr_0.5s"]["n"] == 2
+    with pytest.raises(BadInput, match="no ingested log"):
+        suite.run("log", model=world, n=1, data=shards / "no", progress=False)
+    with pytest.raises(BadInput, match="base was not: make one"):
+        suite.run("log", n=1, data=shards, progress=False)
 
 
 def test_held_out_is_never_trained_on(shards, start) -> None:

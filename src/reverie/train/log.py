@@ -58,11 +58,11 @@ class LogPlan:
     one make a short log longer."""
 
     latents: int = 9
-    batch: int = 7
+    batch: int = 4
     window: int = 6
     pixels: int = 32 * 64 * 128
     share: float = 0.25
-    lr: float = 1.5e-3
+    lr: float = 2e-3
     ema: float = 0.995
     steps: int = 4
     doubt: float = 0.3
@@ -100,8 +100,8 @@ def log_actions(clips: ClipSet) -> tuple[Action, ...]:
         low, high = (channel[side] for side in ("low", "high"))
         rms = math.sqrt(float(np.square(own).mean()))
         found.append(Action(channel["name"], channel["unit"],
-                            round(min(TAIL * own.min(), 0.0), 4) if low is None else low,
-                            round(max(TAIL * own.max(), 0.0), 4) if high is None else high,
+                            round(float(min(TAIL * own.min(), 0.0)), 4) if low is None else low,
+                            round(float(max(TAIL * own.max(), 0.0)), 4) if high is None else high,
                             float(f"{2 * rms:.3g}") if rms > 1e-6 else 1.0, bool(channel["measured"])))
     if not found:
         raise BadData(f"{clips.folder}: no row of it has a number for any action")

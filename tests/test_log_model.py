@@ -178,6 +178,22 @@ def test_futures_are_driven(world, log, shards, tmp_path) -> None:
     assert (videos[0] != videos[1]).any()
 
 
+def test_hands_drive_it_in_a_browser(world, made, shards) -> None:
+    from reverie.serve.live_driving import by_hand
+    from reverie.serve.live_process import load_world
+
+    drive = (Action("steering", "1", -1, 1, 0.5), Action("throttle", "1", -1, 1, 1), Action("brake", "1", 0, 1, 1),
+             Action("speed", "m/s", 0, 20, 9, True))
+    assert by_hand({"orbit": -40.0, "dolly": 1.2}, drive) == {"steering": -0.5, "throttle": 1.0, "brake": 0.0}
+    assert by_hand({"pan": 400.0, "dolly": -0.6}, drive) == {"steering": 1.0, "throttle": 0.0, "brake": 0.5}
+    assert by_hand({"dolly": -1.2}, drive[:2]) == {"steering": 0.0, "throttle": -1.0}
+    live, step = load_world(str(made))
+    frames = past(shards)[0]
+    dream = live.dream((), size=live.default_size, fps=live.fps, past=frames)
+    assert step([dream], [{}])[0].frames.shape == (4, 32, 64, 3)
+    assert step([dream], [{"rates": {"pan": 40.0, "orbit": 0.0, "dolly": 0.5}}])[0].start == 4
+
+
 def test_the_suite_log(world, shards) -> None:
     from reverie.evaluate import suite
 

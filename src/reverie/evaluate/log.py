@@ -207,16 +207,18 @@ def obeyed(study: Study, world: World, clips: ClipSet, cases: Sequence[Case], st
     return [*figures, figure("seeds_apart_over_actions_apart", ratio, "", None, len(moving))]
 
 
-def fitted(clips: ClipSet, world: World, steering: int, speed: int | None, every: int = 2) -> Probe:
-    """The probe, from every second clip of the training split."""
+def fitted(clips: ClipSet, world: World, steering: int, speed: int | None, every: int = 4) -> Probe:
+    """The probe, from every fourth clip of the training split, as it is and after the tokenizer's round trip: what is
+    dreamed is as blurred."""
     films, turning = [], []
     for i in [i for i in range(len(clips)) if split_of(clips.meta(i)) == "train"][::every]:
         clip = clips.clip(i, masks=False)
         frames = next(iter(clip.views.values()))
+        frames = frames[: len(frames) // F * F]
         if len(frames) > 2 * F:
             actions = by_name(clip.actions, clip.action_names, world.drive, len(frames))
-            films.append(frames)
-            turning.append(np.nan_to_num(actions[:, steering] * _way(actions, speed, clip.fps)))
+            films += [frames, round_trip(world.tokenizer, frames)]
+            turning += [np.nan_to_num(actions[:, steering] * _way(actions, speed, clip.fps))] * 2
     return Probe.fitted(films, turning)
 
 

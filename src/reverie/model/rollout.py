@@ -314,6 +314,10 @@ class Rollout:
         times = flow.levels(self.sampling.steps).tolist()
         for level, target in zip(times[:-1], times[1:], strict=True):
             clean = self._pass(conditions, views=x, noise=level, past=past, sketch=sketch).views[:, 0]
+            if self.sampling.lean != 1.0:
+                free = Conditions(conditions.line, conditions.since, torch.full_like(conditions.actions, torch.nan))
+                other = self._pass(free, views=x, noise=level, past=past, sketch=sketch).views[:, 0]
+                clean = other + self.sampling.lean * (clean - other)
             x = flow.step(x, clean, level, target)
         kept, doubt = x, self.sampling.doubt if self.n else 0.0
         if doubt:

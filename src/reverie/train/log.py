@@ -53,9 +53,9 @@ STAGES = ("tokenizer", "latents", "transformer")
 @dataclass(frozen=True)
 class LogPlan:
     """How a model is finetuned on a log. latents: of a window, ``batch`` of them a step; window: latents that a view
-    sees; pixels: of a tokenizer's step; share: of the minutes, for the tokenizer; steps, doubt: see Sampling. side: the
-    pictures' short side, where a raw log is taken in. phases: frames at which a clip's first latent begins: more than
-    one make a short log longer."""
+    sees; pixels: of a tokenizer's step; share: of the minutes, for the tokenizer; steps, doubt, lean: see Sampling.
+    side: the pictures' short side, where a raw log is taken in. phases: frames at which a clip's first latent begins:
+    more than one make a short log longer."""
 
     latents: int = 9
     batch: int = 4
@@ -64,8 +64,9 @@ class LogPlan:
     share: float = 0.25
     lr: float = 2e-3
     ema: float = 0.995
-    steps: int = 4
+    steps: int = 2
     doubt: float = 0.3
+    lean: float = 3.0
     side: int = 64
     phases: tuple[int, ...] = (0,)
 
@@ -312,7 +313,7 @@ class _LogRun:
                 "data": {"digest": bank.digest[:16], "clips": len(bank.items), "log": first["provenance"]["format"],
                          "hours": round(sum(len(i) * F / i.fps for i in bank.items) / len(plan.phases) / 3600, 2)},
                 "commit": runtime.commit(), "scores": result.scores, "words": [],
-                "sampling": {"steps": plan.steps, "doubt": plan.doubt}})
+                "sampling": {"steps": plan.steps, "doubt": plan.doubt, "lean": plan.lean}})
         return result.finished
 
     def gather(self) -> Path:

@@ -194,16 +194,16 @@ def test_hands_drive_it_in_a_browser(world, made, shards) -> None:
     assert step([dream], [{"rates": {"pan": 40.0, "orbit": 0.0, "dolly": 0.5}}])[0].start == 4
 
 
-def test_the_suite_log(world, shards) -> None:
+def test_the_suite_log(made, shards) -> None:
     from reverie.evaluate import suite
 
-    report = suite.run("log", model=world, n=2, data=shards, progress=False)
+    report = suite.run("log", model=made, n=2, data=shards, progress=False)
     found = {figure["name"]: figure for figure in report["figures"]}
     assert {"dream_psnr_0.5s", "copied_ssim_1s", "round_trip_psnr_0.5s", "probe_on_truth_correlation",
             "steered_gently_slope", "seeds_apart_over_actions_apart"} <= set(found)
     assert found["copied_psnr_0.5s"]["value"] > 0 and found["copied_psnr_0.5s"]["n"] == 2
     with pytest.raises(BadInput, match="no ingested log"):
-        suite.run("log", model=world, n=1, data=shards / "no", progress=False)
+        suite.run("log", model=made, n=1, data=shards / "no", progress=False)
     with pytest.raises(BadInput, match="base was not: make one"):
         suite.run("log", n=1, data=shards, progress=False)
 

@@ -163,11 +163,13 @@ def _data_info(args) -> None:
 
 
 def _train(args) -> None:
-    from reverie.ingesting import log_shards
-    from reverie.train.recipes import RECIPES, train
+    from reverie.train.recipes import train
 
     data = args.data
     if data is not None:
+        from reverie.ingesting import log_shards
+        from reverie.train.recipes import RECIPES
+
         out = Path(args.output or f"runs/{args.recipe}")
         data = log_shards(Path(data), out / "shards", RECIPES[args.recipe].log.side, quiet=False)
     made = train(args.recipe, minutes=args.minutes, stage=args.stage, data=data, out=args.output,
@@ -180,7 +182,7 @@ def _train(args) -> None:
 def _evaluate(args) -> None:
     from reverie.evaluate.suite import run
 
-    report = run(args.suite, model=args.model, n=args.n, data=args.data)
+    report = run(args.suite, model=args.model, n=args.n, **({} if args.data is None else {"data": args.data}))
     if args.json:
         _print_json(report)
         return

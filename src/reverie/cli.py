@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from reverie import __version__
 from reverie.core.errors import ReverieError
@@ -164,7 +165,14 @@ def _data_info(args) -> None:
 def _train(args) -> None:
     from reverie.train.recipes import train
 
-    made = train(args.recipe, minutes=args.minutes, stage=args.stage, data=args.data, out=args.output,
+    data = args.data
+    if data is not None:
+        from reverie.ingesting import log_shards
+        from reverie.train.recipes import RECIPES
+
+        out = Path(args.output or f"runs/{args.recipe}")
+        data = log_shards(Path(data), out / "shards", RECIPES[args.recipe].log.side, quiet=False)
+    made = train(args.recipe, minutes=args.minutes, stage=args.stage, data=data, out=args.output,
                  start_from=args.start_from, words=args.words, device=args.device)
     if made is None:
         raise KeyboardInterrupt("stopped; the same command goes on from here")
@@ -174,7 +182,7 @@ def _train(args) -> None:
 def _evaluate(args) -> None:
     from reverie.evaluate.suite import run
 
-    report = run(args.suite, model=args.model, n=args.n)
+    report = run(args.suite, model=args.model, n=args.n, **({} if args.data is None else {"data": args.data}))
     if args.json:
         _print_json(report)
         return
@@ -301,15 +309,17 @@ def _add_rest(verbs) -> None:
                  "traffic"),
         help="only this part (default all); words: the captions as arrays, for --words elsewhere; traffic: the road's "
              "things, from traces")
-    add("--data", metavar="DIR", help="shards made by reverie data make (default: made as it goes)")
+    add("--data", metavar="DIR", help="shards made by reverie data make (default: made as it goes); or a driving log, "
+        "raw or ingested: then the model learns that road, and the log's own actions")
     add("-o", "--output", metavar="DIR", help="where the run goes (default runs/RECIPE)")
-    add("--from", dest="start_from", metavar="MODEL", help="begin from this model's weights")
+    add("--from", dest="start_from", metavar="MODEL", help="begin from this model's weights (base: the shipped ones)")
     add("--words", metavar="FILE", help="captions as arrays, where the text package is missing")
     add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default auto)")
     add = _verb(verbs, "evaluate", _evaluate, "measure a model: one suite of figures")
     add("suite", metavar="SUITE")
     add("--model", default="base", metavar="NAME|DIR", help="a model (default base)")
     add("--n", type=count, metavar="N", help="how many cases, instead of the suite's own number")
+    add("--data", metavar="DIR", help="where the suite keeps its clips; of the suite log, the shards of that log")
     _add_json(add)
     add = _verb(verbs, "models", _models, "list the models that are here")
     _add_json(add)

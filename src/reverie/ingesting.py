@@ -159,6 +159,19 @@ def ingest(paths: Sequence[str | Path], out: str | Path, *, see: bool = False, s
     return made
 
 
+def log_shards(data: Path, out: Path, side: int, quiet: bool = True) -> Path:
+    """A raw log, or a folder of such, as shards in the folder ``out``, of pictures whose short side is ``side``; data
+    itself where that is no log. Raises what ``ingest`` does."""
+    logs = inside(data)[0] if data.exists() and not (data.is_dir() and any(data.rglob("*.tar"))) else []
+    if not logs:
+        return data
+    shown = (picture for log in logs for recording in recognise(log).read(log) if len(recording)
+             for picture in next(iter(recording.cameras.values())).frames() if picture is not None)
+    first = next(shown, None)
+    ingest([data], out, size=None if first is None else own_size(*first.shape[:2], side), quiet=quiet)
+    return out
+
+
 def _found(paths: Sequence[Path], made: Ingested) -> tuple[list[Video], list[Recording]]:
     """The videos and the logs of files and folders, each once. Raises BadInput where there is none, or the error of one
     that was asked for by name."""

@@ -15,17 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reverie.core.actions import Action, checked_actions, scaled
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.errors import BadInput, BadWeights
 from reverie.core.moves import Move
 from reverie.core.script import clean_text
-from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT
+from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.model import things as th
 from reverie.model.block import Block, describe
 from reverie.model.checkpoint import content_hash, load_into, load_model
 from reverie.model.chorus import Chorus
-from reverie.model.rollout import Conditions, Rollout, Sampling
+from reverie.model.rollout import Conditions, Rollout, Sampling, Schedule
 from reverie.model.steering import Steering, checked_rates
 from reverie.model.text import TokenVectors, unknown_words
 from reverie.model.tokenizer import Tokenizer
@@ -81,6 +82,11 @@ class World:
         """Frames per second that the model was trained at."""
         return float(self.meta.get("fps", 24.0))
 
+    @property
+    def drive(self) -> tuple[Action, ...]:
+        """The actions that the model knows: a camera's, or those of the log it was trained on."""
+        return self.transformer.config.drive
+
     def unknown_words(self, text: str) -> list[str]:
         """Words of a prompt that the model never met in training."""
         return unknown_words(text, set(self.meta.get("words", [])))
@@ -89,26 +95,27 @@ class World:
                 fps: float | None = None, seed: int = 0, steps: int | None = None,
                 guidance: float | None = None, past: np.ndarray | None = None, goal: np.ndarray | None = None,
                 loop: bool = False, moves: Sequence[Move] | Sequence[tuple[float, Sequence[Move]]] = (),
-                things: bool = True, known: np.ndarray | None = None,
-                step: Callable[[Dream], Block] | None = None) -> Iterator[Block]:
+                things: bool = True, known: np.ndarray | None = None, driven: np.ndarray | None = None, actions:
+                Sequence[Mapping | None] = (), step: Callable[[Dream], Block] | None = None) -> Iterator[Block]:
         """Imagine ``seconds`` of video, block by block of four frames, as it is made.
 
-        script: lines by start time, the first at 0. size (H, W): multiples of 32. steps: denoising steps
-        of a latent (default: the model's). past: uint8 (T, H, W, 3) frames at fps that it goes on from
-        (the last 8 s count, and they are not yielded again; an image is T = 1, and the video begins with
-        it). goal: an end image, uint8 (H, W, 3). loop: end where it began. moves: camera moves over the
-        whole length, or (start second, moves) for each part. things=False: pictures alone. known: the
-        things of the past, as of ``dream``, instead of pictures of it. step: what makes a dream's next block, if not
-        the dream by itself (it may step others in the same pass).
+        script: lines by start time, the first at 0. size (H, W): multiples of 32. steps: denoising steps of a latent
+        (default: the model's). past: uint8 (T, H, W, 3) frames at fps that it goes on from (the last 8 s count, and
+        they are not yielded again; an image is T = 1, and the video begins with it). goal: an end image, uint8
+        (H, W, 3). loop: end where it began. moves: camera moves over the whole length, or (start second, moves) for
+        each part. things=False: pictures alone. known, driven: as of ``dream``. actions: the rates of each latent, as
+        Dream.step takes them. step: what makes a dream's next block, if not the dream alone (others in the same pass).
         """
         dream = Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
-                      known=known, moves=moves, seconds=seconds, things=things, painted=goal is not None or loop)
+                      known=known, driven=driven, moves=moves, seconds=seconds, things=things,
+                      painted=goal is not None or loop)
         frames = max(1, round(seconds * dream.fps))
         latents = math.ceil(frames / F)
         if goal is not None:
             dream.aim(goal, latents - 1)
         for n in range(latents):
-            block = dream.step() if step is None else step(dream)
+            asked = actions[n] if n < len(actions) else None
+            block = dream.step(rates=asked) if step is None or asked is not None else step(dream)
             if n == 0 and loop:
                 dream.aim(block.frames[0], latents - 1)
             seen = [row for row in block.things if row["frame"] < frames]
@@ -117,15 +124,16 @@ class World:
     def dream(self, script: Sequence[Line] = (), *, size: tuple[int, int] | None = None, fps: float | None = None,
               seed: int = 0, steps: int | None = None, guidance: float | None = None,
               past: np.ndarray | list[Tensor] | None = None, known: np.ndarray | None = None, moves: Sequence = (),
-              seconds: float = 60.0, things: bool = True) -> Dream:
+              seconds: float = 60.0, things: bool = True, driven: np.ndarray | None = None) -> Dream:
         """A dream to be stepped one latent at a time, for as long as one likes; arguments as of ``imagine``.
 
         past: frames, or what ``seen`` made of them (one latent is an image). seconds: over which the moves are
         spread. known: the things of the past, (latents, S, WIDTH) as model.things has them: true ones, instead of a
-        past in pictures.
+        past in pictures. driven: of a model of a log, its actions (T, A) in each frame of the past, NaN where unknown;
+        such a model imagines no things, and has learned no words and no camera moves (BadInput).
         """
         return Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
-                     known=known, moves=moves, seconds=seconds, things=things)
+                     known=known, driven=driven, moves=moves, seconds=seconds, things=things)
 
     # -- decoding -----------------------------------------------------------------------------------------
 
@@ -149,6 +157,10 @@ class World:
     # -- encoding -----------------------------------------------------------------------------------------
 
     def _encode_text(self, script: Sequence[Line]) -> Text:
+        if self.transformer.config.of_a_log:
+            if any(line.text for line in script):
+                raise BadInput(f"the model {self.name} was trained on a log, and has learned no words")
+            return self.transformer.no_words(1)
         source = self.vectors = self.vectors or TokenVectors.load()
         rows = [torch.from_numpy(source.encode(line.text)[1]) for line in script] or [torch.zeros(0, 1)]
         longest = max(1, max(len(row) for row in rows))
@@ -190,16 +202,20 @@ class Dream:
 
     ``step``: text is a new line that holds from this latent on, and takes the place of all that was still to come of
     the script; None goes on. rates: how fast the camera moves during this latent, see model.steering; None as the
-    dream itself moves it, or still if it was driven before. given: thing vectors (WIDTH,) by slot that are given in
-    this latent instead of imagined. Raises BadInput, and then nothing has happened.
+    dream itself moves it, or still if it was driven before. Of a model of a log: its actions, see core.actions; None
+    as its own driver may. given: thing vectors (WIDTH,) by slot that are given in this latent instead of imagined.
+    Raises BadInput, and then nothing has happened.
     """
 
     @torch.inference_mode()
     def __init__(self, world: World, script: Sequence[Line], *, size: tuple[int, int] | None, fps: float | None,
                  seed: int, steps: int | None, guidance: float | None, past: np.ndarray | list[Tensor] | None,
                  moves: Sequence, seconds: float, things: bool, known: np.ndarray | None = None,
-                 painted: bool = False) -> None:
+                 driven: np.ndarray | None = None, painted: bool = False) -> None:
         self.world, self.size, self.fps = world, tuple(size or world.default_size), float(fps or world.fps)
+        self._of_a_log, things = world.transformer.config.of_a_log, things and not world.transformer.config.of_a_log
+        if self._of_a_log and (moves or known is not None):
+            raise BadInput(f"the model {world.name} was trained on a log: it has no camera moves and no things")
         self.things: list[dict] = []
         self.tokens: np.ndarray | None = None
         self.sampling = Sampling.of(world.meta, steps=steps, things_steps=steps, guidance=guidance)
@@ -214,9 +230,11 @@ class Dream:
             sampling=self.sampling, with_things=things, with_views=world.paints(self.sampling, self._drawn))
         self._given = [] if past is None else list(past if isinstance(past, list) else world.seen(past, self.fps))
         self._known = [] if known is None else list(torch.from_numpy(np.asarray(known, np.float32)))
+        told = np.zeros((0, len(world.drive))) if driven is None else driven[-len(self._given) * F :]
+        self._driven = list(torch.from_numpy(scaled(told, world.drive)))
         still = past is not None and len(past) == 1
         self.n = 0 if still else -len(self._known or self._given)  # below 0 until the past was taken in
-        self._schedule = _Schedule([line.start for line in script], self.fps)
+        self._schedule = Schedule([line.start for line in script], self.fps, actions=len(world.drive))
         self._lines = len(script)
         self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps)
         self._decoder: list[Tensor] | None = None
@@ -237,11 +255,15 @@ class Dream:
         behind = self._rollout.n - self.n
         self._rollout.aim(self._schedule.at(at), self.world._encode_still(image), at + behind)
 
+    def checked(self, rates: Mapping) -> dict[str, float] | np.ndarray:
+        """Rates as ``_next`` takes them. Raises BadInput."""
+        return checked_actions(rates, self.world.drive) if self._of_a_log else checked_rates(rates)
+
     def _hear(self, text: str) -> None:
         number = self._lines if self.n else 0  # at the very beginning it is the first line, and takes its place
         self._rollout.text = self.world._encode_text([Line(0.0, text)])
         self._rollout.text.line[self._rollout.text.line == 0] = number
-        self._schedule = _Schedule([self.n * F / self.fps], self.fps, number)
+        self._schedule = Schedule([self.n * F / self.fps], self.fps, number, actions=len(self.world.drive))
         self._lines += 1
 
     def _next(self, rates: Mapping[str, float] | None, given: Mapping[int, Tensor] | None) -> _Wanted:
@@ -251,6 +273,11 @@ class Dream:
         if self._known:
             wanted.things = self._known.pop(0)[None].clone()
             wanted.known = torch.ones(1, th.TOKENS, dtype=torch.bool)
+            return wanted
+        if self._of_a_log:
+            told = wanted.conditions.actions if rates is None else torch.from_numpy(scaled(rates, self.world.drive))
+            told = self._driven.pop(0)[None] if self.n < 0 and self._driven else told
+            wanted.conditions = Conditions(wanted.conditions.line, torch.zeros(1), told)
             return wanted
         if self.n < 0:
             return wanted
@@ -315,9 +342,9 @@ def step_together(dreams: Sequence[Dream], inputs: Sequence[Mapping]) -> list[Bl
     such a bit. They may be of any age. Raises BadInput, and then nothing has happened.
     """
     heard = [{"text": None, "rates": None, "given": None, **given} for given in inputs]
-    for given in heard:
+    for dream, given in zip(dreams, heard, strict=True):
         given["text"] = None if given["text"] is None else clean_text(given["text"], "the line")
-        given["rates"] = None if given["rates"] is None else checked_rates(given["rates"])
+        given["rates"] = None if given["rates"] is None else dream.checked(given["rates"])
     take_in_pasts(dreams)
     for dream, given in zip(dreams, heard, strict=True):
         if given["text"] is not None:
@@ -358,22 +385,6 @@ def _side_by_side(rows: Sequence[_Wanted]) -> _Wanted:
         both.things = torch.cat([empty if row.known is None else row.things for row in rows])
         both.known = torch.cat([empty[..., 0] > 0 if row.known is None else row.known for row in rows])
     return both
-
-
-class _Schedule:
-    """Which line of a script holds in which latent. starts: seconds at which each begins; first: the number of the
-    first of them."""
-
-    def __init__(self, starts: Sequence[float], fps: float, first: int = 0) -> None:
-        self.starts, self.fps, self.first = np.array(starts), fps, first
-        self.unknown = torch.full((1, F * len(ACTION_SCALE)), torch.nan)
-
-    def at(self, n: int) -> Conditions:
-        """What holds in latent n; before the beginning, the first line with its clock at zero."""
-        time = max(n, 0) * F / self.fps
-        line = max(int(np.searchsorted(self.starts, time + 1e-6, side="right")) - 1, 0)
-        return Conditions(torch.tensor([line + self.first]), torch.tensor([max(time - self.starts[line], 0.0)],
-                                                                          dtype=torch.float32), self.unknown)
 
 
 def models() -> list[dict]:

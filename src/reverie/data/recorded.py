@@ -114,10 +114,10 @@ class Drive:
             yield piece.stretch, list(_clips(self.log, piece, got, self.key, say))
 
 
-def own_size(height: int, width: int) -> tuple[int, int]:
-    """A picture's size (H, W) in multiples of 32: nearly its own, or of its shape with a short side of SHORT_SIDE."""
+def own_size(height: int, width: int, most: int = SHORT_SIDE) -> tuple[int, int]:
+    """A picture's size (H, W) in multiples of 32: nearly its own, or of its shape with a short side of ``most``."""
     short, shape = min(height, width), max(height, width) / min(height, width)
-    short = 32 * min(max(1, round(short / 32)), SHORT_SIDE // 32)
+    short = 32 * min(max(1, round(short / 32)), most // 32)
     long = min(32 * max(short // 32, round(short * shape / 32)), LONGEST)
     return (short, long) if height <= width else (long, short)
 

@@ -24,6 +24,11 @@ def has_truth(meta: dict) -> bool:
     return meta["truth"] is not None and meta["truth"].get("source", "simulated") == "simulated"
 
 
+def split_of(meta: dict) -> str:
+    """The split of a clip by its metadata: "train" unless it says otherwise."""
+    return meta["provenance"].get("split", "train")
+
+
 def write_members(path: Path | str, samples: Iterable[tuple[str, dict[str, bytes]]]) -> None:
     """Write encoded samples (key, members) as one tar, atomically. Raises CannotWrite."""
     path = Path(path)

@@ -29,3 +29,26 @@ def picture_statistics(frames: np.ndarray) -> dict[str, float]:
         before = luma
     sums = np.array(rows).sum(0) / [len(rows)] * np.array([1, 1, 1, 1, len(rows) / max(len(rows) - 1, 1)])
     return dict(zip(("sharpness", "contrast", "saturation", "colour_spread", "motion"), sums.tolist(), strict=True))
+
+
+def psnr(made: np.ndarray, true: np.ndarray) -> float:
+    """Decibels between uint8 pictures of one shape."""
+    error = np.square(made.astype(np.float64) - true).mean()
+    return float(10 * np.log10(255**2 / max(error, 1e-3)))
+
+
+def ssim(made: np.ndarray, true: np.ndarray, window: int = 7) -> float:
+    """Structural similarity of the brightness of two uint8 pictures (H, W, 3), in square windows. Source: Wang et al.
+    2004."""
+    a, b = (picture.astype(np.float64) @ _LUMA for picture in (made, true))
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        return np.lib.stride_tricks.sliding_window_view(x, (window, window)).mean((2, 3))
+
+    share = window**2 / (window**2 - 1)  # of samples
+    mean_a, mean_b = mean(a), mean(b)
+    var_a, var_b = (share * (mean(x * x) - m * m) for x, m in ((a, mean_a), (b, mean_b)))
+    both = share * (mean(a * b) - mean_a * mean_b)
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    return float((((2 * mean_a * mean_b + c1) * (2 * both + c2))
+                  / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean())

@@ -80,25 +80,32 @@ SUITES = {
                   (*_MODEL, "serve/live*.py", "core/image.py", "evaluate/server.py")),
 }
 
+# of models that do not ship: measured by name, and no part of make results
+APART = {
+    "log": Suite("log", "a model of a recorded log on the log's held-out end: pictures, and actions obeyed", 12, (),
+                 (*_MODEL, "core/actions.py", "train/log.py", "evaluate/turning.py", "evaluate/quality.py")),
+}
+
 
 def run(suite: str, *, model: str | Path | World = "base", n: int | None = None, data: str | Path | None = None,
         progress: bool = True) -> dict:
     """Measure one suite: {"suite", "commit", "model", "seconds", "figures": [...]}.
 
     model: a name, a folder, or a loaded World. n: how many cases (None: the suite's own number). data:
-    where the held-out clips, made by the suite itself, are kept (default data/evaluate).
+    where the held-out clips, made by the suite itself, are kept (default data/evaluate); of the suite log, its shards.
     Raises BadInput for an unknown suite or model and n below 1, BadWeights, and ReverieError where a
     package that simulating needs is missing.
     """
-    if suite not in SUITES:
-        raise BadInput(f"no suite {suite!r}: {', '.join(SUITES)}")
+    found = {**SUITES, **APART}
+    if suite not in found:
+        raise BadInput(f"no suite {suite!r}: {', '.join(found)}")
     if n is not None and n < 1:
         raise BadInput(f"n must be at least 1, not {n}")
     runtime.set_threads()
     began = time.perf_counter()
-    study = Study(model, n or SUITES[suite].n, Path(data or "data/evaluate"), progress)
-    module = import_module(f"reverie.evaluate.{SUITES[suite].module}")
-    figures = getattr(module, SUITES[suite].function)(study)
+    study = Study(model, n or found[suite].n, Path(data or "data/evaluate"), progress)
+    module = import_module(f"reverie.evaluate.{found[suite].module}")
+    figures = getattr(module, found[suite].function)(study)
     return {
         "suite": suite,
         "commit": runtime.commit(),

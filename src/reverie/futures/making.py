@@ -23,6 +23,7 @@ from reverie.core.files import require_space, writing
 from reverie.core.progress import track
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.futures.driven import Driving, driven_on, past_driven
 from reverie.futures.wishes import WORDS, Edit, check_edits, parse_edit, rates_of, read_actions, told_of
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
     """Imagine ``count`` futures of a past and write them to the folder ``out``.
 
     past: a video, several cameras' videos, a recorded log, or a folder or shard of clips (key: which one; until: the
-    second at which its past ends). actions: how the camera moves, a word of wishes.WORDS or a CSV of rates. edits: what
+    second at which its past ends). actions: how the camera moves, or of a model of a log the car: a word of
+    wishes.WORDS or a CSV of rates. edits: what
     things of a known past do otherwise, like "3: brake at 1.5". Future k has seed + k - 1. Written for each future
     k: future-k.mp4, with several cameras tiled, and each as future-k-CAMERA.mp4; future-k.jsonl, its tracks;
     future-k-tracks.mp4, them drawn. For all: compare.mp4, sheet.png, paths.png and futures.json. draw: of a clip of the
@@ -120,10 +122,12 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
     given = read_past(paths, size=size, fps=world.fps, least=config.views_window * F, slots=config.slots, key=key,
                       until=until)
     frames = max(1, round(seconds * given.fps))
-    if actions not in WORDS:
+    driven = past_driven(given, config)
+    driving = None if driven is None else driven_on(actions, config.drive, driven, frames=frames, fps=given.fps)
+    if driven is None and actions not in WORDS:
         read_actions(actions, frames=frames, fps=given.fps)
     _check_known(given, wanted)
-    cameras = list(given.cameras)[: 1 if given.known is not None else None] or ["front"]
+    cameras = list(given.cameras)[: 1 if given.known is not None or config.of_a_log else None] or ["front"]
     require_space(out, int(4 * count * len(cameras) * frames * size[0] * size[1] * 0.12) + (1 << 20))
     made = Futures(str(out), given.source, given.seconds, count, frames / given.fps, given.fps, seed, world.hash,
                    actions, [edit.text for edit in wanted], cameras, list(given.names))
@@ -137,9 +141,9 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
     if given.known is None and len(cameras) > 1:
         note("the model has learned one camera: each goes on by itself, and they need not agree")
     pasts = ([{"known": given.known}] if given.known is not None else
-             [{"past": world.seen(given.cameras[name], given.fps)} for name in cameras])
+             [{"past": world.seen(given.cameras[name], given.fps), "driven": driven} for name in cameras])
     whole = [_begin(world, given.fps, pasts, prompt, seed + k) for k in range(count)]
-    _dream(whole, made, wanted, frames, out, note, quiet)
+    _dream(whole, made, wanted, frames, driving, out, note, quiet)
     _finish(whole, made, given, frames, out, note, quiet)
     made.wall_seconds = round(time.perf_counter() - began, 2)
     with writing(out / "futures.json") as file:
@@ -198,7 +202,7 @@ def _begin(world: World, fps: float, pasts: list[dict], prompt: str, seed: int) 
     return _Future(dreams, [[] for _ in dreams])
 
 
-def _dream(whole: list[_Future], made: Futures, edits: Sequence[Edit], frames: int, out: Path,
+def _dream(whole: list[_Future], made: Futures, edits: Sequence[Edit], frames: int, driving: Driving | None, out: Path,
            note: Callable[[str], None], quiet: bool) -> None:
     """Step all dreams together, and write their videos as they are made."""
     from reverie.world import step_together, take_in_pasts
@@ -209,8 +213,10 @@ def _dream(whole: list[_Future], made: Futures, edits: Sequence[Edit], frames: i
         progress = stack.enter_context(track(latents * len(dreams), "latents", quiet=quiet))
         take_in_pasts(dreams)
         seen = dreams[0].camera
-        rates = [rates_of(made.actions, latents=latents, frames=frames, fps=fps, seen=dream.camera) for dream in dreams]
-        if told := told_of(made.actions, seen, fps):
+        told = told_of(made.actions, seen, fps) if driving is None else driving.said
+        rates = [rates_of(made.actions, latents=latents, frames=frames, fps=fps, seen=dream.camera)
+                 if driving is None else driving.rates for dream in dreams]
+        if told:
             note(told)
         writers = _Writers(out, made, dreams[0].size, stack)
         try:
@@ -318,6 +324,8 @@ def _finish(whole: list[_Future], made: Futures, given: Past, frames: int, out: 
     if given.known is not None:
         there = [n for n in range(len(given.names)) if given.known[-1][n, 0] > 0]
         curves.append(("things of the past apart, metres", tracks.known_divergence(rows, frames, there)))
+    elif whole[0].dreams[0].world.transformer.config.of_a_log:
+        rows = [[] for _ in whole]  # a log has no truth to learn things from, and the judge's eye knows none of them
     elif why := tracks.observer_is_there():
         note(why)
         rows = [[] for _ in whole]

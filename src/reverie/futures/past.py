@@ -34,7 +34,8 @@ F = FRAMES_PER_LATENT
 class Past:
     """The end of a past. cameras: name -> uint8 (T, H, W, 3), the first looks ahead; {} for things alone. known: its
     things (P, S, WIDTH) where they are known exactly, and names of those in slots 0, 1, ...; after: what followed in
-    truth, as the first camera saw it, where that is recorded."""
+    truth, as the first camera saw it, where that is recorded; driven: of a log, its numbers (T, channels) and their
+    names."""
 
     source: str
     fps: float
@@ -42,6 +43,7 @@ class Past:
     known: np.ndarray | None = None
     names: list[str] = field(default_factory=list)
     after: np.ndarray | None = None
+    driven: tuple[np.ndarray, tuple[str, ...]] | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -162,9 +164,8 @@ def _of_log(path: Path, recordings: list[Recording], size: tuple[int, int], leas
         if len(frames) != len(rows):
             raise BadData(f"{log.log}: camera {name} has {len(frames)} pictures for the last {len(rows)} rows")
         cameras[name] = np.stack(frames)
-    notes.append("the model has learned the lab, no road and no car: it goes on from a log's pictures as best it can, "
-                 "and does not know its actions")
-    return Past(str(path), min(max(log.fps, 1.0), 60.0), cameras, notes=notes)
+    return Past(str(path), min(max(log.fps, 1.0), 60.0), cameras, notes=notes,
+                driven=(log.actions[rows], tuple(channel.name for channel in log.channels)))
 
 
 def _of_data(path: Path, key: str | None, size: tuple[int, int], slots: int, until: float | None) -> Past:
@@ -183,6 +184,8 @@ def _of_data(path: Path, key: str | None, size: tuple[int, int], slots: int, unt
     past = Past(source, whole.fps, {name: _sized(view[start:end], size) for name, view in whole.views.items()})
     if whole.views:
         past.after = _sized(next(iter(whole.views.values()))[end:], size)
+    if whole.channels:
+        past.driven = whole.actions[start:end], whole.action_names
     if end - start < F:
         raise BadInput(f"the past {source} has {end} frames before {until or 0:g} s: that is no latent of {F}")
     clip = clips.clip(number, start, end, views=False)

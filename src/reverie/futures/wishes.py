@@ -68,10 +68,11 @@ def told_of(actions: str, seen: CameraPath | None, fps: float) -> str:
 
 
 def read_actions(path: str | Path, *, frames: int, fps: float,
-                 channels: Mapping[str, tuple[str, float, float]] = CAMERA) -> np.ndarray:
-    """A CSV of actions to (frames, channels): columns by channel name, missing ones 0; a row for each frame, or rows
-    with a rising "time" in seconds, each until the next. channels: of each its unit, least and greatest (default: rates
-    of a camera). Raises BadInput, BadMedia naming file and row."""
+                 channels: Mapping[str, tuple[str, float, float]] = CAMERA,
+                 missing: Sequence[float] | None = None) -> np.ndarray:
+    """A CSV of actions to (frames, channels): columns by channel name, those that are ``missing`` 0 or so much each; a
+    row for each frame, or rows with a rising "time" in seconds, each until the next. channels: of each its unit, least
+    and greatest (default: rates of a camera). Raises BadInput, BadMedia naming file and row."""
     path = check_input(path)
     try:
         lines = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
@@ -106,7 +107,7 @@ def read_actions(path: str | Path, *, frames: int, fps: float,
                        f"{fps:g} fps): give a row for each, or a column time")
     else:
         held = np.arange(frames)
-    out = np.zeros((frames, len(channels)))
+    out = np.zeros((frames, len(channels))) + (0.0 if missing is None else np.array(missing))
     for c, name in enumerate(names):
         if name in channels:
             out[:, list(channels).index(name)] = values[held, c]

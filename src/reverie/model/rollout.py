@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from reverie.core.vocabulary import MAX_THINGS
+from reverie.core.vocabulary import FRAMES_PER_LATENT, MAX_THINGS
 from reverie.model import contact, flow, motion, physics
 from reverie.model import things as th
 from reverie.model.memory import Memory, joined, layers
@@ -35,6 +36,22 @@ class Conditions:
     line: Tensor
     since: Tensor
     actions: Tensor
+
+
+class Schedule:
+    """Which line of a script holds in which latent. starts: seconds at which each begins; first: the number of the
+    first of them. actions: how many the model has; none is known."""
+
+    def __init__(self, starts: Sequence[float], fps: float, first: int = 0, *, actions: int) -> None:
+        self.starts, self.fps, self.first = np.array(starts), fps, first
+        self.unknown = torch.full((1, FRAMES_PER_LATENT * actions), torch.nan)
+
+    def at(self, n: int) -> Conditions:
+        """What holds in latent n; before the beginning, the first line with its clock at zero."""
+        time = max(n, 0) * FRAMES_PER_LATENT / self.fps
+        line = max(int(np.searchsorted(self.starts, time + 1e-6, side="right")) - 1, 0)
+        return Conditions(torch.tensor([line + self.first]), torch.tensor([max(time - self.starts[line], 0.0)],
+                                                                          dtype=torch.float32), self.unknown)
 
 
 GUIDED = 1.0  # seconds after a new line began in which guidance acts
@@ -297,6 +314,10 @@ class Rollout:
         times = flow.levels(self.sampling.steps).tolist()
         for level, target in zip(times[:-1], times[1:], strict=True):
             clean = self._pass(conditions, views=x, noise=level, past=past, sketch=sketch).views[:, 0]
+            if self.sampling.lean != 1.0:
+                free = Conditions(conditions.line, conditions.since, torch.full_like(conditions.actions, torch.nan))
+                other = self._pass(free, views=x, noise=level, past=past, sketch=sketch).views[:, 0]
+                clean = other + self.sampling.lean * (clean - other)
             x = flow.step(x, clean, level, target)
         kept, doubt = x, self.sampling.doubt if self.n else 0.0
         if doubt:
@@ -324,8 +345,9 @@ class Rollout:
             return Past(things=layers(joined(things)), given=layers(joined(given)))
         earlier = [k for k in sorted(m.views) if k < n]
         goal = [m.goal] if m.goal else []
-        near = layers(joined([m.views[k] for k in earlier if n - k < c.views_window or k == 0] + goal))
-        far = layers(joined([m.views[k] for k in earlier if n - k < c.views_window or k % c.stride == 0] + goal))
+        near = layers(joined([m.views[k] for k in earlier if n - k < c.views_window or k == 0 < c.stride] + goal))
+        far = layers(joined([m.views[k] for k in earlier
+                             if n - k < c.views_window or c.stride and k % c.stride == 0] + goal))
         return Past(views=[far[i] if i % 4 == 3 else near[i] for i in range(len(near))])
 
     def _pass(self, conditions: Conditions, *, noise: float, past: Past, things: Tensor | None = None,

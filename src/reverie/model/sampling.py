@@ -20,7 +20,8 @@ class Sampling:
     to have, so that the network doubts it a little. doubt: noise that is added to painted views before they are
     remembered, so that their flaws are not painted over and over again (the first view, which is painted from no
     other, stays as it is). haze: the noise level that painted views are said to have when they are decoded beside
-    their things: at 1 the decoder goes by the things alone, and nothing is painted.
+    their things: at 1 the decoder goes by the things alone, and nothing is painted. lean: how far the views of a log
+    lean towards its actions (1: not beyond what the network says).
     """
 
     steps: int = 2
@@ -35,6 +36,7 @@ class Sampling:
     calm: float = 0.0
     doubt: float = 0.5
     haze: float = 1.0
+    lean: float = 1.0
 
     @classmethod
     def of(cls, meta: dict, **changes: float | None) -> Sampling:

@@ -18,23 +18,28 @@ channels, D width, A action channels, R script lines, P text tokens of a line, M
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reverie.core.vocabulary import CAMERA_CHANNELS, FRAMES_PER_LATENT
+from reverie.core.actions import CAMERA, Action
+from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.model import motion
 from reverie.model import things as th
 from reverie.model.layers import Block, Rotary, fourier, rms_norm, rotate
 from reverie.model.sketch import Sketch
 from reverie.model.text import TextEncoder
+from reverie.model.window import Output, Past, Text, Window
 
 
 @dataclass(frozen=True)
 class Config:
-    """One dial, ``depth``, sets the size; the rest says what is seen and what goes in."""
+    """One dial, ``depth``, sets the size; the rest says what is seen and what goes in.
+
+    stride: 0 for views that see the last ``views_window`` latents and nothing before.
+    """
 
     depth: int = 6
     channels: int = 32  # of the tokenizer's latents
@@ -42,8 +47,19 @@ class Config:
     things_window: int = 16
     views_window: int = 4
     stride: int = 8
-    actions: int = len(CAMERA_CHANNELS)
+    actions: int = len(CAMERA)
     slots: int = th.MAX_THINGS  # thing tokens that it was trained with
+    drive: tuple[Action, ...] = CAMERA  # what they are
+
+    def __post_init__(self) -> None:
+        drive = tuple(Action(**one) if isinstance(one, dict) else one for one in self.drive)  # JSON gives dicts
+        object.__setattr__(self, "drive", drive)
+        object.__setattr__(self, "actions", len(drive))
+
+    @property
+    def of_a_log(self) -> bool:
+        """Whether it was trained on a recorded log: then it has that log's actions, and imagines no things."""
+        return self.drive != CAMERA
 
     @property
     def width(self) -> int:
@@ -53,71 +69,6 @@ class Config:
     def to_dict(self) -> dict:
         """Plain values, for a model file."""
         return asdict(self)
-
-
-@dataclass
-class Window:
-    """What the transformer is given: some latent frames, with their conditions.
-
-    A missing ``things`` or ``views`` means that this pass is about the other group alone.
-    """
-
-    index: Tensor  # (B, T) int64: which latent of the clip
-    fps: Tensor  # (B,)
-    line: Tensor  # (B, T) int64: the script's line in force, -1 for none
-    since: Tensor  # (B, T) seconds since that line began
-    actions: Tensor  # (B, T, 4 A) in units of the channel's typical size, NaN where unknown
-    things: Tensor | None = None  # (B, T, S, WIDTH), noisy
-    things_noise: Tensor | None = None  # (B, T, S) in 0..1, 1 is pure noise
-    things_known: Tensor | None = None  # (B, T, S) bool: given, not to be imagined
-    things_seen: Tensor | None = None  # (B, T) bool: False where the clip's things are unknown and left out
-    things_done: Tensor | None = None  # (B, T) bool: False where they are being denoised, unseen by later latents
-    previous: Tensor | None = None  # (B, T, S, WIDTH): things one latent before, as noisy as they stand
-    previous_noise: Tensor | None = None  # (B, T, S), 1 where there is none
-    views: Tensor | None = None  # (B, T, H, W, C), noisy
-    views_noise: Tensor | None = None  # (B, T)
-    views_known: Tensor | None = None  # (B, T) bool
-    goal: Tensor | None = None  # (B, T) bool: an end image, standing first, seen by all
-    sketch: Tensor | None = None  # (B, T, H, W, D): the finished things sketched, where views are painted alone
-    grid: tuple[int, int] | None = None  # (H, W) of the views, where things are denoised alone
-
-    def to(self, device: torch.device) -> Window:
-        """The same on another device."""
-        return replace(self, **{k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)})
-
-
-@dataclass
-class Text:
-    """A script, encoded: per layer with text attention its keys and values, and each token's line."""
-
-    layers: dict[str, list[tuple[Tensor, Tensor]]]  # group -> per text layer (B, R P, K, E) twice
-    line: Tensor  # (B, R P) int64, -1 for padding
-
-    def repeated(self, count: int) -> Text:
-        """The same with every script ``count`` times in a row."""
-        layers = {group: [(k.repeat_interleave(count, 0), v.repeat_interleave(count, 0)) for k, v in pairs]
-                  for group, pairs in self.layers.items()}
-        return Text(layers, self.line.repeat_interleave(count, 0))
-
-
-@dataclass
-class Past:
-    """The keys and values of the past that one layer of each group may see, and if not all of it a (B, M) mask."""
-
-    things: list[tuple[Tensor, ...]] = field(default_factory=list)  # per layer, for things
-    given: list[tuple[Tensor, ...]] = field(default_factory=list)  # per layer, given views for things
-    views: list[tuple[Tensor, ...]] = field(default_factory=list)  # per layer, views for views
-    scene: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # per layer, this latent's things for views
-
-
-@dataclass
-class Output:
-    """x-prediction (things (B, T, S, WIDTH), views (B, T, H, W, C)) and, per layer, the new keys and values."""
-
-    things: Tensor | None
-    views: Tensor | None
-    things_keys: list[tuple[Tensor, Tensor, Tensor]]  # key by time, key by place, value
-    views_keys: list[tuple[Tensor, Tensor]]
 
 
 def _sees(queries: Tensor, keys: Tensor, window: int, stride: int | None, first: bool) -> Tensor:
@@ -204,6 +155,11 @@ class Transformer(nn.Module):
         line = torch.arange(r, device=tokens.device)[None, :, None].expand(b, r, p)
         return Text(layers, torch.where(mask_BRP, line, -1).reshape(b, r * p))
 
+    def no_words(self, batch: int) -> Text:
+        """A script without a word, for each of a batch."""
+        mask = torch.zeros(batch, 1, 1, dtype=torch.bool, device=self.marks.device)
+        return self.encode_text(torch.zeros(*mask.shape, self.config.text, device=mask.device), mask)
+
     def things_parameters(self) -> list[str]:
         """The names of what imagines things and paints nothing; the text's encoder, which both groups read, is one."""
         own = ("layers.things.", "things_in.", "things_out.", "slots", "levels_in.", "condition.things.",
@@ -259,7 +215,7 @@ class Transformer(nn.Module):
                 mask = masks[g][i % 4 == 3] if past is None else _own(sources)
                 attended = attention.attend(queries, keys, values, mask).view_as(states[g])
                 words = None
-                if blocks[g].text is not None:
+                if blocks[g].text is not None and not self.config.of_a_log:
                     words = (*text.layers[g][count[g]], masks[g + " text"])
                     count[g] += 1
                 states[g] = blocks[g].after(states[g], gains[g], attended, words)
@@ -301,7 +257,7 @@ class Transformer(nn.Module):
         cells = 0 if w.views is None else w.views.shape[2] * w.views.shape[3]
         tokens = 0 if w.things is None else w.things.shape[2]
         if w.things is not None:
-            sees = _sees(w.index, w.index, c.things_window, c.stride, False) & w.things_seen[:, None, :]
+            sees = _sees(w.index, w.index, c.things_window, c.stride or None, False) & w.things_seen[:, None, :]
             if w.things_done is not None:
                 sees = sees & (w.things_done[:, None, :] | torch.eye(t, dtype=torch.bool, device=goal.device))
             mask = _spread(sees & ~goal[:, None, :], tokens, tokens)
@@ -312,8 +268,8 @@ class Transformer(nn.Module):
             masks["things"] = (mask, mask)
         if w.views is not None:
             both = []
-            for stride in (None, c.stride):
-                sees = _sees(w.index, w.index, c.views_window, stride, True) & ~goal[:, None, :]
+            for stride in (None, c.stride or None):
+                sees = _sees(w.index, w.index, c.views_window, stride, c.stride > 0) & ~goal[:, None, :]
                 sees = sees | goal[:, None, :]
                 mask = _spread(sees, cells, cells)
                 if w.things is not None:

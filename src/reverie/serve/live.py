@@ -53,6 +53,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from reverie.core.errors import BadInput, ReverieError
 from reverie.foreign.finding import is_foreign
+from reverie.serve.jobs import Store
 from reverie.serve.live_messages import KEYS, Interaction, Record, Shown, Start, Stop, parse
 from reverie.serve.live_outbox import Outbox
 from reverie.serve.live_process import Opening, load_world, main
@@ -67,13 +68,14 @@ REFUSED, TRY_LATER = 1008, 1013  # WebSocket close codes
 def add_live(app: Any, settings: Any) -> None:
     """Give the server its live channel; the dream's process ends with it."""
     def find_video(tenant: str, name: str) -> Path | None:
-        job = app.state.store.get(tenant, name)
-        return None if job is None else app.state.store.result(job, "video.mp4")
+        with contextlib.closing(Store(settings.data)) as store:  # its own: called in a thread
+            job = store.get(tenant, name)
+            return None if job is None else store.result(job, "video.mp4")
 
     def keep(tenant: str, made: Recorded) -> str:
-        return app.state.store.adopt(
-            tenant, kind="drive", prompt=made.prompt, seconds=made.seconds, size=made.size, fps=made.fps,
-            seed=made.seed, files={"video.mp4": made.video, "log.csv": made.log}).id
+        with contextlib.closing(Store(settings.data)) as store:
+            return store.adopt(tenant, kind="drive", prompt=made.prompt, seconds=made.seconds, size=made.size,
+                               fps=made.fps, seed=made.seed, files={"video.mp4": made.video, "log.csv": made.log}).id
 
     own = next((model for model in settings.models if not is_foreign(model)), settings.model)
     live = Live(folder=Path(settings.data) / "live", model=own,

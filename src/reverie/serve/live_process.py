@@ -25,6 +25,7 @@ from typing import Any
 
 from reverie.core.errors import ReverieError
 from reverie.core.vocabulary import CAMERA_CHANNELS, FRAMES_PER_LATENT
+from reverie.serve.live_driving import stepping
 from reverie.serve.live_messages import Interaction
 
 EASE = 0.6  # of the way to the asked rate that a camera goes in one step, so that it starts and stops softly
@@ -69,7 +70,10 @@ def load_world(model: str) -> tuple[Any, Callable]:
     from reverie.world import World, step_together
 
     set_threads()
-    return World.load(model), step_together
+    world = World.load(model)
+    if world.transformer.config.of_a_log:
+        return world, stepping(world.transformer.config.drive, step_together)
+    return world, step_together
 
 
 def main(pipe, load: Callable, model: str, folder: Path) -> None:

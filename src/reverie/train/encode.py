@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from reverie.core.actions import CAMERA, scaled
 from reverie.core.clip import Clip
 from reverie.core.errors import BadData
-from reverie.core.vocabulary import ACTION_SCALE, CAMERA_CHANNELS, FRAMES_PER_LATENT, KINDS, MAX_THINGS, SETTINGS
+from reverie.core.vocabulary import FRAMES_PER_LATENT, KINDS, MAX_THINGS, SETTINGS
 from reverie.data.shards import ClipSet
 from reverie.model import things as th
 from reverie.train.mirror import other_side
@@ -69,9 +70,8 @@ def action_vectors(actions: np.ndarray | None, frames: int) -> np.ndarray:
     """(frames, A) actions in their units, or None, to (frames // 4, 4 A) network inputs (NaN: unknown)."""
     latents = frames // FRAMES_PER_LATENT
     if actions is None:
-        return np.full((latents, FRAMES_PER_LATENT * len(CAMERA_CHANNELS)), np.nan, np.float32)
-    scaled = actions[: latents * FRAMES_PER_LATENT] / np.array(ACTION_SCALE, np.float32)
-    return scaled.reshape(latents, -1).astype(np.float32)
+        return np.full((latents, FRAMES_PER_LATENT * len(CAMERA)), np.nan, np.float32)
+    return scaled(actions[: latents * FRAMES_PER_LATENT], CAMERA)
 
 
 def slot_order(orders: list[list[int]], count: int) -> np.ndarray:
@@ -97,7 +97,7 @@ def encode_clip(clip: Clip, key: str, captions: list[dict], tokens, tokenizer, d
     """One clip to an Item; ``tokens`` maps a text to its token numbers. Without exact truth, ``seen`` is False."""
     frames = clip.frames // FRAMES_PER_LATENT * FRAMES_PER_LATENT
     latents, truth = frames // FRAMES_PER_LATENT, clip.exact
-    actions = None if clip.channels else clip.actions  # a car's: no model reads them yet
+    actions = None if clip.channels else clip.actions  # a car's: train.log has them
     captions = captions or [{"language": "", "lines": [{"start": line.start, "text": line.text, "order": []}
                                                        for line in clip.script]}]
     described = [{"start": [line["start"] for line in c["lines"]] or [0.0],
@@ -118,16 +118,16 @@ def encode_clip(clip: Clip, key: str, captions: list[dict], tokens, tokenizer, d
         item.setting = th.encode_setting(truth.setting, truth.look).astype(np.float16)
     if clip.views and tokenizer is not None:
         view = next(iter(clip.views.values()))[:frames]
-        item.latents = _latents(tokenizer, view, device)
+        item.latents = latents_of(tokenizer, view, device)
         stills = view[:: FRAMES_PER_LATENT * STILL_STRIDE]
-        item.still = np.concatenate([_latents(tokenizer, np.repeat(frame[None], FRAMES_PER_LATENT, 0), device)
+        item.still = np.concatenate([latents_of(tokenizer, np.repeat(frame[None], FRAMES_PER_LATENT, 0), device)
                                      for frame in stills])
     return item
 
 
 @torch.no_grad()
-def _latents(tokenizer, frames: np.ndarray, device: str, chunk: int = 64) -> np.ndarray:
-    """uint8 (T, H, W, 3) to float16 (T / 4, h, w, C), in pieces that carry the encoder's state on."""
+def latents_of(tokenizer, frames: np.ndarray, device: str, chunk: int = 64) -> np.ndarray:
+    """Frames uint8 (T, H, W, 3) to float16 (T / 4, h, w, C), in pieces that carry the encoder's state on."""
     state, out = None, []
     for start in range(0, len(frames), chunk):
         piece = torch.from_numpy(frames[start : start + chunk]).to(device).float() / 127.5 - 1

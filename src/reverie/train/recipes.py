@@ -34,10 +34,12 @@ from reverie.model.checkpoint import load_model, save_model
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Transformer
 from reverie.train.encode import Bank, encode, load_bank, save_bank, varieties
+from reverie.train.log import LogPlan, is_log, train_log
 from reverie.train.loop import AGAIN, fit
 from reverie.train.mirror import other_side
 from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import Mixture, WindowPlan
+from reverie.world import WEIGHTS
 
 STAGES = ("tokenizer", "canvas", "latents", "transformer", "observer")
 ALONE = ("words", "things", "views", "traffic")  # stages that are asked for by name only
@@ -71,6 +73,7 @@ class Recipe:
     traces: int = 1500  # of traffic
     size: tuple[int, int] = (128, 128)
     growing: bool = False  # whether more clips are drawn into the data folder while it trains
+    log: LogPlan = field(default_factory=LogPlan)  # on a recorded log
     steps: int | None = None  # a budget in steps instead of minutes (tests)
 
 
@@ -84,12 +87,14 @@ RECIPES = {
     "one_gpu": Recipe("s16", 10, 28.0, WindowPlan(48, 64, past=16), WindowPlan(20, 48, past=6, views=True),
                       WindowPlan(1, 768, past=0, from_start=1.0), WindowPlan(6, 160, past=0, from_start=1.0),
                       opening_share=0.2, drawn_share=0.5, clips=3000, things_clips=6000, seconds="8..20:2,40..60:1",
-                      lr=2e-3, ema=0.999, views_window=8, growing=True),
+                      lr=2e-3, ema=0.999, views_window=8, growing=True,
+                      log=LogPlan(12, 96, 6, 48 * 128 * 256, ema=0.999, side=128,
+                                  phases=(0, 2))),
     # a minute, on data it makes itself: does everything work?
     "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True),
                     WindowPlan(2, 4, past=0, from_start=1.0), WindowPlan(4, 4, past=0, from_start=1.0),
                     opening_share=0.2, canvas=8, clips=4, things_clips=4, seconds="3", size=(64, 64), precision="fp32",
-                    traffic_width=32, traces=3),
+                    traffic_width=32, traces=3, log=LogPlan(4, 2, 2, 16 * 64 * 64, steps=1, side=32)),
 }
 
 
@@ -99,7 +104,8 @@ def train(recipe: str, *, minutes: float | None = None, stage: str = "all", data
     """Run a recipe, or one stage of it; returns the folder of the finished model, None when interrupted.
 
     minutes: of the whole recipe, or of the one stage. data: a folder of shards (made there where it is
-    missing). start_from: a model folder or transformer weights to begin from, without optimiser state.
+    missing); where they are of a recorded log, see train.log: then there are only the stages tokenizer, latents and
+    transformer. start_from: "base", a model folder or transformer weights to begin from, without optimiser state.
     words: token arrays of the captions, where the text package is missing. changes: other fields of the
     Recipe. Raises BadInput for an unknown recipe or stage.
     """
@@ -108,6 +114,11 @@ def train(recipe: str, *, minutes: float | None = None, stage: str = "all", data
     if stage not in (*STAGES, *ALONE, "all"):
         raise BadInput(f"no stage {stage!r}: {', '.join((*STAGES, *ALONE, 'all'))}")
     plan = replace(RECIPES[recipe], **changes)
+    start_from = WEIGHTS if str(start_from) == "base" else start_from
+    if data is not None and is_log(data):
+        return train_log(plan, recipe, data=Path(data), out=Path(out or f"runs/{recipe}"), minutes=minutes, stage=stage,
+                         start_from=Path(start_from) if start_from else None, device=str(runtime.device(device)),
+                         progress=progress)
     run = _Run(plan, recipe, Path(out or f"runs/{recipe}"), Path(data or f"data/{recipe}"),
                Path(words) if words else None, start_from, str(runtime.device(device)), progress, stage)
     if stage == "words":

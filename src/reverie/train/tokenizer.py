@@ -19,7 +19,7 @@ from reverie.core.clip import Clip, Truth
 from reverie.core.errors import BadData, BadInput
 from reverie.core.runtime import commit
 from reverie.core.vocabulary import FRAMES_PER_LATENT
-from reverie.data.shards import ClipSet
+from reverie.data.shards import ClipSet, split_of
 from reverie.model.checkpoint import load_model
 from reverie.model.tokenizer import PRESETS, Tokenizer, TokenizerConfig
 from reverie.train.loop import AGAIN, FitResult, fit
@@ -252,7 +252,8 @@ def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None 
     """Train a tokenizer on the drawn clips of a folder of shards; the model is ``out/tokenizer.safetensors``.
 
     config: a TokenizerConfig or the name of one in PRESETS; a file's own where start_from is one. held: a folder of
-    shards that is only looked at (default: one in 20 of data's own clips, by their keys, kept out of training). The
+    shards that is only looked at (default: of data's own clips those of split "test", or else one in 20, by their keys,
+    kept out of training). The
     run itself (checkpoint, log, sheets) is in ``out`` too, and the same command goes on with it. memory: bytes for
     decoded clips. start_from: a tokenizer's file to begin from, whose canvas is kept as it is, or a checkpoint; with
     decoder_only its latents stay as they are, and so do models that were trained on them.
@@ -273,7 +274,8 @@ def train_tokenizer(data: str | Path, out: str | Path, *, minutes: float | None 
         looked_at = ClipSet(held)
         test = drawn(looked_at)
     else:
-        test = [i for i in train if kept_out(clips.keys[i])] or train[-1:]
+        test = [i for i in train if split_of(clips.meta(i)) == "test"] or [
+            i for i in train if kept_out(clips.keys[i])] or train[-1:]
         train = [i for i in train if i not in set(test)] or train
     test = test[:24]  # looked at every few minutes: a minute each time would be too dear
     torch.manual_seed(seed)

@@ -14,6 +14,7 @@ from reverie.core.errors import BadData, BadInput, BadWeights
 from reverie.core.video import probe, read_video
 from reverie.data.road import found, routes
 from reverie.data.road.driver import Car
+from reverie.data.road.look import Look
 from reverie.data.road.moments import Moments, shown
 from reverie.data.road.rig import Mount
 from reverie.data.road.trace import Trace
@@ -23,7 +24,6 @@ from reverie.data.shards import ClipSet, write_shard
 from reverie.envs.seeing import VECTOR
 from reverie.evaluate import forecast
 from reverie.futures.above import Above
-from reverie.futures.drawn import Look
 from reverie.futures.making import futures
 from reverie.model.road import sight
 from reverie.model.road.traffic import Config, Mixture, Traffic, done

@@ -298,9 +298,9 @@ def _add_rest(verbs) -> None:
     add("--minutes", type=above_zero, metavar="N", help="how long in all (default: the recipe's)")
     add("--stage", default="all",
         choices=("all", "tokenizer", "canvas", "latents", "transformer", "observer", "words", "things", "views",
-                 "traffic"),
+                 "traffic", "road_canvas"),
         help="only this part (default all); words: the captions as arrays, for --words elsewhere; traffic: the road's "
-             "things, from traces")
+             "things, from traces; road_canvas: what paints its pictures")
     add("--data", metavar="DIR", help="shards made by reverie data make (default: made as it goes)")
     add("-o", "--output", metavar="DIR", help="where the run goes (default runs/RECIPE)")
     add("--from", dest="start_from", metavar="MODEL", help="begin from this model's weights")

@@ -14,11 +14,10 @@ from reverie.core.errors import BadData, BadInput, BadWeights
 from reverie.core.video import probe, read_video
 from reverie.data.road import found, routes
 from reverie.data.road.driver import Car
-from reverie.data.road.look import Look
 from reverie.data.road.moments import Moments, shown
 from reverie.data.road.rig import Mount
 from reverie.data.road.trace import Trace
-from reverie.data.road.world import plan, simulate
+from reverie.data.road.world import Look, plan, simulate
 from reverie.data.sample import Sample
 from reverie.data.shards import ClipSet, write_shard
 from reverie.envs.seeing import VECTOR

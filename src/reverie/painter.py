@@ -32,6 +32,7 @@ from reverie.model.road.streets import PARTS, Flats, Solids, Streets
 WEIGHTS = Path(__file__).parent / "weights" / "road_canvas.safetensors"
 BRAKES = -0.8  # m/s^2 from which brake lights are lit
 SIDES = (16, 1024)  # pixels of a picture's sides
+_FACETS = 0.98  # of a ball's radius is left where it is drawn with flat faces
 _BULBS = ((0.95, 0.08, 0.05), (1.0, 0.75, 0.05), (0.10, 0.90, 0.30))  # what a light shows, as trace.LIGHTS has them
 
 
@@ -56,9 +57,6 @@ class Painter:
         self.kind = torch.tensor([KINDS.index(trace.kinds[n]) for n in self.others], dtype=torch.long)
         self.paint = torch.tensor([PAINTS[trace.paints[n]] for n in self.others], dtype=torch.float32).view(-1, 3)
         self.half = torch.from_numpy(trace.size[self.others].astype(np.float32) / 2)
-        slowing = np.diff(trace.speed, axis=0, append=trace.speed[-1:]) * trace.fps < BRAKES
-        self.braking = torch.from_numpy((slowing & trace.exists)[:, self.others].astype(np.float32))
-        self.stride = torch.from_numpy(_strides(trace, self.others))
         self.moment: Moment | None = None
         self.eye: Eye | None = None
         self.now = 0
@@ -69,9 +67,10 @@ class Painter:
         some, rows = torch.from_numpy(np.flatnonzero(here)), self.others[here]
         pose = np.column_stack([trace.place[t, rows], trace.heading[t, rows]]).astype(np.float32)
         ego = trace.ego
+        slowing = (trace.speed[max(t, 1), rows] - trace.speed[max(t, 1) - 1, rows]) * trace.fps < BRAKES
         ours = torch.tensor([*trace.place[t, ego], trace.heading[t, ego]], dtype=torch.float32)
         self.moment = Moment(ours, self.kind[some], self.paint[some], self.half[some], torch.from_numpy(pose),
-                             self.braking[t, some], self.stride[t, some],
+                             torch.from_numpy(slowing.astype(np.float32)), torch.from_numpy(_strides(trace, t, rows)),
                              torch.from_numpy(trace.signals[t].astype(np.int64)), self.weather)
 
     def through(self, path: CameraPath, t: int, aspect: float, now: int | None = None) -> None:
@@ -145,7 +144,7 @@ def _parts(post: Post) -> list[tuple]:
     if post.what == "tree":
         crown = post.size[1]
         return [part("trunk", 0, height / 3, (0.14, 0.14, height / 3), (0.34, 0.25, 0.17)),
-                part("crown", 0, 0.68 * height, (crown, crown, 0.4 * height), post.tint)]
+                part("crown", 0, 0.68 * height, (_FACETS * crown, _FACETS * crown, _FACETS * 0.4 * height), post.tint)]
     if post.what == "lamp":
         return [part("pole", 0, height / 2, (0.07, 0.07, height / 2), (0.30, 0.31, 0.33)),
                 part("head", 0.3, height, (0.35, 0.12, 0.06), (1.0, 0.95, 0.75))]
@@ -160,12 +159,12 @@ def _numbers(weather: Weather, seed: int) -> torch.Tensor:
                          weather.dark, weather.wet, *weather.haze, grass], dtype=torch.float32)
 
 
-def _strides(trace: Trace, others: np.ndarray) -> np.ndarray:
-    """Cosine and sine of each walker's step, and how far it swings (T, N, 3); 0 of others."""
-    out = np.zeros((trace.frames, len(others), 3), np.float32)
+def _strides(trace: Trace, t: int, rows: np.ndarray) -> np.ndarray:
+    """Cosine and sine of each walker's step in a frame, and how far it swings (N, 3); 0 of others."""
+    out = np.zeros((len(rows), 3), np.float32)
     long = STRIDE["person"] * 2 * make("person", "large").extent[2]
-    for k, n in enumerate(others):
+    for k, n in enumerate(rows):
         if trace.kinds[n] == "person":
-            turn = 2 * np.pi * along(trace.place[:, n]) / long
-            out[:, k] = np.stack([np.cos(turn), np.sin(turn), np.clip(trace.speed[:, n] / 1.3, 0, 1)], -1)
+            turn = 2 * np.pi * along(trace.place[: t + 1, n])[-1] / long
+            out[k] = np.cos(turn), np.sin(turn), np.clip(trace.speed[t, n] / 1.3, 0, 1)
     return out

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from reverie.core.progress import track
-from reverie.data.road.look import Look
 from reverie.data.road.trace import Trace
+from reverie.data.road.world import Look
 from reverie.futures.drawing import tiled
 from reverie.futures.making import Futures, provenance
 from reverie.painter import Painter, shipped

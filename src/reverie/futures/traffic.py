@@ -19,9 +19,8 @@ from reverie.core.progress import track
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road import found, routes
 from reverie.data.road.agents import PAINT_NAMES
-from reverie.data.road.look import Look
 from reverie.data.road.trace import Trace
-from reverie.data.road.world import CHANNELS
+from reverie.data.road.world import CHANNELS, Look
 from reverie.data.shards import ClipSet
 from reverie.futures.above import Above
 from reverie.futures.drawing import Comparison, from_above, save, tint

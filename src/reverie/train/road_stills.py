@@ -14,7 +14,7 @@ from reverie.core.errors import BadData
 from reverie.core.files import writing
 from reverie.core.progress import track
 from reverie.data.road import found
-from reverie.data.road.look import Look
+from reverie.data.road.world import Look
 from reverie.data.shards import ClipSet
 
 SIZE = (128, 192)

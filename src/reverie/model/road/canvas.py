@@ -35,7 +35,7 @@ _SCALES = [1.0] * 18 + [0.01, 0.01, 1.0]  # of the weather's numbers
 class Config:
     """Widths of the networks that paint agents, solids and the ground."""
 
-    agents: int = 96
+    agents: int = 128
     solids: int = 40
     ground: int = 40
 

@@ -83,7 +83,7 @@ def _fewer(plane: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
     """Of 12 edges the at most 6 that are an outline, and 1 where there is one, else 0."""
     there = size > 1e-9
     order = there.float().argsort(dim=1, descending=True, stable=True)[:, :6]
-    return plane.gather(1, order[..., None].expand(-1, -1, 3)), there.gather(1, order).float()
+    return plane.gather(1, order[..., None].expand(-1, -1, plane.shape[2])), there.gather(1, order).float()
 
 
 def features(met: Met, streets: Streets, moment: Moment, eye: Eye, way: Tensor, lamps: Tensor) -> list[Tensor]:
@@ -154,15 +154,19 @@ def shade(solids: Solids, moment: Moment, place: Tensor, wide: Tensor) -> Tensor
     m, s = near.nonzero().unbind(1)
     m, s = asked[m], some[s]
     plane, on = outlines(solids.corners[some], solids.place[some], solids.turn[some], solids.half[some], None, to)
+    size = plane.norm(dim=-1)
+    plane, there = _fewer(torch.cat([plane, on[..., None]], -1) / size.clamp(min=1e-9)[..., None], size)
     again = torch.zeros(len(solids.part), dtype=torch.long)
     again[some] = torch.arange(len(some))
-    size = plane.norm(dim=-1)
     blur = wide[m, None].clamp(min=0.02)
-    far = ((plane[again[s]] * place[m][:, None]).sum(-1) - on[again[s]]) / size[again[s]].clamp(min=1e-9)
-    part = 1 - ((0.5 - far / blur).clamp(0, 1) * (size[again[s]] > 1e-9)).sum(-1)
+    x, y, z = place[m].split(1, 1)
+    sides = plane.transpose(1, 2).reshape(len(some), -1)[again[s]]  # M 24
+    east, north, up, away = sides.split(6, 1)
+    far = (east * x).addcmul_(north, y).addcmul_(up, z).sub_(away)
+    part = 1 - ((0.5 - far / blur).clamp_(0, 1) * there[again[s]]).sum(-1)
     turn, half = solids.turn[s], solids.half[s]
-    o = torch.einsum("mij,mi->mj", turn, place[m] - solids.place[s]) / half
-    d = torch.einsum("mij,i->mj", turn, -to) / half
+    o = ((place[m] - solids.place[s])[:, None] @ turn)[:, 0] / half
+    d = (-to @ solids.turn)[s] / half
     d = torch.where(d.abs() < 1e-6, 1e-6, d)
     leave = (-o / d + 1 / d.abs()).amin(-1)
     square = d.square().sum(-1)

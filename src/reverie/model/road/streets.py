@@ -36,6 +36,7 @@ class Flats:
         inward = torch.stack([-way[..., 1], way[..., 0]], -1) / length.clamp(min=1e-9)[..., None]
         away = torch.where(length > 1e-6, (inward * corners).sum(-1), -1e6)
         self.inward, self.away, self.what, self.kinds = inward.float(), away.float(), what, kinds
+        self.sides = torch.cat([self.inward[..., 0], self.inward[..., 1], self.away], 1)  # Q 12, one look-up for all
         self.low = corners.flatten(0, 1).amin(0) - AROUND if len(corners) else torch.zeros(2)
         first = ((corners.amin(1) - AROUND - self.low) / CELL).floor().long()
         last = ((corners.amax(1) + AROUND - self.low) / CELL).floor().long()
@@ -63,10 +64,11 @@ class Flats:
         point = torch.arange(len(place)).repeat_interleave(count)
         rest = torch.arange(len(point)) - (count.cumsum(0) - count).repeat_interleave(count)
         quad = self.items[self.start[cell][point] + rest]
-        inward = self.inward[quad]
-        far = (inward * place[point][:, None]).sum(-1) - self.away[quad]  # M 4
-        wide = ((inward * across[point][:, None]).sum(-1).square() + (inward * along[point][:, None]).sum(-1).square())
-        part = (far / wide.sqrt().clamp(min=1e-4) + 0.5).clamp(0, 1)
+        east, north, away = self.sides[quad].split(4, 1)
+        x, y, right, ahead, up, on = torch.cat([place, across, along], 1)[point].split(1, 1)
+        far = (east * x).addcmul_(north, y).sub_(away)  # M 4
+        wide = (east * right).addcmul_(north, ahead).square_().add_((east * up).addcmul_(north, on).square_())
+        part = far.div_(wide.sqrt_().clamp_(min=1e-4)).add_(0.5).clamp_(0, 1)
         share = (part[:, 0] + part[:, 2] - 1).clamp(min=0) * (part[:, 1] + part[:, 3] - 1).clamp(min=0)
         index = point * self.kinds + self.what[quad]
         return share.new_zeros(len(place) * self.kinds).index_add(0, index, share).view(-1, self.kinds).clamp(max=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,16 +11,20 @@ import torch
 from fake_road import street, trace
 
 from reverie.core.camera import project
-from reverie.core.errors import BadInput, BadWeights
+from reverie.core.errors import BadData, BadInput, BadWeights
 from reverie.data.road import town
 from reverie.data.road.net import Net
-from reverie.data.road.rig import FOUR
+from reverie.data.road.rig import FOUR, Mount
 from reverie.data.road.weather import of_seed
+from reverie.data.road.world import plan, simulate
+from reverie.data.sample import Sample
+from reverie.data.shards import write_shard
 from reverie.evaluate.road_pictures import changed, ssim
 from reverie.model.checkpoint import save_model
 from reverie.model.road.canvas import Config, RoadCanvas
 from reverie.model.road.streets import PAVEMENT, ROAD, WHITE, YELLOW
 from reverie.painter import WEIGHTS, Painter, canvas_file, shipped, streets_of
+from reverie.train.recipes import train
 
 SIZE = (48, 72)
 T = 24
@@ -124,6 +128,15 @@ def test_what_lies_on_the_ground_is_where_the_town_has_it() -> None:
     assert abs(float(wide[0, WHITE]) - 0.1) < 0.01
 
 
+def test_alone_in_a_bare_place() -> None:
+    made = trace()
+    made.exists[:, [0, 2, 3]] = False
+    one = painter(replace(made, signals=np.zeros((48, 0), np.uint8)), "day")
+    one.streets = streets_of(town.Town({name: town.Mesh() for name in ("road", "pavement", "white", "yellow")}, []))
+    seen = picture(one, "front").astype(int)
+    assert (seen[:10, :, 2] > seen[:10, :, 1]).all() and (seen[-10:, :, 1] > seen[-10:, :, 2]).all()  # sky, and grass
+
+
 def test_no_mujoco_on_the_way(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "mujoco", None)  # whoever imports it now fails
     assert picture(painter(), "front").any()
@@ -135,7 +148,7 @@ def test_what_cannot_be_painted_is_one_clear_line(tmp_path) -> None:
             painter(size=size)
     with pytest.raises(BadInput, match="nobody knows the roads"):
         painter(replace(trace(), net=Net((), (), (), np.zeros((0, 2), np.int32))))
-    save_model(tmp_path / WEIGHTS.name, RoadCanvas(Config(8, 8, 8)).state_dict(), {"kind": "traffic"})
+    save_model(tmp_path / WEIGHTS.name, RoadCanvas(Config(8, 8, 8, (4, 3), 2)).state_dict(), {"kind": "traffic"})
     assert canvas_file(tmp_path) == tmp_path / WEIGHTS.name and canvas_file("base") == WEIGHTS
     with pytest.raises(BadWeights, match="no canvas of the road"):
         RoadCanvas.load(tmp_path / WEIGHTS.name)
@@ -144,3 +157,20 @@ def test_what_cannot_be_painted_is_one_clear_line(tmp_path) -> None:
 def test_ssim_is_one_of_the_same_and_less_of_another() -> None:
     one = np.random.default_rng(0).integers(0, 255, (1, 20, 20, 3), np.uint8)
     assert ssim(one, one).min() > 0.999 and ssim(one, 255 - one).mean() < 0
+
+
+def test_a_canvas_is_trained_and_taken_up(tmp_path) -> None:
+    pytest.importorskip("mujoco", reason="drawing the road needs mujoco")
+    mounts = (Mount("ahead", (0.7, 0.0, 1.35)),)
+    about = {"world": "road", "seed": 5, "weather": "day", "rig": [asdict(mount) for mount in mounts]}
+    made = plan(5, 2.0, trace=trace(), weather="day", mounts=mounts)
+    write_shard(tmp_path / "road.tar", [Sample("road-0", simulate(made), about, [])])
+    trace().save((tmp_path / "traces").mkdir() or tmp_path / "traces" / "road-0.npz")
+    folder = train("debug", stage="road_canvas", data=tmp_path, out=tmp_path / "run", steps=2, device="cpu",
+                   progress=False)
+    canvas, meta = RoadCanvas.load(canvas_file(folder))
+    assert meta["data"] == {"clips": 1, "pictures": 3, "size": [128, 192]} and meta["recipe"]["trained_steps"] == 2
+    assert picture(Painter(made.trace, made.weather, SIZE, 5, canvas=canvas), "front").std() > 5
+    (tmp_path / "run" / "road_canvas" / "stills.npz").write_bytes(b"no")
+    with pytest.raises(BadData, match="stills.npz is damaged"):
+        train("debug", stage="road_canvas", data=tmp_path, out=tmp_path / "run", steps=4, device="cpu", progress=False)

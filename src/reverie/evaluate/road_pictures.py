@@ -194,18 +194,17 @@ class _Clip:
     def agree(self, said: str, trace: Trace, floor: dict | None) -> None:
         """Degrees between where an agent that came over from another camera is seen and where the rig has it."""
         painter, paths = self.painter(trace, "rain"), self.paths(trace)
-        events = self.handovers(trace)
-        for t, n, m in events:
+        for t, n, m in self.handovers(trace):
+            if floor is not None and floor[t, n, m].sum() < LEAST / 2:
+                continue  # something stands before it
             box = self.box(trace, paths[m], t)[n]
             bearing = self.bearing(paths[m], (box[0] + box[2]) / 2)
             made = changed(painter, paths[m], t, n)
-            if made.sum() < LEAST / 2:
-                self.mark(f"unseen{said}", 1.0)
-                continue
-            self.mark(f"unseen{said}", 0.0)
-            self.mark(f"agree{said}", abs(self.bearing(paths[m], _middle(made)) - bearing))
-            if floor is not None and floor[t, n, m].sum() >= LEAST / 2:
+            if floor is not None:
+                self.mark("unseen", made.sum() < LEAST / 4)
                 self.mark("agree_in_truth", abs(self.bearing(paths[m], _middle(floor[t, n, m])) - bearing))
+            if made.sum() >= LEAST / 4:
+                self.mark(f"agree{said}", abs(self.bearing(paths[m], _middle(made)) - bearing))
 
     def bearing(self, path: CameraPath, x: float) -> float:
         """Degrees to the right of the camera's axis of a column of its picture."""
@@ -264,8 +263,7 @@ def _figures(marks: dict[str, list[float]]) -> list[dict]:
         figures += [figure(f"cameras_agree{said}", mean(f"agree{said}")[0], "degrees", None, len(found)),
                     figure(f"cameras_agree{said}_median", np.median(found) if found else float("nan"), "degrees", None,
                            len(found))]
-        if said != "_in_truth":
-            figures.append(figure(f"handed_over_but_not_seen{said}", *_valued(mean(f"unseen{said}"))))
+    figures.append(figure("handed_over_but_not_seen", *_valued(mean("unseen"))))
     figures.append(figure("seconds_per_picture", *_valued(mean("seconds"), "s")))
     return figures
 

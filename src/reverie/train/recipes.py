@@ -72,7 +72,7 @@ class Recipe:
     traffic_width: int = 128
     traces: int = 1500  # of traffic
     towns: int = 160  # of which stills are painted
-    canvas_width: int = 128  # of the network that paints agents
+    canvas_width: int = 64  # of the network that paints agents
     size: tuple[int, int] = (128, 128)
     growing: bool = False  # whether more clips are drawn into the data folder while it trains
     steps: int | None = None  # a budget in steps instead of minutes (tests)

@@ -132,7 +132,8 @@ def canvas_sheet(canvas: torch.nn.Module, held: Sequence[Seen], size: tuple[int,
                  ) -> None:
     """A contact sheet: of so many moments, four cameras each, a row of truth and under it a row of the canvas."""
     pictures: list[np.ndarray] = []
-    for start in np.linspace(0, len(held) // 4 - 1, min(rows, len(held) // 4)).astype(int) * 4:
+    many = -(-len(held) // 4)
+    for start in np.linspace(0, many - 1, min(rows, many)).astype(int) * 4:
         some = held[start : start + 4]
         made = [(canvas(Sight.joined([one.sight])).picture.clamp(0, 1) * 255).round().to(torch.uint8) for one in some]
         pictures += [torch.stack(v).view(-1, *size, 3).numpy() for v in ([one.colours for one in some], made)]
@@ -161,9 +162,9 @@ def train_road_canvas(data: str | Path, out: str | Path, *, minutes: float | Non
                        progress)
     torch.manual_seed(seed)
     model = RoadCanvas(config).to(device)
-    result = fit(model, Pixels(learned), loss_fn, out=out, minutes=minutes, steps=steps, lr=3e-3, adam=ADAM, ema=0.998,
-                 warm_up=30, hold=0.3, seed=seed, precision=precision, start_from=start_from, progress=progress,
-                 look_every_minutes=6.0, evaluate=lambda m: canvas_scores(m, held, size),
+    result = fit(model, Pixels(learned), loss_fn, out=out, minutes=minutes, steps=steps, lr=8e-3, adam_lr=4e-3,
+                 adam=ADAM, ema=0.995, warm_up=30, hold=0.4, seed=seed, precision=precision, start_from=start_from,
+                 progress=progress, look_every_minutes=6.0, evaluate=lambda m: canvas_scores(m, held, size),
                  sheet=lambda m, path: canvas_sheet(m, held, size, path.with_suffix(".png")))
     if not result.finished:
         return None

@@ -22,22 +22,28 @@ from reverie.core.errors import BadWeights
 from reverie.model.canvas import Field
 from reverie.model.checkpoint import load_into, load_model
 from reverie.model.road.eye import WEATHER
-from reverie.model.road.sights import AGENT, CONTENT, GROUND, Sight
+from reverie.model.road.sights import AGENT, CONTENT, GROUND, KINDS, Sight
 from reverie.model.road.solids import SOLID
 
 NEAREST = 6  # meetings laid over each other in one pixel
 SKY = 3
-ADAM = ("tint", "enter", "condition", "out")
+ADAM = ("tint", "agents.grid", *(f"{net}.{part}" for net in ("agents.field", "solids", "ground", "sky")
+                                 for part in ("enter", "condition", "out")))  # names of parameters, for the optimiser
+# of an agent's box, planes across its axes, in half sizes; GRID: how much of the numbers written there counts
+PLANES, GRID = ((-0.9, -0.4, 0.4, 0.9), (-0.86, 0.0, 0.86), (-0.6, 0.05, 0.86)), 4.0
 _SCALES = [1.0] * 18 + [0.01, 0.01, 1.0]  # of the weather's numbers
 
 
 @dataclass(frozen=True)
 class Config:
-    """Widths of the networks that paint agents, solids and the ground."""
+    """Widths of the networks that paint agents, solids and the ground; cells: along the sides of each plane on which
+    agents' looks are written down, and of each cell so many numbers."""
 
-    agents: int = 128
+    agents: int = 64
     solids: int = 40
     ground: int = 40
+    cells: tuple[int, int] = (20, 14)
+    features: int = 4
 
 
 @dataclass
@@ -49,13 +55,58 @@ class Drawing:
     cover: Tensor
 
 
+class Agents(nn.Module):
+    """The light field of agents' boxes: where a ray crosses some planes of the box it finds numbers that were learned
+    there, and a network says from these what it sees."""
+
+    def __init__(self, config: Config, out: int) -> None:
+        super().__init__()
+        self.cells, planes = config.cells, sum(map(len, PLANES))
+        self.grid = nn.Parameter(0.02 * torch.randn(KINDS * planes * config.cells[0] * config.cells[1],
+                                                    config.features))
+        self.field = Field(AGENT + planes * (config.features + 1), CONTENT, config.agents, out)
+
+    def forward(self, numbers: Tensor, content: Tensor, who: Tensor) -> Tensor:
+        """Of M passages (M, AGENT) through the boxes of agents who (M,) with content (N, CONTENT)."""
+        with torch.no_grad():
+            index, weight, when = self._crossings(numbers, content[who, :KINDS].argmax(1))
+        found = F.embedding_bag(index.view(-1, 4), GRID * self.grid, mode="sum", per_sample_weights=weight.view(-1, 4))
+        found = found.view(len(numbers), when.shape[1] * found.shape[1])
+        return self.field(torch.cat([numbers, found, when], -1), _scaled(content), who)
+
+    def _crossings(self, numbers: Tensor, kind: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Cells (M, planes, 4) and their weights, and where between entry and exit each plane is crossed (M, planes);
+        of each axis the planes that are crossed first come first."""
+        first, way = numbers[:, :3], numbers[:, 3:6] - numbers[:, :3]
+        way = torch.where(way.abs() < 1e-3, torch.where(way < 0, -1e-3, 1e-3), way)
+        many, (wide, tall) = sum(map(len, PLANES)), self.cells
+        cells, weights, when, plane = [], [], [], 0
+        for axis, places in enumerate(PLANES):
+            one, two = (k for k in range(3) if k != axis)
+            back = (way[:, axis] < 0)[:, None]
+            at = torch.where(back, numbers.new_tensor(places[::-1]), numbers.new_tensor(places))
+            number = torch.where(back, torch.arange(len(places) - 1, -1, -1), torch.arange(len(places))) + plane
+            t = (at - first[:, axis, None]) / way[:, axis, None]
+            u, v = (first[:, k, None] + t * way[:, k, None] for k in (one, two))
+            inside = (10 * (1.05 - u.abs().maximum(v.abs()))).clamp(0, 1)
+            x, y = (((c.clamp(-1, 1) + 1) / 2 * (n - 1)).clamp(max=n - 1.001) for c, n in ((u, wide), (v, tall)))
+            left, low = x.floor(), y.floor()
+            x, y = x - left, y - low
+            base = (((kind[:, None] * many + number) * wide + left.long()) * tall) + low.long()
+            cells.append(torch.stack([base, base + tall, base + 1, base + tall + 1], -1))
+            weights.append(torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], -1) * inside[..., None])
+            when.append(t.clamp(-1, 2))
+            plane += len(places)
+        return torch.cat(cells, 1), torch.cat(weights, 1), torch.cat(when, 1)
+
+
 class RoadCanvas(nn.Module):
     """Draws what is looked at; see the module's head."""
 
     def __init__(self, config: Config | None = None) -> None:
         super().__init__()
         self.config = c = config or Config()
-        self.agents = Field(AGENT, CONTENT, c.agents, 11)
+        self.agents = Agents(c, 11)
         self.solids = Field(SOLID, WEATHER, c.solids, 6)
         self.ground = Field(GROUND, WEATHER, c.ground, 21)
         self.sky = Field(SKY, WEATHER, 16, 4)
@@ -90,7 +141,7 @@ class RoadCanvas(nn.Module):
 
     def _agent(self, sight: Sight) -> tuple[Tensor, Tensor]:
         """Colours (M, 3) and covers (M,) of agents that are met."""
-        look = self.agents(sight.a_numbers, _scaled(sight.content), sight.a_who).float()
+        look = self.agents(sight.a_numbers, sight.content, sight.a_who).float()
         own, mixed, sunny, gain, glow, cover = look[:, :10].split([3, 1, 1, 1, 3, 1], -1)
         paint = sight.content[:, 5:8][sight.a_who]
         weather = sight.content[:, -WEATHER:][sight.a_who]
@@ -108,7 +159,7 @@ class RoadCanvas(nn.Module):
         row = sight.row[sight.g_pixel]
         sun = sight.g_sun
         if len(sight.c_ground):
-            cast = self.agents(sight.c_numbers, _scaled(sight.content), sight.c_who).float()[:, 10]
+            cast = self.agents(sight.c_numbers, sight.content, sight.c_who).float()[:, 10]
             dark = sun.new_zeros(len(sun)).index_add(0, sight.c_ground, F.logsigmoid(-cast))
             sun = sun * dark.exp()
         lit = sight.weather[row, 6:9] + sun[:, None] * sight.weather[row, 9:12]
@@ -143,7 +194,7 @@ class RoadCanvas(nn.Module):
         tensors, meta = load_model(path)
         if meta.get("kind") != "road_canvas":
             raise BadWeights(f"{path} is no canvas of the road but of {meta.get('kind')}")
-        model = cls(Config(**meta["config"]))
+        model = cls(Config(**{**meta["config"], "cells": tuple(meta["config"]["cells"])}))
         load_into(model, tensors, path)
         return model.eval(), meta
 

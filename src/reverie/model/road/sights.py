@@ -19,8 +19,7 @@ from reverie.model.road.streets import KERB, PAVEMENT, Solids, Streets
 
 NEAREST = 8  # meetings laid over each other in one pixel
 MARGIN = 1.08  # how far beyond an agent's sizes a ray is still asked what it sees
-OCTAVES = 4
-AGENT = 3 * 3 + 2 * 3 * 2 * OCTAVES + 3 + 2 + 3
+AGENT = 3 * 3 + 3 + 2 + 3
 CONTENT = 5 + 3 + 1 + 3 + 3 + 1 + 3 + 2 + 2 + WEATHER
 GROUND = 17
 KINDS = 5  # as data.road.trace has them
@@ -118,8 +117,8 @@ def _agents(moment: Moment) -> Solids:
 
 @dataclass
 class Passing:
-    """M rays that pass through agents' boxes: index and who (M,), o and d (M, 3) in half sizes, half (M, 3), enter and
-    leave (M,) along the ray."""
+    """M rays that pass through agents' boxes: index and who (M,), N more for an agent that is mirrored, o and d (M, 3)
+    in half sizes, half (M, 3), enter and leave (M,) along the ray."""
 
     index: Tensor
     who: Tensor
@@ -143,7 +142,10 @@ def _passing(agents: Solids, index: Tensor, who: Tensor, start: Tensor, way: Ten
     d = torch.where(d.abs() < 1e-5, 1e-5, d)
     middle, reach = -o / d, 1 / d.abs()
     enter, leave = (middle - reach).amax(-1), (middle + reach).amin(-1)
-    met = Passing(index, who, o, d, half, enter.clamp(min=least), leave)
+    other = (d[:, 1] < 0).long()  # agents are alike on both sides: every ray comes from their right
+    side = torch.stack([torch.ones_like(enter), 1.0 - 2 * other, torch.ones_like(enter)], -1)
+    who = who + len(agents.part) * other
+    met = Passing(index, who, o * side, d * side, half, enter.clamp(min=least), leave)
     return met.kept(((enter < leave) & (leave > least)).nonzero()[:, 0])
 
 
@@ -152,25 +154,26 @@ def _numbers(met: Passing, wide: Tensor) -> Tensor:
     o, d, enter, leave = met.o, met.d, met.enter, met.leave
     nearest = (-(o * d).sum(-1) / d.square().sum(-1)).clamp(enter, leave)
     first, deep, last = (o + d * t[:, None] for t in (enter, nearest, leave))
-    ends = torch.cat([first, last], -1)
-    waves = [w for k in range(OCTAVES) for w in ((math.pi / 2 * 2**k * ends).sin(), (math.pi / 2 * 2**k * ends).cos())]
     metres = d * met.half
     depth = torch.stack([1 - deep.norm(dim=-1), 1 - deep.abs().amax(-1), (leave - enter) * metres.norm(dim=-1) / 4], -1)
-    return torch.cat([ends, deep, *waves, F.normalize(metres, dim=-1), (wide * 8).clamp(max=3)[:, None],
+    return torch.cat([first, last, deep, F.normalize(metres, dim=-1), (wide * 8).clamp(max=3)[:, None],
                       enter.clamp(min=0.1).log()[:, None] / 2 - 1, depth], -1)
 
 
 def _content(moment: Moment, agents: Solids, streets: Streets, lamps: Tensor) -> Tensor:
-    """What is known of each agent (N, CONTENT)."""
+    """What is known of each agent, and of each mirrored (2 N, CONTENT)."""
     to = sun_of(moment)[2]
     top = agents.place.clone()
     dark = shade(streets.solids, moment, top, torch.full((len(top),), 1.0))
     own = torch.einsum("nij,i->nj", agents.turn, to)
     cos, sin = (agents.heading - moment.ours[2]).cos(), (agents.heading - moment.ours[2]).sin()
     close = around(agents.place, moment, lamps)
-    return torch.cat([F.one_hot(moment.kind, KINDS).float(), moment.paint, moment.brakes[:, None], moment.stride, own,
-                      dark[:, None], close[:, [2, 0, 1]], close[:, 3:], torch.stack([cos, sin], -1),
-                      moment.weather.expand(len(top), -1)], -1)
+    known = torch.cat([F.one_hot(moment.kind, KINDS).float(), moment.paint, moment.brakes[:, None], moment.stride, own,
+                       dark[:, None], close[:, [2, 0, 1]], close[:, 3:], torch.stack([cos, sin], -1),
+                       moment.weather.expand(len(top), -1)], -1)
+    mirrored = known.clone()
+    mirrored[:, [9, 10, 13]] *= -1  # a step with the other leg, and the light from the other side
+    return torch.cat([known, mirrored])
 
 
 # -- the ground ---------------------------------------------------------------------------------------

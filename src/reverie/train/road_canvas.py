@@ -31,7 +31,7 @@ from reverie.train.tokenizer import near
 
 HELD = 16  # one clip in so many is only looked at
 PIXELS = 640  # of a picture that are learned from
-AROUND, EDGES = 0.5, 0.25  # shares of these from where agents are, and from where the picture changes
+AROUND, EDGES = 0.6, 0.2  # shares of these from where agents are, and from where the picture changes
 FRINGE = 2  # pixels around an agent that count as where it is
 
 
@@ -88,7 +88,7 @@ class Pixels:
     """Batches of pictures' pixels, three times as often of pictures with agents: a pure function of step and random
     state."""
 
-    def __init__(self, seen: Sequence[Seen], pictures: int = 10) -> None:
+    def __init__(self, seen: Sequence[Seen], pictures: int = 8) -> None:
         self.seen, self.pictures = seen, pictures
         weight = np.array([3.0 if float((one.masks > 0).float().mean()) > 0.1 else 1.0 for one in seen])
         self.chance = weight / weight.sum()

@@ -142,6 +142,18 @@ def test_no_mujoco_on_the_way(monkeypatch) -> None:
     assert picture(painter(), "front").any()
 
 
+def test_the_environment_is_painted(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("gymnasium")
+    from reverie.envs.road import RoadEnv
+
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    trace(96).save(tmp_path / "one.npz")
+    env = RoadEnv(traces=tmp_path, size=(32, 64), painted=True, cameras=("front", "rear"))
+    seen, _ = env.reset(seed=1)
+    after, *_ = env.step(np.zeros(2, np.float32))
+    assert env.observation_space.contains(after) and (seen["front"] != after["front"]).any()
+
+
 def test_what_cannot_be_painted_is_one_clear_line(tmp_path) -> None:
     for size in ((0, 72), (48, 5000), (48.5, 72)):
         with pytest.raises(BadInput, match="cannot be painted: give 16 to 1024 pixels"):

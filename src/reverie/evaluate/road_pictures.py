@@ -86,6 +86,7 @@ class _Clip:
         dreamed = list(self.painted(future, [frame - begins - 1 for frame in frames]))
         for k, made in enumerate(painted):
             self.compare("true_things", made, true[k], masks[k])
+            self.compare(f"true_things_{self.look.weather.name}", made, true[k], masks[k])
         for k, h in enumerate(HORIZONS):
             self.compare(f"future_{h:g}s", dreamed[k], true[k + 1], masks[k + 1])
             self.compare(f"copy_{h:g}s", true[0], true[k + 1], masks[k + 1])
@@ -251,12 +252,13 @@ def _figures(marks: dict[str, list[float]]) -> list[dict]:
         values = marks.get(name, [])
         return share(sum(values), len(values)), len(values)
 
-    for name in ("true_things", *(f"{what}_{h:g}s" for h in HORIZONS for what in ("future", "copy"))):
-        for part, said in (("all", ""), ("near", "_near_agents")):
-            error, n = mean(f"{name} {part}")
-            figures.append(figure(f"{name}_psnr{said}", -10 * np.log10(error) if n else float("nan"), "dB", None, n))
-        for part, said in (("ssim", ""), ("ssim near", "_near_agents")):
-            figures.append(figure(f"{name}_ssim{said}", mean(f"{name} {part}")[0], "", None, mean(f"{name} {part}")[1]))
+    weathers = [f"true_things_{name}" for name in WEATHERS if f"true_things_{name} all" in marks]
+    for name in ("true_things", *weathers, *(f"{what}_{h:g}s" for h in HORIZONS for what in ("future", "copy"))):
+        for part, said in (("", ""), (" near", "_near_agents")):
+            error, n = mean(f"{name}{part or ' all'}")
+            likeness, _ = mean(f"{name} ssim{part}")
+            figures += [figure(f"{name}_psnr{said}", -10 * np.log10(error) if n else float("nan"), "dB", None, n),
+                        figure(f"{name}_ssim{said}", likeness, "", None, n)]
     figures.append(figure("agents_iou_with_true_masks", *_valued(mean("iou"))))
     for said in ("", "_in_truth", "_in_futures"):
         found = marks.get(f"agree{said}", [])

@@ -12,22 +12,24 @@ import reverie
 
 ROOT = Path(reverie.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES, MAX_TOTAL = 400, 32000
+MAX_LINES, MAX_TOTAL = 400, 32600
 
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {
     "core": (), "data": ("core",), "model": ("core",), "audit": ("core",),
     "world": ("core", "data", "model", "audit"),
     "road": ("core", "data", "model"),
+    "painter": ("core", "data", "model"),
     "foreign": ("core", "model", "world"),
     "generation": ("core", "model", "world", "foreign"),
     "auditing": ("core", "audit"),
     "ingesting": ("core", "data", "audit"),
-    "train": ("core", "data", "model", "audit", "world"),
+    "train": ("core", "data", "model", "audit", "world", "painter"),
     "drivers": ("core", "data", "model", "road", "futures", "envs"),
-    "evaluate": ("core", "data", "model", "audit", "world", "road", "generation", "train", "serve", "drivers"),
-    "futures": ("core", "data", "model", "audit", "world", "road", "train"),
-    "envs": ("core", "data", "model", "audit", "world", "road", "futures"),
+    "evaluate": ("core", "data", "model", "audit", "world", "road", "painter", "generation", "train", "serve",
+                 "drivers", "futures"),
+    "futures": ("core", "data", "model", "audit", "world", "road", "painter", "train"),
+    "envs": ("core", "data", "model", "audit", "world", "road", "painter", "futures"),
     "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),
     "verbs": ("core", "cli", "generation", "futures", "serve", "drivers", "envs"),
     "cli": ("core", "data", "world", "foreign", "generation", "auditing", "ingesting", "train", "evaluate", "verbs"),

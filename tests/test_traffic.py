@@ -1,6 +1,7 @@
 """Imagined traffic: what is seen, what is learned, what goes on by construction, and the files that come of it."""
 
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,13 +19,12 @@ from reverie.data.road.lights import program
 from reverie.data.road.moments import Moments, shown
 from reverie.data.road.rig import Mount
 from reverie.data.road.trace import Trace
-from reverie.data.road.world import plan, simulate
+from reverie.data.road.world import Look, plan, simulate
 from reverie.data.sample import Sample
 from reverie.data.shards import ClipSet, write_shard
 from reverie.envs.seeing import VECTOR
 from reverie.evaluate import forecast
 from reverie.futures.above import Above
-from reverie.futures.drawn import Look
 from reverie.futures.making import futures
 from reverie.model.road import sight
 from reverie.model.road.traffic import Config, Mixture, Traffic, done
@@ -342,6 +342,23 @@ def test_futures_are_drawn_through_the_clips_own_cameras(weights: Path, tmp_path
     assert whole.shape == (6, 32, 96, 3) and one.shape == (6, 32, 48, 3)
     assert np.abs(whole[:, :, :48].astype(int) - one).mean() < 4 and one.std() > 5
     assert any("imagined are the agents" in note for note in told.notes)
+
+
+def test_futures_are_painted_without_mujoco(weights: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    mounts = (Mount("ahead", (0.7, 0.0, 1.35)), Mount("back", (-2.1, 0.0, 1.15), 180))
+    about = {"world": "road", "seed": 5, "weather": "night", "size": [32, 48], "rig": [asdict(m) for m in mounts]}
+    made = plan(5, 2.0, trace=trace(48), weather="night", mounts=mounts, size=(32, 48))
+    write_shard(tmp_path / "road.tar", [Sample("road-0", simulate(made), about, [])])
+    told = futures(tmp_path / "road.tar", tmp_path / "bare", count=1, seconds=0.2, model=weights)
+    assert "seen" not in told.futures[0] and any("is not painted" in note for note in told.notes)
+    trace(48).save((tmp_path / "traces").mkdir() or tmp_path / "traces" / "road-0.npz")
+    told = futures(tmp_path / "road.tar", tmp_path / "out", count=1, seconds=0.25, model=weights)
+    assert [Path(name).name for name in told.futures[0]["cameras"]] == ["future-1-ahead.mp4", "future-1-back.mp4"]
+    assert read_video(told.futures[0]["seen"])[0].shape == (6, 32, 96, 3)
+    assert not any("MuJoCo" in note for note in told.notes)
+    told = futures(tmp_path / "road.tar", tmp_path / "above", count=1, seconds=0.2, model=weights, painted=False)
+    assert "seen" not in told.futures[0]
 
 
 def test_a_model_of_something_else_is_refused(tmp_path: Path) -> None:

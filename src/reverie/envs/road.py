@@ -2,8 +2,8 @@
 reverie/RoadDream-v0, the same ride among traffic that is imagined.
 
 In truth others drive as they did in the trace and do not heed our car; in the dream the model of traffic moves them,
-and they do. Pictures are drawn by MuJoCo in both. Running into somebody, leaving the road, and among traffic passing
-a red light, end the episode.
+and they do. Pictures are drawn by MuJoCo in both, or painted by the model. Running into
+somebody, leaving the road, and among traffic passing a red light, end the episode.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from reverie.envs import seeing
 from reverie.envs.base import Env, action_space, checked_action, checked_options, picture_space, spaces
 from reverie.envs.judging import Judge
 from reverie.model.road.driving import Frames
+from reverie.painter import Painter
 from reverie.road import MOST, Ride, Road
 from reverie.road import near as nearest
 
@@ -57,8 +58,8 @@ class RoadEnv(Env):
     traffic, or such files, as ``reverie data make road --traces DIR`` keeps them: with it no SUMO is needed; None
     simulates.
     traffic: False drives alone, and lights do not count. weather: see data.road.weather, None draws one. mounts: the
-    rig; cameras: names of it. most: how many agents are imagined, those that are nearest when the dream begins.
-    reset's options: trace, a file.
+    rig; cameras: names of it; painted: by the model instead of MuJoCo (0.1 s a picture). most: how many agents are
+    imagined, those that are nearest when the dream begins. reset's options: trace, a file.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 6}
@@ -66,14 +67,14 @@ class RoadEnv(Env):
     def __init__(self, model: str | None = None, *, traces: str | Path | Sequence[str | Path] | None = None,
                  traffic: bool = True, weather: str | None = "day", seconds: float = 20.0,
                  mounts: Sequence[Mount] = FOUR, cameras: Sequence[str] = ("front",), size: tuple[int, int] = SIZE,
-                 observation: str = "camera", most: int = MOST, crash: float = CRASH,
-                 render_mode: str | None = None) -> None:
+                 observation: str = "camera", painted: bool = False, most: int = MOST,
+                 crash: float = CRASH, render_mode: str | None = None) -> None:
         if observation not in ("camera", "above", "vector"):
             raise BadInput(f"no observation {str(observation)[:30]!r}: camera, above or vector")
         self.road = None if model is None else _loaded(model)
         self.ride: Ride | None = None
         self.foreseen: Frames | None = None  # the next step's, where several dreams are stepped together
-        self.observation, self.most, self.crash = observation, most, crash
+        self.observation, self.painted, self.most, self.crash = observation, painted, most, crash
         self.mounts = checked(mounts)
         known = {mount.name: mount for mount in self.mounts}
         unknown = [name for name in cameras if name not in known]
@@ -117,7 +118,9 @@ class RoadEnv(Env):
                        float(self.trace.speed[now, ego]), tuple(self.trace.size[ego].astype(float)))
         self.lanes, self.about = self._lanes.around(self.car.place, ROUND), self.car.place
         self.judge = Judge(self.trace, self.car, self.traffic)
-        if self.observation == "camera":
+        if self.observation == "camera" and self.painted:
+            self.stage: Any = Painter(self.trace, made.weather, self.size, chosen)
+        elif self.observation == "camera":
             from reverie.data.road.drawing import staged
 
             self.stage = self._open.enter_context(staged(self.trace, made.weather, self.size, chosen))

@@ -35,7 +35,7 @@ SHOWN = {"minute": ("minute.png", "minute.txt"), "physics": ("offences.png",)}  
 def state_of(suite: str, root: Path = PACKAGE) -> str:
     """A hash of the weights and the code that a suite's figures depend on."""
     about = SUITES[suite]
-    weights = [f"weights/{name}*.safetensors" for name in about.weights]
+    weights = [f"weights/{name}{part}.safetensors" for name in about.weights for part in ("", "-*")]
     own = [f"evaluate/{name}.py" for name in (about.module, "study", "figures")]
     return digest(root, [*weights, *about.sources, *own])[:16]
 

@@ -85,7 +85,8 @@ class _Future:
 def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures", *, count: int = 4,
             seconds: float = 10.0, actions: str | Path = "none", edits: Sequence[str] = (), prompt: str = "",
             seed: int = 0, model: str | Path | World = "base", key: str | None = None, until: float | None = None,
-            draw: bool = False, tell: Callable[[str], None] | None = None, quiet: bool = True) -> Futures:
+            draw: bool = False, painted: bool = True, tell: Callable[[str], None] | None = None,
+            quiet: bool = True) -> Futures:
     """Imagine ``count`` futures of a past and write them to the folder ``out``.
 
     past: a video, several cameras' videos, a recorded log, or a folder or shard of clips (key: which one; until: the
@@ -93,13 +94,15 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
     wishes.WORDS or a CSV of rates. edits: what
     things of a known past do otherwise, like "3: brake at 1.5". Future k has seed + k - 1. Written for each future
     k: future-k.mp4, with several cameras tiled, and each as future-k-CAMERA.mp4; future-k.jsonl, its tracks;
-    future-k-tracks.mp4, them drawn. For all: compare.mp4, sheet.png, paths.png and futures.json. draw: of a clip of the
-    road what its cameras would see, drawn by MuJoCo, as future-k-seen.mp4 and future-k-CAMERA.mp4.
+    future-k-tracks.mp4, them drawn. For all: compare.mp4, sheet.png, paths.png and futures.json. Of a clip of the
+    road (unless ``painted`` is False) what its cameras would see, as future-k-seen.mp4 and future-k-CAMERA.mp4, painted
+    by the model; draw: by MuJoCo.
 
     Raises BadInput, BadMedia, BadData, BadWeights, CannotWrite; KeyboardInterrupt says what is kept.
     """
     from reverie.futures.past import read_past
     from reverie.futures.traffic import road_futures, road_trace
+    from reverie.painter import canvas_file
 
     began = time.perf_counter()
     wanted = _checked(count, seconds, seed, edits)
@@ -113,7 +116,8 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
             raise BadInput(f"{source} is of the road, whose model has learned no words: leave out the prompt")
         return road_futures(trace, source, _folder(out), count=count, seconds=seconds, actions=actions,
                             edits=wanted, seed=seed, model=_road_model(model), until=until, notes=[said] * bool(said),
-                            look=look if draw else None, tell=tell or (lambda _: None), quiet=quiet)
+                            look=look if draw or painted else None, mujoco=draw, canvas=canvas_file(model),
+                            tell=tell or (lambda _: None), quiet=quiet)
     if draw:
         raise BadInput("only clips of the road are drawn by the simulator: leave out --draw")
     out = _folder(out)

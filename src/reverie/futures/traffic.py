@@ -20,11 +20,11 @@ from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road import found, routes
 from reverie.data.road.agents import PAINT_NAMES
 from reverie.data.road.trace import KINDS, Trace
-from reverie.data.road.world import CHANNELS
+from reverie.data.road.world import CHANNELS, Look
 from reverie.data.shards import ClipSet
 from reverie.futures.above import Above
 from reverie.futures.drawing import Comparison, from_above, save, tint
-from reverie.futures.drawn import Look, draw_futures
+from reverie.futures.drawn import draw_futures
 from reverie.futures.making import Futures, provenance
 from reverie.futures.tracks import known_divergence
 from reverie.futures.wishes import WORDS, Edit, check_edits, read_actions
@@ -57,9 +57,10 @@ def road_trace(past: Path, key: str | None) -> tuple[Trace, str, str, Look] | No
 
 def road_futures(trace: Trace, source: str, out: Path, *, count: int, seconds: float, actions: str,
                  edits: Sequence[Edit], seed: int, model: Road, until: float | None, notes: Sequence[str],
-                 look: Look | None, tell: Callable[[str], None], quiet: bool) -> Futures:
+                 look: Look | None, mujoco: bool, canvas: Path, tell: Callable[[str], None], quiet: bool) -> Futures:
     """Imagine ``count`` futures of a trace and write them to the folder ``out``, as ``futures`` does. look: they are
-    drawn so, through every camera, too; None: from above alone."""
+    painted so by the model in the file ``canvas``, through every camera, too, or drawn by MuJoCo; None: from above
+    alone."""
     began = time.perf_counter()
     end = trace.frames if until is None else round(until * trace.fps)
     if not 2 * F <= end <= trace.frames:
@@ -76,7 +77,9 @@ def road_futures(trace: Trace, source: str, out: Path, *, count: int, seconds: f
             raise BadInput(f"thing {edit.thing} is our own car: say what it does with --actions")
     told = _actions(actions, trace, frame, frames)
     if look is not None and not trace.net.lanes:
-        raise BadInput(f"{source}: nobody knows its roads, so they cannot be drawn")
+        if mujoco:
+            raise BadInput(f"{source}: nobody knows its roads, so they cannot be drawn")
+        look, notes = None, [*notes, "nobody knows its roads, so what the cameras see is not painted"]
     require_space(out, 4 * count * frames * (SIDE * SIDE + (look.pixels if look else 0)) // 8 + (1 << 20))
     made = Futures(str(out), source, (frame + 1) / trace.fps, count, frames / trace.fps, trace.fps, seed, model.name,
                    actions, [edit.text for edit in edits], ["above"], names)
@@ -87,11 +90,12 @@ def road_futures(trace: Trace, source: str, out: Path, *, count: int, seconds: f
     _imagine(ride, made, edits, told, frames, quiet)
     _write(ride, trace, frame, made, edits, frames, out, quiet)
     if look is not None:
-        text = "what the cameras see is drawn by MuJoCo: imagined are the agents, not the pictures"
-        made.notes.append(text)
-        tell(text)
+        if mujoco:
+            text = "what the cameras see is drawn by MuJoCo: imagined are the agents, not the pictures"
+            made.notes.append(text)
+            tell(text)
         traces = [ride.trace_of(k) for k in range(count)]
-        draw_futures(traces, trace.place[:, trace.ego], look, made, frames, out, quiet)
+        draw_futures(traces, trace.place[:, trace.ego], look, made, frames, out, quiet, None if mujoco else canvas)
     made.wall_seconds = round(time.perf_counter() - began, 2)
     with writing(out / "futures.json") as file:
         json.dump(made.as_dict(), file, indent=1, ensure_ascii=False)

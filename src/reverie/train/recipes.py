@@ -11,6 +11,8 @@
     views        bank -> out/views/transformer.safetensors: the other way round, for latents that have changed
     observer     drawn clips -> out/observer/observer.safetensors
     traffic      traces of the road -> out/road/road.safetensors, which imagines traffic; no part of all
+    road_canvas  clips of the road, drawn or not -> out/road_canvas/road_canvas.safetensors, which paints what a car's
+                 cameras see; no part of all
     all          tokenizer, canvas, latents, transformer, observer
 
 ``out`` also gets a folder ``model`` with the finished weights, which --model takes. Every stage goes
@@ -42,7 +44,7 @@ from reverie.train.windows import Mixture, WindowPlan
 from reverie.world import WEIGHTS
 
 STAGES = ("tokenizer", "canvas", "latents", "transformer", "observer")
-ALONE = ("words", "things", "views", "traffic")  # stages that are asked for by name only
+ALONE = ("words", "things", "views", "traffic", "road_canvas")  # stages that are asked for by name only
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Recipe:
     seconds: str = "6"
     traffic_width: int = 128
     traces: int = 1500  # of traffic
+    towns: int = 160  # of which stills are painted
+    canvas_width: int = 64  # of the network that paints agents
     size: tuple[int, int] = (128, 128)
     growing: bool = False  # whether more clips are drawn into the data folder while it trains
     log: LogPlan = field(default_factory=LogPlan)  # on a recorded log
@@ -94,7 +98,8 @@ RECIPES = {
     "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True),
                     WindowPlan(2, 4, past=0, from_start=1.0), WindowPlan(4, 4, past=0, from_start=1.0),
                     opening_share=0.2, canvas=8, clips=4, things_clips=4, seconds="3", size=(64, 64), precision="fp32",
-                    traffic_width=32, traces=3, log=LogPlan(4, 2, 2, 16 * 64 * 64, steps=1, side=32)),
+                    traffic_width=32, traces=3, towns=2, canvas_width=8,
+                    log=LogPlan(4, 2, 2, 16 * 64 * 64, steps=1, side=32)),
 }
 
 
@@ -154,6 +159,10 @@ class _Run:
         plan = self.plan
         if self.asked == "traffic":
             make("road", self.data, clips=plan.traces, things_only=True, seconds=11.0, seed=5,
+                 traces=self.data / "traces", progress=self.progress)
+            return
+        if self.asked == "road_canvas":
+            make("road", self.data, clips=plan.towns, things_only=True, seconds=8.0, seed=71,
                  traces=self.data / "traces", progress=self.progress)
             return
         common = {"seconds": plan.seconds, "size": plan.size, "progress": self.progress}
@@ -298,13 +307,25 @@ class _Run:
                              **self._budget(minutes))
         return made is not None
 
+    def road_canvas(self, minutes: float) -> bool:
+        """Train what paints the road's pictures; True when it is finished."""
+        from reverie.model.road.canvas import Config as Widths
+        from reverie.train.road_canvas import train_road_canvas
+
+        given = Path(self.start_from) if self.start_from else None
+        made = train_road_canvas(self.data, self.out / "road_canvas", config=Widths(self.plan.canvas_width),
+                                 device=self.device, progress=self.progress,
+                                 start_from=given / "road_canvas.safetensors" if given and given.is_dir() else given,
+                                 **self._budget(minutes))
+        return made is not None
+
     def gather(self) -> Path:
         """Copy what is finished into out/model, which --model takes."""
         folder = self.out / "model"
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("tokenizer", "transformer", "observer", "road"):
+        for name in ("tokenizer", "transformer", "observer", "road", "road_canvas"):
             made = ((self._latest() if name == "transformer" else None) or self._file(name)).parent
-            for file in made.glob(f"{name}*.safetensors"):
+            for file in (*made.glob(f"{name}.safetensors"), *made.glob(f"{name}-*.safetensors")):
                 shutil.copyfile(file, folder / file.name)
         return folder
 

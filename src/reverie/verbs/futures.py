@@ -16,10 +16,11 @@ orbit (degrees/s), dolly, crane (m/s); a row for each frame, or a column time. T
 cameras move, and no car: that is what these words do here.
 
 Of a clip of the road, or a file of its traffic (.npz, as reverie data make road --traces keeps them), the
-traffic goes on, seen from above: every agent imagined, none drawn. There --actions is our car's curvature
-(1/m, to the left) and acceleration (m/s^2), and --edit tells another agent to brake (to a stand), go, vanish,
-or change to the lane on its left or right; the others answer. --draw adds future-N-seen.mp4, all cameras of
-the car tiled, and future-N-CAMERA.mp4, drawn by MuJoCo from what was imagined (0.15 s a picture).
+traffic goes on, every agent imagined: seen from above, and through the car's cameras (future-N-seen.mp4, all of
+them tiled, and future-N-CAMERA.mp4) as the model paints it, 0.1 s a picture; --above leaves these out, and with
+--draw MuJoCo draws them instead. There --actions is our car's curvature (1/m, to the left) and acceleration
+(m/s^2), and --edit tells another agent to brake (to a stand), go, vanish, or change to the lane on its left or
+right; the others answer.
 
 In DIR: future-N.mp4, future-N.jsonl (tracks), future-N-tracks.mp4, compare.mp4, sheet.png, paths.png (the
 ways of the camera, or our car, from above) and futures.json.
@@ -33,7 +34,8 @@ def add_futures(verbs, verb: Callable, say: Callable[[str], None], print_json: C
 
         made = futures(args.past, args.output, count=args.count, seconds=args.seconds, actions=args.actions,
                        edits=args.edit, prompt=args.prompt, seed=args.seed, model=args.model, key=args.key,
-                       until=args.until, draw=args.draw, tell=lambda text: say(f"note: {text}"), quiet=False)
+                       until=args.until, draw=args.draw, painted=not args.above, quiet=False,
+                       tell=lambda text: say(f"note: {text}"))
         if args.json:
             print_json(made.as_dict())
             return
@@ -52,7 +54,8 @@ def add_futures(verbs, verb: Callable, say: Callable[[str], None], print_json: C
     add("--prompt", default="", metavar="TEXT", help="what shall happen (default: whatever may)")
     add("--key", metavar="KEY", help="which clip of a data set (default the first)")
     add("--until", type=number, metavar="S", help="the second at which the past ends (default: its end)")
-    add("--draw", action="store_true", help="of the road: what its cameras would see, too, drawn by MuJoCo")
+    add("--above", action="store_true", help="of the road: only from above, and not what its cameras would see")
+    add("--draw", action="store_true", help="of the road: what its cameras would see drawn by MuJoCo, not painted")
     add("--seed", type=whole, default=0, metavar="N", help="of the first future; the next has N + 1 (default 0)")
     add("--model", default="base", metavar="NAME|DIR", help="a model (default base)")
     add("-o", "--output", default="futures", metavar="DIR", help="where to write (default futures)")

@@ -24,10 +24,13 @@ LEAVES = ((0.16, 0.38, 0.12), (0.24, 0.44, 0.14), (0.33, 0.42, 0.12))
 
 @dataclass
 class Mesh:
-    """Triangles that are drawn in one colour. points: V rows of 3; faces: F rows of 3 numbers of points."""
+    """Triangles that are drawn in one colour. points: V rows of 3; faces: F rows of 3 numbers of points; flats: the
+    same from above, as quads (Q, 4, 2) that overlap at most at junctions (of a triangle the last corner comes twice).
+    """
 
     points: list[np.ndarray] = field(default_factory=list)
     faces: list[np.ndarray] = field(default_factory=list)
+    flats: list[np.ndarray] = field(default_factory=list)
     count: int = 0
 
     def add(self, points: np.ndarray, faces: np.ndarray) -> None:
@@ -46,6 +49,7 @@ class Mesh:
         quads = [(a, a + k, a + k + 1, a + 1), (a + 1, a + 2 * k + 1, a + 2 * k, a),  # the top, the left side
                  (a + k, a + 3 * k, a + 3 * k + 1, a + k + 1)]
         self.add(points, np.concatenate([np.stack(q, -1) for p, s, r, t in quads for q in ((p, s, r), (p, r, t))]))
+        self.flats.append(np.stack([right[:-1], right[1:], left[1:], left[:-1]], 1))
 
     def patch(self, outline: np.ndarray, top: float) -> None:
         """What is inside an outline (K, 2), flat, as seen from its middle."""
@@ -57,6 +61,7 @@ class Mesh:
         points = np.column_stack([np.concatenate([ring, middle[None]]), np.full(k + 1, top)])
         a = np.arange(k)
         self.add(points, np.stack([a, (a + 1) % k, np.full(k, k)], -1))
+        self.flats.append(np.stack([ring, np.roll(ring, -1, 0), *[np.broadcast_to(middle, ring.shape)] * 2], 1))
 
     def block(self, at: np.ndarray, way: np.ndarray, length: float, width: float, top: float) -> None:
         """A flat bar about a place (2,), so long along a direction (2,)."""

@@ -54,6 +54,31 @@ class Plan:
     mounts: tuple[Mount, ...]
 
 
+@dataclass(frozen=True)
+class Look:
+    """How a clip of the road is drawn: its weather, its cameras, size (H, W) of their pictures, and its seed."""
+
+    weather: Weather
+    mounts: tuple[Mount, ...]
+    size: tuple[int, int]
+    seed: int
+
+    @classmethod
+    def of(cls, about: dict) -> Look:
+        """As the provenance of a clip of data says; what it does not say is as a clip of seed 0 by day would be."""
+        seed = int(about.get("seed", 0))
+        weather, name = of_seed(seed), about.get("weather", "day")
+        rig = [Mount(**mount) for mount in about.get("rig", [])]
+        height, width = about.get("size", SIZE)
+        return cls(weather if weather.name == name else of_seed(seed, name), checked(rig or FOUR), (height, width),
+                   seed)
+
+    @property
+    def pixels(self) -> int:
+        """Of a moment, all cameras together."""
+        return len(self.mounts) * self.size[0] * self.size[1]
+
+
 def plan(seed: int, seconds: float, *, fps: float = 24.0, split: str = "train", size: tuple[int, int] | None = None,
          trace: Trace | None = None, weather: str | None = None, driver: str | None = None,
          mounts: Sequence[Mount] = FOUR) -> Plan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from reverie.model.steering import Steering, checked_rates
 from reverie.model.text import TokenVectors, unknown_words
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Text, Transformer
+from reverie.witness import Seen, tokens_of
 
 WEIGHTS = Path(__file__).parent / "weights"
 CONTEXT_SECONDS = 8.0  # of a past video; more of it is not looked at
@@ -160,11 +161,11 @@ class World:
         return self.transformer.encode_text(vectors, mask)
 
     @torch.inference_mode()
-    def seen(self, past: np.ndarray, fps: float) -> list[Tensor]:
-        """Past frames to a list of latents (1, H, W, C), one still or whole groups of four, the last 8 s: what dreams
-        of one past may share."""
+    def seen(self, past: np.ndarray, fps: float) -> Seen:
+        """Past frames to latents (1, H, W, C), one still or whole groups of four, the last 8 s, and what the observer
+        sees in them: what dreams of one past may share."""
         if len(past) == 1:
-            return [self._encode_still(past[0])]
+            return Seen([self._encode_still(past[0])])
         keep = int(min(len(past), CONTEXT_SECONDS * fps)) // F * F
         frames = past[len(past) - keep :] if keep else np.repeat(past[:1], F, 0)
         latents, _ = self.tokenizer.encode(_pixels(frames))
@@ -172,7 +173,9 @@ class World:
         if len(frames) > near * F:
             _, state = self.tokenizer.decode(latents[:, :-near])
         fine = self.tokenizer.refined(latents[:, -near:], _pixels(frames)[:, -near * F :], state)
-        return [*latents[:, :-near].unbind(1), *fine.unbind(1)]
+        found = Seen([*latents[:, :-near].unbind(1), *fine.unbind(1)])
+        found.tokens = tokens_of(frames, fps, self.transformer.config.slots, Sampling.of(self.meta).sizes)
+        return found
 
     def _encode_still(self, image: np.ndarray) -> Tensor:
         """An image (H, W, 3) to the latent (1, H, W, C) of four equal frames."""
@@ -203,16 +206,21 @@ class Dream:
         self.things: list[dict] = []
         self.tokens: np.ndarray | None = None
         self.sampling = Sampling.of(world.meta, steps=steps, things_steps=steps, guidance=guidance)
+        seen = past if past is None or isinstance(past, list) else world.seen(past, self.fps)
+        witnessed = getattr(seen, "tokens", None) if things and known is None else None
         # pictures that were given are gone on from as pictures: 20.1 dB a second after a true past, 15.2 if its things
-        # are guessed and drawn
-        self._drawn = things and past is None and not painted
+        # are guessed and drawn. Where they were seen they are drawn before what is painted
+        self._drawn = things and (past is None or witnessed is not None) and not painted
+        if witnessed is not None and self._drawn:
+            self.sampling = replace(self.sampling, haze=0.0)
         side = world.tokenizer.config.spatial
         script = list(script) or [Line(0.0, "")]
         self._rollout = Rollout(
             world.transformer, world._encode_text(script), fps=torch.tensor([self.fps]),
             grid=(self.size[0] // side, self.size[1] // side), generator=torch.Generator().manual_seed(seed),
             sampling=self.sampling, with_things=things, with_views=world.paints(self.sampling, self._drawn))
-        self._given = [] if past is None else list(past if isinstance(past, list) else world.seen(past, self.fps))
+        known = witnessed if known is None else known
+        self._given = list(seen or [])
         self._known = [] if known is None else list(torch.from_numpy(np.asarray(known, np.float32)))
         still = past is not None and len(past) == 1
         self.n = 0 if still else -len(self._known or self._given)  # below 0 until the past was taken in
@@ -251,6 +259,7 @@ class Dream:
         if self._known:
             wanted.things = self._known.pop(0)[None].clone()
             wanted.known = torch.ones(1, th.TOKENS, dtype=torch.bool)
+            wanted.known[:, th.SETTING_TOKEN] = wanted.view is None  # nobody told what is seen in pictures how it looks
             return wanted
         if self.n < 0:
             return wanted

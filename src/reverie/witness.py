@@ -1,7 +1,7 @@
 """What a past in pictures holds, as things: what the observer sees in it, put where a camera would see it so.
 
 A network that is shown pictures alone says of most things in them that they are not there (of eleven things in five
-clips it named none), and what is not there it does not paint. The observer names them. Its camera stands still; how
+clips it named none), and what is not there it does not paint. The observer names them. The camera must stand still; how
 high is guessed from how far away things are that stand on the ground.
 """
 
@@ -29,6 +29,7 @@ USUAL, SPREAD = 1.8, 0.4  # and mostly is, in training, give or take
 DOUBT = 0.15  # metres by which the foot of what stands on the ground may seem to be off it
 GROUND = 0.12  # metres above it up to which a thing is taken to stand on it
 STILL = 1.5  # pixels by which what lies still may seem to move
+MOVED, SHARE = 12, 0.06  # grey levels, and share of the pixels around the things, from which the camera has moved
 LEAST = 0.3  # share of the looks at a past in which a thing must be seen, and mean confidence that it must have
 F = FRAMES_PER_LATENT
 
@@ -51,13 +52,16 @@ def _observer() -> Observer | None:
 
 def tokens_of(frames: np.ndarray, fps: float, slots: int, sizes: Sequence = ()) -> np.ndarray | None:
     """Tokens (L, S, WIDTH) of the things in frames uint8 (4 L, H, W, 3), and of their camera; None where nothing is
-    seen. slots: how many the model has; sizes: for each kind the extents it had in training."""
+    seen, or the camera moves. slots: how many the model has; sizes: for each kind the extents it had in training."""
     observer = _observer()
     if observer is None or len(frames) < F:
         return None
-    looks = observer.detect(frames[F - 1 :: F])
     from reverie.audit.observer import seen_over_clip
 
+    shown = frames[F - 1 :: F]
+    looks = observer.detect(shown)
+    if any(_moved(shown[k], shown[-1], [*looks[k], *looks[-1]]) for k in (0, len(shown) // 2)):
+        return None
     found = [thing for thing in seen_over_clip(looks, least=max(1, round(LEAST * len(looks))), patience=len(looks))
              if thing.confidence >= LEAST]
     found = sorted(found, key=lambda thing: (-thing.frames, -thing.confidence))[:slots]
@@ -73,6 +77,16 @@ def tokens_of(frames: np.ndarray, fps: float, slots: int, sizes: Sequence = ()) 
     path = CameraPath(camera.position.repeat(len(looks) * F, 0), camera.rotation.repeat(len(looks) * F, 0), FOVY)
     out[:, th.CAMERA_TOKEN] = th.encode_camera(path)
     return out
+
+
+def _moved(one: np.ndarray, other: np.ndarray, things: Sequence[Detection]) -> bool:
+    """Whether two pictures (H, W, 3) differ in more than what is around their things."""
+    around = np.ones(one.shape[:2], bool)
+    for thing in things:
+        x0, y0, x1, y1 = (round(side) for side in thing.box)
+        around[max(y0 - 3, 0) : y1 + 8, max(x0 - 3, 0) : x1 + 4] = False
+    change = np.abs(one.astype(int) - other).max(-1)[around]
+    return bool(len(change) and (change > MOVED).mean() > SHARE)
 
 
 class _Trace:

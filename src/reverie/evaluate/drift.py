@@ -73,7 +73,8 @@ def measure(study: Study) -> list[dict]:
     made, true = ({name: Seen() for name in WINDOWS} for _ in range(2))
     with study.track(2 * len(chosen), "minutes, early and late") as bar:
         scripts = [minute.script_of(clips.meta(i), i) for i in chosen]
-        things, views = dream(world, scripts, round(minute.SECONDS * fps) // F, seed=SEED, batch=BATCH, tell=bar.advance)
+        things, views = dream(world, scripts, round(minute.SECONDS * fps) // F, seed=SEED, batch=BATCH,
+                              tell=bar.advance)
         for k, i in enumerate(chosen):
             for name, (start, end) in WINDOWS.items():
                 first, last = round(start * fps) // F, round(end * fps) // F
@@ -94,7 +95,8 @@ def figures(made: dict[str, Seen], true: dict[str, Seen], n: int) -> list[dict]:
         return share(share(a, b), share(c, d))
 
     apart = {name: frechet(*(np.concatenate(seen[name].features) for seen in (made, true))) for name in WINDOWS}
-    out = [figure("violations_late_over_early", ratio(lambda s: (s.violations + NONE_YET) / s.minutes), "ratio", GOAL, n),
+    offences = ratio(lambda s: (s.violations + NONE_YET) / s.minutes)
+    out = [figure("violations_late_over_early", offences, "ratio", GOAL, n),
            figure("frechet_late_over_early", share(apart["late"], apart["early"]), "ratio", GOAL, n),
            figure("motion_late_over_early", ratio(lambda s: np.mean(s.motion)), "ratio", BOTH_WAYS, n),
            figure("things_late_over_early", ratio(lambda s: np.mean(s.things)), "ratio", BOTH_WAYS, n)]

@@ -244,14 +244,16 @@ class _Case:
         wrong = [f"{', '.join(p for p in PARTS[1:] if not getattr(h, p))} of the {t.colour} {t.kind}"
                  for t, h in zip(things, self.hits, strict=True) if not h.right]
         names = ", ".join(f"{t.colour} {t.kind}" for t in things)
+        lost = "; ".join(wrong) or "nothing"
         return (np.concatenate([frames, next(iter(self.truth.views.values()))[-1:]]),
-                f"from {self.way}, {self.hidden:g} s: {names}; wrong: {'; '.join(wrong) or 'nothing'} (the last: truth)")
+                f"from {self.way}, {self.hidden:g} s: {names}; wrong: {lost} (the last: truth)")
 
 
 def _sheet(cases: Sequence[_Case], path: Path) -> None:
     """Those that went wrong, of the ways in turn, then those that did not."""
     from reverie.data.sheet import contact_sheet
 
-    shown = [case for way in WAYS for case in sorted((c for c in cases if c.way == way), key=lambda c: c.right)[:ON_SHEET]]
+    shown = [case for way in WAYS
+             for case in sorted((c for c in cases if c.way == way), key=lambda c: c.right)[:ON_SHEET]]
     pictures, texts = zip(*(case.row() for case in shown), strict=True)
     save_picture(contact_sheet(pictures, texts, COLUMNS), path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 INKS = ((31, 92, 166), (200, 60, 40), (40, 140, 70), (130, 70, 160))
-PANEL, MARGIN = (300, 190), (56, 40)  # pixels of one plot's inside, and around it: to the left and right, above and below
+PANEL, MARGIN = (300, 190), (56, 40)  # pixels of one plot's inside, and around it: at the sides, above and below
 _INK, _GRID = (30, 30, 30), (222, 222, 222)
 
 

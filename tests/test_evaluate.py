@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from reverie import witness
 from reverie.audit.findings import Motion, Track, Verdict
 from reverie.audit.observer import Detection, Observer, ObserverConfig, ObserverNet, SeenThing
 from reverie.core.camera import CameraPath, look_at
@@ -82,13 +83,14 @@ def shrunk(monkeypatch):
     torch.manual_seed(1)
     eye = Observer(ObserverNet(ObserverConfig(widths=(4, 4, 4, 4, 4), threshold=0.01)))
     monkeypatch.setattr(Observer, "load", classmethod(lambda cls, *args: eye))
+    monkeypatch.setattr(witness, "_observer", lambda: eye)
     for module, seconds in ((minute, 2.0), (observer, 4.0), (painting, 4.0), (things, 4.0), (tokenizer, 4.0),
                             (offences, 6.0), (tracking, 3.0)):
         monkeypatch.setattr(module, "SECONDS", seconds)
     monkeypatch.setattr(audit, "LONG", 6.0)
     monkeypatch.setattr(drift, "WINDOWS", {"early": (0.0, 1.0), "late": (1.0, 2.0)})
     monkeypatch.setattr(curtain, "LEAST", 3)
-    monkeypatch.setattr(memory, "HIDDEN", {0.5: ">= 0.98", 1.0: ">= 0.95"})
+    monkeypatch.setattr(memory, "HIDDEN", {0.4: ">= 0.98"})
     for module in (curtain, memory):
         monkeypatch.setattr(module, "SEEN", 1.0)
     monkeypatch.setattr(steps, "STEPS", (1, 2))

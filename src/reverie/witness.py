@@ -97,8 +97,7 @@ class _Trace:
         self.kind, self.colour = thing.kind, thing.colour
         focal = 0.5 * size[0] / np.tan(np.radians(FOVY) / 2)
         at, boxes = thing.path[:, 0].astype(int), thing.path[:, 1:].astype(float)
-        said = [min(looks[t], key=lambda d, box=box: np.abs(np.subtract(d.box, box)).max())
-                for t, box in zip(at, boxes, strict=True)]
+        said = [_nearest(looks[t], box) for t, box in zip(at, boxes, strict=True)]
         self.first, self.last = int(at[0]), int(at[-1])
         times = np.arange(len(looks))
         if np.abs(boxes - np.median(boxes, 0)).max() <= STILL:
@@ -108,6 +107,11 @@ class _Trace:
         self.depth = float(np.nanmedian([focal / d.metre for d in said]))
         self.lift = np.interp(times, at, np.nan_to_num([d.lift for d in said]))
         self.stands = bool(np.median(self.lift) < GROUND)
+
+
+def _nearest(look: Sequence[Detection], box: np.ndarray) -> Detection:
+    """That of what one look found whose box it is."""
+    return min(look, key=lambda one: float(np.abs(np.subtract(one.box, box)).max()))
 
 
 def _camera(traces: Sequence[_Trace]) -> CameraPath:

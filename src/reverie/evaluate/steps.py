@@ -27,7 +27,8 @@ SHOWN = {"thing_alone": "share", "motion_error_1_s": "m", "cpu_seconds_a_second"
 def measure(study: Study) -> list[dict]:
     """At each of STEPS: over n prompts the share in which the named thing is there and nothing else (as suite
     ``control``), over n held-out clips the error in metres of what moves, a second after a true second (as suite
-    ``things``), and the seconds of CPU time, over all cores, that a second takes. As steps.png in the study's folder: plots."""
+    ``things``), and the seconds of CPU time, over all cores, that a second takes. As steps.png in the study's folder:
+    plots."""
     clips = study.clips(study.n, SECONDS, drawn=False)
     truths = [clips.clip(i, views=False) for i in range(len(clips))]
     captions = [held_out_caption(clips.meta(i), i) for i in range(len(clips))]
@@ -61,7 +62,7 @@ def at(study: Study, steps: int) -> Study:
 
 @torch.inference_mode()
 def timed(study: Study) -> float:
-    """Seconds of CPU time that a second of video takes, of a dream that has begun: others on the machine do not count."""
+    """Seconds of CPU time that a second of video takes, once a dream has begun: others on the machine do not count."""
     dream = study.world.dream([Line(0.0, PROMPT)], seed=SEED)
     dream.step()
     began = time.process_time()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from reverie import witness
 from reverie.audit.findings import Motion, Track, Verdict
 from reverie.audit.observer import Detection, Observer, ObserverConfig, ObserverNet, SeenThing
 from reverie.core.camera import CameraPath, look_at
@@ -19,7 +20,10 @@ from reverie.core.vocabulary import COLOURS, KINDS
 from reverie.evaluate import (
     audit,
     control,
+    curtain,
+    drift,
     driver,
+    memory,
     minute,
     observer,
     offences,
@@ -29,7 +33,9 @@ from reverie.evaluate import (
     results,
     road,
     speed,
+    steps,
     suite,
+    swaps,
     things,
     tokenizer,
     tracking,
@@ -77,10 +83,19 @@ def shrunk(monkeypatch):
     torch.manual_seed(1)
     eye = Observer(ObserverNet(ObserverConfig(widths=(4, 4, 4, 4, 4), threshold=0.01)))
     monkeypatch.setattr(Observer, "load", classmethod(lambda cls, *args: eye))
+    monkeypatch.setattr(witness, "_observer", lambda: eye)
     for module, seconds in ((minute, 2.0), (observer, 4.0), (painting, 4.0), (things, 4.0), (tokenizer, 4.0),
                             (offences, 6.0), (tracking, 3.0)):
         monkeypatch.setattr(module, "SECONDS", seconds)
     monkeypatch.setattr(audit, "LONG", 6.0)
+    monkeypatch.setattr(drift, "WINDOWS", {"early": (0.0, 1.0), "late": (1.0, 2.0)})
+    monkeypatch.setattr(curtain, "LEAST", 3)
+    monkeypatch.setattr(memory, "HIDDEN", {0.4: ">= 0.98"})
+    for module in (curtain, memory):
+        monkeypatch.setattr(module, "SEEN", 1.0)
+    monkeypatch.setattr(steps, "STEPS", (1, 2))
+    monkeypatch.setattr(steps, "TIMED", 0.7)
+    monkeypatch.setattr(swaps, "SECONDS", 1.0)
     monkeypatch.setattr(minute, "LAST", 1.5)
     monkeypatch.setattr(minute, "late_event", lambda truth: True)
     monkeypatch.setattr(things, "LONG", 4.0)
@@ -94,7 +109,8 @@ def shrunk(monkeypatch):
 
 # what may have no case in two clips of a model that knows nothing
 OPEN = ("_error_", "psnr_moving_", "psnr_moving", "accuracy", "place", "precision", "things", "time_error",
-        "thing_minute", "hota", "moving", "changes", "idf1", "map50", "recall", "over_true_trained")
+        "thing_minute", "behind", "late_over_early", "motion_", "hota", "moving", "changes", "idf1", "map50", "recall",
+        "over_true_trained")
 
 
 COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the command line
@@ -102,10 +118,10 @@ COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the c
 
 @pytest.mark.parametrize("name", [name for name in suite.SUITES if name not in COMMANDS])
 def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
-    if name in ("tokenizer", "painting", "minute", "observer", "prompts", "tracking", "audit", "audit_tokenizer",
-                "audit_h264", "physics"):
+    if name in ("tokenizer", "painting", "minute", "drift", "memory", "observer", "prompts", "tracking", "audit",
+                "audit_tokenizer", "audit_h264", "physics"):
         can_draw()
-    elif name == "things":
+    elif name in ("things", "steps"):
         pytest.importorskip("mujoco")
     elif name in ("road", "driver"):
         pytest.importorskip("libsumo")
@@ -126,6 +142,8 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
             assert math.isfinite(f["value"])
         assert met(f["value"], f["goal"]) in (None, True, False)
     assert json.loads(json.dumps(report)) == report
+    if name in ("memory", "steps"):
+        assert (data / f"{name}.png").stat().st_size > 1000
     if name == "minute":
         assert (data / "minute.png").stat().st_size > 1000
         assert (data / "minute.txt").read_text(encoding="utf-8").startswith("1.  [0 s] ")
@@ -170,7 +188,7 @@ def test_prompts_are_judged_against_their_own_and_others(world, tmp_path, monkey
         def meta(self, i):
             return {"captions": [captions[i]]}
 
-        def clip(self, i, masks=True):
+        def clip(self, i, masks=True, views=True):
             return Clip(FPS, views={"front": np.full((12, 64, 64, 3), i, np.uint8)})
 
     def audit_frames(frames, fps, observer=None):
@@ -186,6 +204,8 @@ def test_prompts_are_judged_against_their_own_and_others(world, tmp_path, monkey
     monkeypatch.setattr(prompts, "dream", lambda world, scripts, *a, **k: (np.arange(len(scripts)), None))
     monkeypatch.setattr(prompts, "pixels_of", lambda world, i, views: np.full((12, 64, 64, 3), i, np.uint8))
     monkeypatch.setattr(prompts.judge, "audit_frames", audit_frames)
+    monkeypatch.setattr(prompts, "held_out", lambda truth: False)
+    monkeypatch.setattr(swaps, "measure", lambda study, pairs: [])
     report = suite.run("prompts", model=world, n=4, data=tmp_path, progress=False)
     values = {f["name"]: (f["value"], f["n"]) for f in report["figures"]}
     for name in ("kind", "colour", "count", "all_right"):
@@ -193,6 +213,7 @@ def test_prompts_are_judged_against_their_own_and_others(world, tmp_path, monkey
         assert values[f"english_{name}"] == values[f"chinese_{name}"] == (1.0, 2)
         assert values[f"truth_{name}"] == (1.0, 1)
     assert "order" not in values  # no prompt speaks of one
+    assert values["chinese_behind_english"] == (0.0, 2) and values["unseen_behind_seen"] == (None, 0)
 
 
 def test_a_missing_simulator_is_named(world, tmp_path, monkeypatch):

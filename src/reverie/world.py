@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from reverie.model.steering import Steering, checked_rates
 from reverie.model.text import TokenVectors, unknown_words
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Text, Transformer
+from reverie.witness import Seen, tokens_of
 
 WEIGHTS = Path(__file__).parent / "weights"
 CONTEXT_SECONDS = 8.0  # of a past video; more of it is not looked at
@@ -172,11 +173,11 @@ class World:
         return self.transformer.encode_text(vectors, mask)
 
     @torch.inference_mode()
-    def seen(self, past: np.ndarray, fps: float) -> list[Tensor]:
-        """Past frames to a list of latents (1, H, W, C), one still or whole groups of four, the last 8 s: what dreams
-        of one past may share."""
+    def seen(self, past: np.ndarray, fps: float) -> Seen:
+        """Past frames to latents (1, H, W, C), one still or whole groups of four, the last 8 s, and what the observer
+        sees in them: what dreams of one past may share."""
         if len(past) == 1:
-            return [self._encode_still(past[0])]
+            return Seen([self._encode_still(past[0])])
         keep = int(min(len(past), CONTEXT_SECONDS * fps)) // F * F
         frames = past[len(past) - keep :] if keep else np.repeat(past[:1], F, 0)
         latents, _ = self.tokenizer.encode(_pixels(frames))
@@ -184,7 +185,9 @@ class World:
         if len(frames) > near * F:
             _, state = self.tokenizer.decode(latents[:, :-near])
         fine = self.tokenizer.refined(latents[:, -near:], _pixels(frames)[:, -near * F :], state)
-        return [*latents[:, :-near].unbind(1), *fine.unbind(1)]
+        found = Seen([*latents[:, :-near].unbind(1), *fine.unbind(1)])
+        found.tokens = tokens_of(frames, fps, self.transformer.config.slots, Sampling.of(self.meta).sizes)
+        return found
 
     def _encode_still(self, image: np.ndarray) -> Tensor:
         """An image (H, W, 3) to the latent (1, H, W, C) of four equal frames."""
@@ -219,16 +222,21 @@ class Dream:
         self.things: list[dict] = []
         self.tokens: np.ndarray | None = None
         self.sampling = Sampling.of(world.meta, steps=steps, things_steps=steps, guidance=guidance)
+        seen = past if past is None or isinstance(past, list) else world.seen(past, self.fps)
+        witnessed = getattr(seen, "tokens", None) if things and known is None else None
         # pictures that were given are gone on from as pictures: 20.1 dB a second after a true past, 15.2 if its things
-        # are guessed and drawn
-        self._drawn = things and past is None and not painted
+        # are guessed and drawn. What the observer saw in them is drawn before what is painted: 24.0 dB, 22.9 without
+        self._drawn = things and (past is None or witnessed is not None) and not painted
+        if witnessed is not None and self._drawn:
+            self.sampling = replace(self.sampling, haze=0.0)
         side = world.tokenizer.config.spatial
         script = list(script) or [Line(0.0, "")]
         self._rollout = Rollout(
             world.transformer, world._encode_text(script), fps=torch.tensor([self.fps]),
             grid=(self.size[0] // side, self.size[1] // side), generator=torch.Generator().manual_seed(seed),
             sampling=self.sampling, with_things=things, with_views=world.paints(self.sampling, self._drawn))
-        self._given = [] if past is None else list(past if isinstance(past, list) else world.seen(past, self.fps))
+        known = witnessed if known is None else known
+        self._given = list(seen or [])
         self._known = [] if known is None else list(torch.from_numpy(np.asarray(known, np.float32)))
         told = np.zeros((0, len(world.drive))) if driven is None else driven[-len(self._given) * F :]
         self._driven = list(torch.from_numpy(scaled(told, world.drive)))
@@ -273,6 +281,7 @@ class Dream:
         if self._known:
             wanted.things = self._known.pop(0)[None].clone()
             wanted.known = torch.ones(1, th.TOKENS, dtype=torch.bool)
+            wanted.known[:, th.SETTING_TOKEN] = wanted.view is None  # nobody told what is seen in pictures how it looks
             return wanted
         if self._of_a_log:
             told = wanted.conditions.actions if rates is None else torch.from_numpy(scaled(rates, self.world.drive))
@@ -395,6 +404,7 @@ def models() -> list[dict]:
             meta = load_model(path)[1]
         except BadWeights as error:
             meta = {"error": str(error)}
-        found.append({"name": path.stem, "bytes": path.stat().st_size,
+        card = next((c.name for c in sorted(WEIGHTS.glob("*.md")) if path.stem.startswith(c.stem)), "base.md")
+        found.append({"name": path.stem, "bytes": path.stat().st_size, "card": card,
                       **{k: meta[k] for k in ("kind", "recipe", "commit", "scores", "error", "size") if k in meta}})
     return json.loads(json.dumps(found, default=str))

@@ -27,19 +27,23 @@ BATCH = 25
 
 @dataclass
 class Known:
-    """What is given of each dream: things (N, K, S, W) of the first K latents; views (N, P, H, W, C) of
-    the first P; actions (N, T, 4 A) or None where unknown."""
+    """What is given of each dream: things (N, K, S, W) of the first K latents, of them only those that ``which``
+    (N, K, S) names, if it is there; views (N, P, H, W, C) of the first P; actions (N, T, 4 A) or None where unknown.
+    past: latents before the script's clock begins."""
 
     things: np.ndarray | None = None
+    which: np.ndarray | None = None
     views: Tensor | None = None
     actions: np.ndarray | None = None
+    past: int = 0
 
 
 class Script:
-    """Several scripts at once: which line of each holds in a latent."""
+    """Several scripts at once: which line of each holds in a latent. past: latents before their clocks begin."""
 
-    def __init__(self, world: World, scripts: Sequence[Sequence[Line]], actions: np.ndarray | None) -> None:
-        self.fps, self.actions = world.fps, actions
+    def __init__(self, world: World, scripts: Sequence[Sequence[Line]], actions: np.ndarray | None, past: int = 0
+                 ) -> None:
+        self.fps, self.actions, self.past = world.fps, actions, past
         self.starts = [np.array([line.start for line in script]) for script in scripts]
         world.vectors = world.vectors or TokenVectors.load()
         rows = [[torch.from_numpy(world.vectors.encode(line.text)[1]) for line in script] for script in scripts]
@@ -54,7 +58,7 @@ class Script:
 
     def at(self, n: int) -> Conditions:
         """What holds in latent n."""
-        time = n * F / self.fps
+        time = max(n - self.past, 0) * F / self.fps
         line = [max(int(np.searchsorted(starts, time + 1e-6, side="right")) - 1, 0) for starts in self.starts]
         since = [time - float(starts[r]) for starts, r in zip(self.starts, line, strict=True)]
         actions = (torch.full((len(line), F * len(ACTION_SCALE)), torch.nan) if self.actions is None else
@@ -79,7 +83,7 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
     for first in range(0, len(scripts), batch):
         part = slice(first, first + batch)
         count = len(scripts[part])
-        script = Script(world, scripts[part], None if known.actions is None else known.actions[part])
+        script = Script(world, scripts[part], None if known.actions is None else known.actions[part], known.past)
         rollout = Rollout(world.transformer, script.text, fps=torch.full((count,), world.fps),
                           grid=(height // spatial, width // spatial), sampling=Sampling.of(world.meta),
                           generator=torch.Generator().manual_seed(seed + first), with_things=with_things,
@@ -89,7 +93,8 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
             given = {}
             if known.things is not None and n < known.things.shape[1]:
                 given["things"] = torch.from_numpy(known.things[part, n])
-                given["known"] = torch.ones(given["things"].shape[:2], dtype=torch.bool)
+                given["known"] = (torch.ones(given["things"].shape[:2], dtype=torch.bool) if known.which is None else
+                                  torch.from_numpy(known.which[part, n]))
             if known.views is not None and n < known.views.shape[1]:
                 given["view"] = known.views[part, n]
             thing, view = rollout.step(script.at(n), **given)
@@ -105,10 +110,11 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
 
 
 @torch.inference_mode()
-def pixels_of(world: World, things_TSW: np.ndarray | None, latents_THWC: Tensor | None) -> np.ndarray:
+def pixels_of(world: World, things_TSW: np.ndarray | None, latents_THWC: Tensor | None, haze: float | None = None
+              ) -> np.ndarray:
     """The things and views of one dream, as ``dream`` gives them, to uint8 frames (T F, height, width, 3), as
-    World.imagine makes them."""
-    pieces, state, sampling = [], None, Sampling.of(world.meta)
+    World.imagine makes them. haze: of the views, if not the model's."""
+    pieces, state, sampling = [], None, Sampling.of(world.meta, haze=haze)
     for n in range(len(things_TSW) if latents_THWC is None else len(latents_THWC)):
         view = None if latents_THWC is None else latents_THWC[n : n + 1]
         tokens = None if things_TSW is None else torch.from_numpy(things_TSW[n : n + 1])

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +22,12 @@ from reverie.data.make import choose_renderer
 from reverie.data.scenes import SCENES
 from reverie.evaluate.dreams import dream, pixels_of
 from reverie.evaluate.figures import figure, share
+from reverie.evaluate.pictures import save_picture
 from reverie.evaluate.quality import picture_statistics
 from reverie.evaluate.study import SEED, Study
+
+if TYPE_CHECKING:
+    from reverie.data.shards import ClipSet
 
 SECONDS, LAST = 60.0, 10.0
 LOOK_EVERY = 8  # frames between two looks of the observer
@@ -34,13 +40,7 @@ def measure(study: Study) -> list[dict]:
     """Each statistic of the last ten seconds as the ratio imagined to true, pooled over n prompts; and a
     contact sheet of the first twelve as minute.png, with their whole scripts as minute.txt, in the study's
     folder."""
-    if renderer := choose_renderer():  # before MuJoCo is loaded here: the endings are drawn in this process
-        os.environ.setdefault("MUJOCO_GL", renderer)
-    clips = study.clips(study.n + max(1, study.n // 10), SECONDS, drawn=False)
-    world, fps = study.world, study.world.fps
-    chosen = [i for i in range(len(clips)) if late_event(clips.clip(i, views=False).truth)][: study.n]
-    if not chosen:
-        raise BadData(f"in none of {len(clips)} held-out clips does anything happen in the last {LAST:g} s")
+    (clips, chosen), world, fps = eventful(study), study.world, study.world.fps
     last, made, true = round(LAST * fps), [], []
     rows, texts, shown = [], [], []
     with study.track(len(chosen), "minutes") as bar:
@@ -49,7 +49,7 @@ def measure(study: Study) -> list[dict]:
         for k, (i, script) in enumerate(zip(chosen, scripts, strict=True)):
             frames = pixels_of(world, things[k], None if views is None else views[k])
             made.append(_statistics(study, frames[-last:]))
-            true.append(_statistics(study, _true_ending(clips.meta(i)["provenance"], fps)))
+            true.append(_statistics(study, true_part(clips.meta(i)["provenance"], fps, SECONDS - LAST, LAST)))
             if len(rows) < ON_SHEET:
                 rows.append(frames[np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)])
                 texts.append(f"{len(rows)}.  {_told(script)}")
@@ -69,6 +69,18 @@ def measure(study: Study) -> list[dict]:
     return figures
 
 
+def eventful(study: Study) -> tuple[ClipSet, list[int]]:
+    """Held-out minutes, and n of them in whose last seconds something happens; parts of them can be drawn from now on
+    in this process. Raises BadData when there is none."""
+    if renderer := choose_renderer():  # before MuJoCo is loaded here
+        os.environ.setdefault("MUJOCO_GL", renderer)
+    clips = study.clips(study.n + max(1, study.n // 10), SECONDS, drawn=False)
+    chosen = [i for i in range(len(clips)) if late_event(clips.clip(i, views=False).truth)][: study.n]
+    if not chosen:
+        raise BadData(f"in none of {len(clips)} held-out clips does anything happen in the last {LAST:g} s")
+    return clips, chosen
+
+
 def late_event(truth: Truth) -> bool:
     """Whether something but the camera begins to happen in the last ten seconds."""
     return any(e.start >= SECONDS - LAST and e.kind not in ("camera", "rests") for e in truth.events)
@@ -85,11 +97,14 @@ def _told(script: Sequence[Line]) -> str:
     return "  ".join(f"[{line.start:.0f} s] {line.text}" for line in script)
 
 
-def _true_ending(made: dict, fps: float) -> np.ndarray:
-    """The last seconds of a held-out minute, drawn: uint8 (T, H, W, 3)."""
-    scene = SCENES[made["world"]]
+def true_part(made: dict, fps: float, start: float, seconds: float) -> np.ndarray:
+    """So many seconds of a held-out minute of that provenance, from ``start`` on, drawn: uint8 (T, H, W, 3)."""
+    scene, frames = SCENES[made["world"]], round(seconds * fps)
     plan = scene.plan(made["seed"], made["plan_seconds"], fps=fps, split=made["split"], size=tuple(made["size"]))
-    return next(iter(scene.draw(scene.ending(plan, LAST)).views.values()))
+    rest = scene.ending(plan, plan.seconds - start)
+    part = replace(rest, seconds=frames / fps, record=rest.record.since(0, frames), path=rest.path[:frames],
+                   actions=rest.actions[:frames])
+    return next(iter(scene.draw(part).views.values()))
 
 
 def _statistics(study: Study, frames: np.ndarray) -> dict[str, float]:
@@ -100,7 +115,4 @@ def _statistics(study: Study, frames: np.ndarray) -> dict[str, float]:
 def _write_sheet(rows: Sequence[np.ndarray], texts: Sequence[str], path: Path) -> None:
     from reverie.data.sheet import contact_sheet
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    contact_sheet(rows, texts, COLUMNS).save(part, "PNG")
-    part.replace(path)
+    save_picture(contact_sheet(rows, texts, COLUMNS), path)

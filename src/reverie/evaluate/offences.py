@@ -7,7 +7,6 @@ the tokenizer (the best that the model could reach).
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.evaluate.dreams import dream, pixels_of
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.minute import script_of
+from reverie.evaluate.pictures import save_picture
 from reverie.evaluate.study import SEED, Study
 from reverie.evaluate.watch import watched
 
@@ -124,7 +124,5 @@ def shown(frames: np.ndarray, violation: Violation, fps: float) -> np.ndarray:
 def _write_sheet(moments: Sequence[tuple[float, np.ndarray, str]], path: Path) -> None:
     from reverie.data.sheet import contact_sheet
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    contact_sheet([pictures for _, pictures, _ in moments], [text for _, _, text in moments], COLUMNS).save(part, "PNG")
-    part.replace(path)
+    pictures, texts = [pictures for _, pictures, _ in moments], [text for _, _, text in moments]
+    save_picture(contact_sheet(pictures, texts, COLUMNS), path)

@@ -52,3 +52,14 @@ def ssim(made: np.ndarray, true: np.ndarray, window: int = 7) -> float:
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     return float((((2 * mean_a * mean_b + c1) * (2 * both + c2))
                   / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean())
+
+
+def frechet(one: np.ndarray, other: np.ndarray) -> float:
+    """The Fréchet distance of two sets of feature vectors (N, D) and (M, D), each taken for a normal distribution
+    (Heusel et al., arXiv 1706.08500): of their means, and of how they spread."""
+    a, b = (np.asarray(x, np.float64) for x in (one, other))
+    spreads = [np.atleast_2d(np.cov(x, rowvar=False)) if len(x) > 1 else np.zeros((x.shape[1],) * 2) for x in (a, b)]
+    values, axes = np.linalg.eigh(spreads[0])
+    root = axes * np.sqrt(values.clip(0)) @ axes.T
+    common = np.sqrt(np.linalg.eigvalsh(root @ spreads[1] @ root).clip(0)).sum()
+    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(spreads[0] + spreads[1]) - 2 * common)

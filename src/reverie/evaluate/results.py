@@ -29,7 +29,8 @@ whatever has changed; the same figures for programs are in [results.json](result
 """
 
 
-SHOWN = {"minute": ("minute.png", "minute.txt"), "physics": ("offences.png",)}  # what a suite makes to be looked at
+SHOWN = {"minute": ("minute.png", "minute.txt"), "physics": ("offences.png",), "memory": ("memory.png",),
+         "steps": ("steps.png",)}  # what a suite makes to be looked at
 
 
 def state_of(suite: str, root: Path = PACKAGE) -> str:
@@ -117,6 +118,12 @@ def page(reports: Sequence[dict]) -> str:
         if name == "physics":
             parts.append("\nThe worst five moments, each from half a second before it to a second after:\n\n"
                          "![the worst moments of imagined minutes](offences.png)")
+        if name == "memory":
+            parts.append("\nThe screen is given along its true path, the camera is told to stand; *things* goes on "
+                         "from the things of the past, *pixels* from pictures alone. Clips in which something is lost "
+                         "come first:\n\n![what a screen hides](memory.png)")
+        if name == "steps":
+            parts.append("\n![quality and time over steps](steps.png)")
         if name == "driver":
             parts.append("\nBoth learners stopped long before they could drive among traffic: the clone drives better, "
                          "and a ratio of two small shares of 50 rides says little.")

@@ -36,6 +36,7 @@ class Suite:
 _WORLDS = ("core/camera.py", "core/vocabulary.py", "data/heldout.py", "data/scenes/*.py")
 _TEXTS = ("data/captions.py", "data/teller.py", "data/templates_*.py", "data/phrases_*.py", "model/text.py")
 _MODEL = ("world.py", "model/*.py")
+_PAST = ("witness.py", "audit/observer*.py")  # what a past in pictures is gone on from with
 _BOTH = ("tokenizer", "transformer")
 _JUDGE = ("audit/findings.py", "audit/judge.py", "audit/laws*.py", "audit/motion*.py", "audit/observer*.py",
           "audit/scene.py", "audit/second_look.py", "audit/tracks.py", "evaluate/watch.py")
@@ -50,9 +51,18 @@ SUITES = {
     "control": Suite("control", "one coloured thing named: is it there, and nothing else", 200, (*_BOTH, "observer"),
                      (*_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/dreams.py")),
     "prompts": Suite("prompts", "whole prompts: is all there that was asked for, and does all of it happen", 150,
-                     (*_BOTH, "observer"), (*_WORLDS, *_TEXTS, *_MODEL, "audit/*.py", "evaluate/dreams.py")),
+                     (*_BOTH, "observer"), (*_WORLDS, *_TEXTS, *_MODEL, "audit/*.py", "evaluate/dreams.py",
+                                            "evaluate/swaps.py")),
     "minute": Suite("minute", "the last ten seconds of a minute, beside truth's", 20, (*_BOTH, "observer"), (*_WORLDS,
                     *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py", "evaluate/dreams.py")),
+    "drift": Suite("drift", "a minute's end beside its beginning: violations, pictures, motion, things", 20, (*_BOTH,
+                   "observer"), (*_WORLDS, *_TEXTS, *_MODEL, *_JUDGE, "evaluate/minute.py", "evaluate/quality.py",
+                   "evaluate/dreams.py")),
+    "memory": Suite("memory", "what a screen hides for 1, 5, 20 s: is it there when the screen has risen", 40, (*_BOTH,
+                    "observer"), (*_WORLDS, *_MODEL, *_PAST, "evaluate/curtain.py", "evaluate/dreams.py",
+                    "evaluate/watch.py")),
+    "steps": Suite("steps", "quality and time at 1, 2, 3, 4 steps", 48, (*_BOTH, "observer"), (*_TEXTS, *_MODEL,
+                   "audit/observer*.py", "evaluate/control.py", "evaluate/dreams.py", "evaluate/physics.py")),
     "observer": Suite("observer", "the judge's eye on unseen truth, and how fast it is", 64, ("observer",), (*_WORLDS,
                       "audit/observer*.py")),
     "tracking": Suite("tracking", "the judge's eye and its tracks on unseen truth, at two sizes", 32, ("observer",),

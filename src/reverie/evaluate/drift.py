@@ -1,0 +1,109 @@
+"""Suite ``drift``: is a minute's end as good as its beginning?
+
+Of held-out minutes in whose last ten seconds something happens the seconds 5 to 15 and 50 to 60 are held against one
+another: violations that the judge finds, pictures (the distance of the observer's features from truth's), motion and
+how many things there are. True minutes change too as they go on; each change is taken relative to theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from reverie.audit.judge import audit_frames
+from reverie.audit.observer import Observer
+from reverie.audit.observer_net import resized, to_input, working_size
+from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.evaluate import minute
+from reverie.evaluate.dreams import dream, pixels_of
+from reverie.evaluate.figures import figure, share
+from reverie.evaluate.quality import frechet, picture_statistics
+from reverie.evaluate.study import SEED, Study
+
+WINDOWS = {"early": (5.0, 15.0), "late": (50.0, 60.0)}  # seconds
+GOAL, BOTH_WAYS = "<= 1.2", ">= 0.8333 and <= 1.2"
+LOOK_EVERY = 8  # frames between two of which the features are taken
+NONE_YET = 0.5  # violations added to each count, so that there is a ratio where none was found
+BATCH = 10  # dreams at once
+WARM = 4  # latents that are decoded before those that are looked at
+F = FRAMES_PER_LATENT
+
+
+@dataclass
+class Seen:
+    """What one window of many videos holds. minutes of video; violations; things: seen at a time, by video; motion:
+    as quality.picture_statistics has it, by video; features: (N, D)."""
+
+    minutes: float = 0.0
+    violations: int = 0
+    things: list[float] = field(default_factory=list)
+    motion: list[float] = field(default_factory=list)
+    features: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, frames: np.ndarray, fps: float, observer: Observer) -> None:
+        """One more video, uint8 (T, H, W, 3)."""
+        verdict = audit_frames(frames, fps, observer=observer)
+        self.minutes += len(frames) / fps / 60
+        self.violations += len(verdict.violations)
+        self.things.append(sum(len(t.frames) for t in verdict.tracks) / len(frames))
+        self.motion.append(picture_statistics(frames)["motion"])
+        self.features.append(features(observer, frames[::LOOK_EVERY]))
+
+
+@torch.no_grad()
+def features(observer: Observer, frames: np.ndarray) -> np.ndarray:
+    """The observer's deepest features (T, D) of frames uint8 (T, H, W, 3), averaged over each."""
+    found: list[torch.Tensor] = []
+    hook = observer.net.level32.register_forward_hook(lambda _, given, made: found.append(made.mean((2, 3))))
+    try:
+        for start in range(0, len(frames), 16):
+            piece = torch.from_numpy(np.ascontiguousarray(frames[start : start + 16]))
+            observer.net(to_input(resized(piece, working_size(*frames.shape[1:3]))))
+    finally:
+        hook.remove()
+    return torch.cat(found).float().numpy()
+
+
+def measure(study: Study) -> list[dict]:
+    """Each statistic's late value over its early one, imagined over true, over n minutes; the Fréchet distance, which
+    is from truth already, late over early; and the values that these are made of."""
+    (clips, chosen), world, fps = minute.eventful(study), study.world, study.world.fps
+    made, true = ({name: Seen() for name in WINDOWS} for _ in range(2))
+    with study.track(2 * len(chosen), "minutes, early and late") as bar:
+        scripts = [minute.script_of(clips.meta(i), i) for i in chosen]
+        things, views = dream(world, scripts, round(minute.SECONDS * fps) // F, seed=SEED, batch=BATCH,
+                              tell=bar.advance)
+        for k, i in enumerate(chosen):
+            for name, (start, end) in WINDOWS.items():
+                first, last = round(start * fps) // F, round(end * fps) // F
+                begin = max(first - WARM, 0)
+                frames = pixels_of(world, things[k, begin:last], None if views is None else views[k, begin:last])
+                made[name].add(frames[(first - begin) * F :], fps, study.observer)
+                true[name].add(minute.true_part(clips.meta(i)["provenance"], fps, start, end - start), fps,
+                               study.observer)
+            bar.advance()
+    return figures(made, true, len(chosen))
+
+
+def figures(made: dict[str, Seen], true: dict[str, Seen], n: int) -> list[dict]:
+    """The figures of what was seen in each of WINDOWS of n imagined minutes, and of as many true ones."""
+
+    def ratio(value) -> float:
+        (a, b), (c, d) = (tuple(value(seen[name]) for name in ("late", "early")) for seen in (made, true))
+        return share(share(a, b), share(c, d))
+
+    apart = {name: frechet(*(np.concatenate(seen[name].features) for seen in (made, true))) for name in WINDOWS}
+    offences = ratio(lambda s: (s.violations + NONE_YET) / s.minutes)
+    out = [figure("violations_late_over_early", offences, "ratio", GOAL, n),
+           figure("frechet_late_over_early", share(apart["late"], apart["early"]), "ratio", GOAL, n),
+           figure("motion_late_over_early", ratio(lambda s: np.mean(s.motion)), "ratio", BOTH_WAYS, n),
+           figure("things_late_over_early", ratio(lambda s: np.mean(s.things)), "ratio", BOTH_WAYS, n)]
+    for name in WINDOWS:
+        out.append(figure(f"{name}_frechet", apart[name], "", None, n))
+        for whose, seen in (("imagined", made[name]), ("true", true[name])):
+            out += [figure(f"{name}_violations_{whose}", share(seen.violations, seen.minutes), "1/min", None, n),
+                    figure(f"{name}_motion_{whose}", np.mean(seen.motion), "grey levels", None, n),
+                    figure(f"{name}_things_{whose}", np.mean(seen.things), "things", None, n)]
+    return out

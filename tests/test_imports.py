@@ -12,7 +12,7 @@ import reverie
 
 ROOT = Path(reverie.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES, MAX_TOTAL = 400, 32600
+MAX_LINES, MAX_TOTAL = 400, 35000
 
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {
@@ -24,6 +24,7 @@ MAY = {
     "foreign": ("core", "model", "world"),
     "generation": ("core", "model", "world", "foreign"),
     "auditing": ("core", "audit"),
+    "cards": ("core", "model", "world"),
     "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world", "painter"),
     "drivers": ("core", "data", "model", "road", "futures", "envs"),
@@ -33,7 +34,8 @@ MAY = {
     "envs": ("core", "data", "model", "audit", "world", "road", "painter", "futures"),
     "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),
     "verbs": ("core", "cli", "generation", "futures", "serve", "drivers", "envs"),
-    "cli": ("core", "data", "world", "foreign", "generation", "auditing", "ingesting", "train", "evaluate", "verbs"),
+    "cli": ("core", "data", "world", "cards", "foreign", "generation", "auditing", "ingesting", "train", "evaluate",
+            "verbs"),
     "__main__": ("cli",),
     "__init__": (),
 }

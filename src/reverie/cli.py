@@ -195,8 +195,8 @@ def _evaluate(args) -> None:
 
 
 def _models(args) -> None:
+    from reverie.cards import models
     from reverie.foreign.listing import cached
-    from reverie.world import models
 
     found = models() + cached()
     if args.json:

@@ -5,7 +5,6 @@ Knows nothing of files but its own weights, and nothing of HTTP.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -394,17 +393,3 @@ def _side_by_side(rows: Sequence[_Wanted]) -> _Wanted:
         both.things = torch.cat([empty if row.known is None else row.things for row in rows])
         both.known = torch.cat([empty[..., 0] > 0 if row.known is None else row.known for row in rows])
     return both
-
-
-def models() -> list[dict]:
-    """The models that ship with the package: name, files, sizes in bytes, what they were made with."""
-    found = []
-    for path in sorted(WEIGHTS.glob("*.safetensors")):
-        try:
-            meta = load_model(path)[1]
-        except BadWeights as error:
-            meta = {"error": str(error)}
-        card = next((c.name for c in sorted(WEIGHTS.glob("*.md")) if path.stem.startswith(c.stem)), "base.md")
-        found.append({"name": path.stem, "bytes": path.stat().st_size, "card": card,
-                      **{k: meta[k] for k in ("kind", "recipe", "commit", "scores", "error", "size") if k in meta}})
-    return json.loads(json.dumps(found, default=str))

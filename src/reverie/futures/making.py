@@ -91,13 +91,11 @@ def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures"
 
     past: a video, several cameras' videos, a recorded log, or a folder or shard of clips (key: which one; until: the
     second at which its past ends). actions: how the camera moves, or of a model of a log the car: a word of
-    wishes.WORDS or a CSV of rates. edits: what
-    things of a known past do otherwise, like "3: brake at 1.5". Future k has seed + k - 1. Written for each future
-    k: future-k.mp4, with several cameras tiled, and each as future-k-CAMERA.mp4; future-k.jsonl, its tracks;
-    future-k-tracks.mp4, them drawn. For all: compare.mp4, sheet.png, paths.png and futures.json. Of a clip of the
-    road (unless ``painted`` is False) what its cameras would see, as future-k-seen.mp4 and future-k-CAMERA.mp4, painted
-    by the model; draw: by MuJoCo.
-
+    wishes.WORDS or a CSV of rates. edits: what things of a known past do otherwise, like "3: brake at 1.5". Future k
+    has seed + k - 1. Written for each future k: future-k.mp4, with several cameras tiled, and each as
+    future-k-CAMERA.mp4; future-k.jsonl, its tracks; future-k-tracks.mp4, them drawn. For all: compare.mp4, sheet.png,
+    paths.png and futures.json. Of a clip of the road (unless ``painted`` is False) what its cameras would see, as
+    future-k-seen.mp4 and future-k-CAMERA.mp4, painted by the model; draw: by MuJoCo.
     Raises BadInput, BadMedia, BadData, BadWeights, CannotWrite; KeyboardInterrupt says what is kept.
     """
     from reverie.futures.past import read_past

@@ -92,8 +92,7 @@ RECIPES = {
                       WindowPlan(1, 768, past=0, from_start=1.0), WindowPlan(6, 160, past=0, from_start=1.0),
                       opening_share=0.2, drawn_share=0.5, clips=3000, things_clips=6000, seconds="8..20:2,40..60:1",
                       lr=2e-3, ema=0.999, views_window=8, growing=True,
-                      log=LogPlan(12, 96, 6, 48 * 128 * 256, ema=0.999, side=128,
-                                  phases=(0, 2))),
+                      log=LogPlan(12, 96, 6, 48 * 128 * 256, ema=0.999, side=128, phases=(0, 2))),
     # a minute, on data it makes itself: does everything work?
     "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True),
                     WindowPlan(2, 4, past=0, from_start=1.0), WindowPlan(4, 4, past=0, from_start=1.0),
@@ -157,12 +156,9 @@ class _Run:
         from reverie.data.make import make
 
         plan = self.plan
-        if self.asked == "traffic":
-            make("road", self.data, clips=plan.traces, things_only=True, seconds=11.0, seed=5,
-                 traces=self.data / "traces", progress=self.progress)
-            return
-        if self.asked == "road_canvas":
-            make("road", self.data, clips=plan.towns, things_only=True, seconds=8.0, seed=71,
+        if self.asked in ("traffic", "road_canvas"):
+            clips, seconds, seed = (plan.traces, 11.0, 5) if self.asked == "traffic" else (plan.towns, 8.0, 71)
+            make("road", self.data, clips=clips, things_only=True, seconds=seconds, seed=seed,
                  traces=self.data / "traces", progress=self.progress)
             return
         common = {"seconds": plan.seconds, "size": plan.size, "progress": self.progress}
@@ -300,11 +296,9 @@ class _Run:
         from reverie.model.road.traffic import Config as Sizes
         from reverie.train.traffic import train_traffic
 
-        given = Path(self.start_from) if self.start_from else None
         made = train_traffic(self.data, self.out / "road", config=Sizes(width=self.plan.traffic_width),
                              device=self.device, name=self.name, progress=self.progress,
-                             start_from=given / "road.safetensors" if given and given.is_dir() else given,
-                             **self._budget(minutes))
+                             start_from=self._start("road"), **self._budget(minutes))
         return made is not None
 
     def road_canvas(self, minutes: float) -> bool:
@@ -312,10 +306,8 @@ class _Run:
         from reverie.model.road.canvas import Config as Widths
         from reverie.train.road_canvas import train_road_canvas
 
-        given = Path(self.start_from) if self.start_from else None
         made = train_road_canvas(self.data, self.out / "road_canvas", config=Widths(self.plan.canvas_width),
-                                 device=self.device, progress=self.progress,
-                                 start_from=given / "road_canvas.safetensors" if given and given.is_dir() else given,
+                                 device=self.device, progress=self.progress, start_from=self._start("road_canvas"),
                                  **self._budget(minutes))
         return made is not None
 
@@ -370,11 +362,11 @@ class _Run:
 
         return sheet
 
-    def _start(self) -> str | Path | None:
+    def _start(self, name: str = "transformer") -> Path | None:
         if self.start_from is None:
             return None
         path = Path(self.start_from)
-        return path / "transformer.safetensors" if path.is_dir() else path
+        return path / f"{name}.safetensors" if path.is_dir() else path
 
     def _latest(self) -> Path | None:
         """What a stage that trains one half of a transformer made last in this folder."""

@@ -29,7 +29,7 @@ MAY = {
     "train": ("core", "data", "model", "audit", "world", "painter"),
     "drivers": ("core", "data", "model", "road", "futures", "envs"),
     "evaluate": ("core", "data", "model", "audit", "world", "road", "painter", "generation", "train", "serve",
-                 "drivers", "futures"),
+                 "drivers"),
     "futures": ("core", "data", "model", "audit", "world", "road", "painter", "train"),
     "envs": ("core", "data", "model", "audit", "world", "road", "painter", "futures"),
     "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),

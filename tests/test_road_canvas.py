@@ -18,13 +18,14 @@ from reverie.data.road.rig import FOUR, Mount
 from reverie.data.road.weather import of_seed
 from reverie.data.road.world import plan, simulate
 from reverie.data.sample import Sample
-from reverie.data.shards import write_shard
+from reverie.data.shards import ClipSet, write_shard
 from reverie.evaluate.road_pictures import changed, ssim
 from reverie.model.checkpoint import save_model
 from reverie.model.road.canvas import Config, RoadCanvas
 from reverie.model.road.streets import PAVEMENT, ROAD, WHITE, YELLOW
 from reverie.painter import WEIGHTS, Painter, canvas_file, shipped, streets_of
 from reverie.train.recipes import train
+from reverie.train.road_stills import drawn
 
 SIZE = (48, 72)
 T = 24
@@ -178,11 +179,14 @@ def test_a_canvas_is_trained_and_taken_up(tmp_path) -> None:
     made = plan(5, 2.0, trace=trace(), weather="day", mounts=mounts)
     write_shard(tmp_path / "road.tar", [Sample("road-0", simulate(made), about, [])])
     trace().save((tmp_path / "traces").mkdir() or tmp_path / "traces" / "road-0.npz")
+    stills = tmp_path / "run" / "road_canvas" / "stills.npz"
+    stills.parent.mkdir(parents=True)
+    drawn(ClipSet(tmp_path), 1, (32, 48), progress=False).save(stills)
     folder = train("debug", stage="road_canvas", data=tmp_path, out=tmp_path / "run", steps=2, device="cpu",
                    progress=False)
     canvas, meta = RoadCanvas.load(canvas_file(folder))
-    assert meta["data"] == {"clips": 1, "pictures": 3, "size": [128, 192]} and meta["recipe"]["trained_steps"] == 2
+    assert meta["data"] == {"clips": 1, "pictures": 1, "size": [32, 48]} and meta["recipe"]["trained_steps"] == 2
     assert picture(Painter(made.trace, made.weather, SIZE, 5, canvas=canvas), "front").std() > 5
-    (tmp_path / "run" / "road_canvas" / "stills.npz").write_bytes(b"no")
+    stills.write_bytes(b"no")
     with pytest.raises(BadData, match="stills.npz is damaged"):
         train("debug", stage="road_canvas", data=tmp_path, out=tmp_path / "run", steps=4, device="cpu", progress=False)

@@ -145,7 +145,8 @@ def test_the_same_seed_gives_the_same_bytes():
     assert drawn[0] != drawn[1]
 
 
-def test_models_and_help(capsys):
+def test_models_and_help(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "reverie.cards", types.SimpleNamespace(models=fake_world.models))
     assert run("models", "--json") == 0
     assert json.loads(capsys.readouterr().out) == [{"name": "base", "bytes": 12}]
     assert run("models") == 0 and "base" in capsys.readouterr().out

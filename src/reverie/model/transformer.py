@@ -68,7 +68,7 @@ class Config:
 
     def to_dict(self) -> dict:
         """Plain values, for a model file."""
-        return asdict(self)
+        return {**asdict(self), "drive": [asdict(action) for action in self.drive]}
 
 
 def _sees(queries: Tensor, keys: Tensor, window: int, stride: int | None, first: bool) -> Tensor:

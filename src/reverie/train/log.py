@@ -72,12 +72,13 @@ class LogPlan:
 
 
 def is_log(data: str | Path) -> bool:
-    """Whether a folder of shards holds recorded driving: clips with pictures, and channels of actions."""
+    """Whether a folder of shards holds recorded driving: clips with channels of actions, of no simulated world."""
     path = Path(data)
     if not path.exists() or not (path.is_file() or any(path.rglob("*.tar"))):
         return False
     clips = ClipSet(path, skip_damaged=True)
-    return all(clips.meta(i).get("channels") for i in {0, len(clips) - 1})
+    metas = [clips.meta(i) for i in {0, len(clips) - 1}]
+    return all(meta.get("channels") and meta.get("provenance", {}).get("world") == "recorded" for meta in metas)
 
 
 def log_actions(clips: ClipSet) -> tuple[Action, ...]:

@@ -283,6 +283,8 @@ def test_futures_of_a_trace_are_written(weights: Path, tmp_path: Path, capsys) -
     assert len(speeds) == 24 and speeds[-1] < speeds[0] - 2.5
     assert set(rows[0]) == {"future", "frame", "time", "thing", "kind", "colour", "position", "heading", "velocity"}
     assert len(made["divergence"]["agents apart, metres"]) == 1
+    assert main(["futures", str(tmp_path / "ride.npz"), "--above", "--draw", "-o", str(tmp_path / "no")]) == 2
+    assert "give one of the two" in capsys.readouterr().err and not (tmp_path / "no").exists()
 
 
 @pytest.mark.parametrize(("options", "said"), [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reverie.core.errors import BadInput
 from reverie.verbs.reading import number, whole
 
 _EPILOG = """\
@@ -12,8 +13,8 @@ clips (--key says which). Of a clip of the lab with its truth the things are kno
 from them, and --edit tells a thing of it to do otherwise: brake, left, right (of the picture), go, vanish.
 
 actions: none (the model's own), keep, left, right, brake, or a CSV with a header of camera rates: pan, tilt,
-orbit (degrees/s), dolly, crane (m/s); a row for each frame, or a column time. The model has learned how
-cameras move, and no car: that is what these words do here.
+orbit (degrees/s), dolly, crane (m/s); a row for each frame, or a column time. The shipped model has learned
+how cameras move, and no car: that is what these words do here; a model trained on a log has its own actions.
 
 Of a clip of the road, or a file of its traffic (.npz, as reverie data make road --traces keeps them), the
 traffic goes on, every agent imagined: seen from above, and through the car's cameras (future-N-seen.mp4, all of
@@ -32,6 +33,8 @@ def add_futures(verbs, verb: Callable, say: Callable[[str], None], print_json: C
     def run(args) -> None:
         from reverie.futures.making import futures
 
+        if args.above and args.draw:
+            raise BadInput("--above leaves out what --draw has drawn: give one of the two")
         made = futures(args.past, args.output, count=args.count, seconds=args.seconds, actions=args.actions,
                        edits=args.edit, prompt=args.prompt, seed=args.seed, model=args.model, key=args.key,
                        until=args.until, draw=args.draw, painted=not args.above, quiet=False,

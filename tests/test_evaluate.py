@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from reverie import witness
+from reverie.audit import judge
 from reverie.audit.findings import Motion, Track, Verdict
 from reverie.audit.observer import Detection, Observer, ObserverConfig, ObserverNet, SeenThing
 from reverie.core.camera import CameraPath, look_at
@@ -83,7 +83,7 @@ def shrunk(monkeypatch):
     torch.manual_seed(1)
     eye = Observer(ObserverNet(ObserverConfig(widths=(4, 4, 4, 4, 4), threshold=0.01)))
     monkeypatch.setattr(Observer, "load", classmethod(lambda cls, *args: eye))
-    monkeypatch.setattr(witness, "_observer", lambda: eye)
+    monkeypatch.setattr(judge, "package_observer", lambda: eye)
     for module, seconds in ((minute, 2.0), (observer, 4.0), (painting, 4.0), (things, 4.0), (tokenizer, 4.0),
                             (offences, 6.0), (tracking, 3.0)):
         monkeypatch.setattr(module, "SECONDS", seconds)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from reverie import witness
+from reverie.audit import judge
 from reverie.audit.asking import asked
 from reverie.audit.observer import Detection, SeenThing
 from reverie.core.camera import project
@@ -107,7 +108,7 @@ class Eye:
 
 def test_what_was_seen_is_put_where_a_camera_sees_it_so(monkeypatch):
     boxes = [(("red", "ball"), (30.0, 66.0, 46.0, 82.0)), (("blue", "box"), (80.0, 66.0, 96.0, 82.0))]
-    monkeypatch.setattr(witness, "_observer", lambda: Eye(boxes))
+    monkeypatch.setattr(judge, "package_observer", lambda: Eye(boxes))
     frames = np.zeros((24, 128, 128, 3), np.uint8)
     tokens = witness.tokens_of(frames, FPS, 12)
     assert tokens.shape == (6, th.TOKENS, th.WIDTH) and (tokens[:, :MAX_THINGS, 0] > 0).sum(1).tolist() == [2] * 6
@@ -120,7 +121,7 @@ def test_what_was_seen_is_put_where_a_camera_sees_it_so(monkeypatch):
     assert 0 <= places[:, 2].min() < 0.5
     frames[12:] = 90  # all else changes: the camera moves
     assert witness.tokens_of(frames, FPS, 12) is None
-    monkeypatch.setattr(witness, "_observer", lambda: Eye([]))
+    monkeypatch.setattr(judge, "package_observer", lambda: Eye([]))
     assert witness.tokens_of(frames[:12], FPS, 12) is None
 
 

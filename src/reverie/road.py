@@ -152,6 +152,7 @@ class Ride:
         self.chances, self.programs, self.comers = chances, programs, comers
         known, slots = len(agents), drive.now.kind.shape[1]
         self.agents = np.concatenate([agents, len(trace.kinds) + np.arange(slots - known)])
+        self.own = int(np.flatnonzero(agents == trace.ego)[0])  # our car's slot
         self.used = [known] * len(chances)  # slots that somebody has or had, of each future
         self.paint = np.zeros((len(chances), slots), np.uint8)
         self.paint[:, :known] = trace.paints[agents]
@@ -223,7 +224,7 @@ class Ride:
         now = self.drive.now
         for k, comers in enumerate(self.comers):
             place = now.past[k, :, -1, :2].numpy()
-            car = place[np.flatnonzero(self.agents == self.trace.ego)[0]]
+            car = place[self.own]
             now.there[k] &= torch.from_numpy(np.hypot(*(place - car).T) < GONE)
             here = now.there[k].numpy()
             for comer in comers.look(place[here], (now.kind[k].numpy() == PERSON)[here], car):
@@ -264,8 +265,7 @@ class Ride:
         lines = [[None if line is None else line.points for line in own] for own in self.lines]
         now = self.drive.now
         kind, size = now.kind.numpy().copy(), now.size.numpy().copy()
-        ego = int(np.flatnonzero(self.agents == self.trace.ego)[0])
-        return Told(place, heading, speed, there, self.agents, kind, self.paint.copy(), size, actions, ego, lines,
+        return Told(place, heading, speed, there, self.agents, kind, self.paint.copy(), size, actions, self.own, lines,
                     lights)
 
     def trace_of(self, k: int, *, past: int = 0, frame: int = 0) -> Trace:

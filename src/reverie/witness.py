@@ -8,7 +8,6 @@ high is guessed from how far away things are that stand on the ground.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,7 @@ from reverie.core.vocabulary import FRAMES_PER_LATENT, KINDS, STAGE_CENTRE
 from reverie.model import things as th
 
 if TYPE_CHECKING:
-    from reverie.audit.observer import Detection, Observer, SeenThing
+    from reverie.audit.observer import Detection, SeenThing
 
 AWAY, FOVY = 6.0, 40.0  # metres from the stage's middle and degrees, as in training
 HEIGHTS = np.linspace(0.9, 3.0, 43)  # metres that the camera may be high
@@ -40,24 +39,18 @@ class Seen(list[Tensor]):
     tokens: np.ndarray | None = None
 
 
-@lru_cache(maxsize=1)
-def _observer() -> Observer | None:
-    from reverie.audit.observer import Observer
-
-    try:
-        return Observer.load()
-    except BadWeights:  # there is none: then the network guesses, as far as it can
-        return None
-
-
 def tokens_of(frames: np.ndarray, fps: float, slots: int, sizes: Sequence = ()) -> np.ndarray | None:
     """Tokens (L, S, WIDTH) of the things in frames uint8 (4 L, H, W, 3), and of their camera; None where nothing is
     seen, or the camera moves. slots: how many the model has; sizes: for each kind the extents it had in training."""
-    observer = _observer()
-    if observer is None or len(frames) < F:
-        return None
+    from reverie.audit.judge import package_observer
     from reverie.audit.observer import seen_over_clip
 
+    try:
+        observer = package_observer()
+    except BadWeights:  # there is none: then the network guesses, as far as it can
+        return None
+    if len(frames) < F:
+        return None
     shown = frames[F - 1 :: F]
     looks = observer.detect(shown)
     if any(_moved(shown[k], shown[-1], [*looks[k], *looks[-1]]) for k in (0, len(shown) // 2)):

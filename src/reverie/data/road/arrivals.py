@@ -69,8 +69,8 @@ class Arrivals:
         """Who comes now, among everybody else there, as for the past's end."""
         found = []
         for walks, (spots, ways, lanes) in self.spots.items():
-            missing = self.full[walks] * self._within(spots, car) - self._within(place[feet == walks], car)
             far = np.hypot(*(spots - car).T)
+            missing = self.full[walks] * int((far < REACH).sum()) - self._within(place[feet == walks], car)
             edge = np.flatnonzero((far > EDGE) & (far < REACH))
             if not len(edge) or self.chance.random() >= SOON * missing:
                 continue

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from reverie.model.road.sight import PERSON, Scene, Sight, wrapped
+from reverie.model.road.sight import PERSON, Scene, Sight, neighbours_of, wrapped
 
 BEFORE = 4.0  # metres before the place where two ways meet at which one lets the other pass
 GENTLE = 3.0  # m/s^2 by which one brakes for that
@@ -22,12 +22,6 @@ MOVES, STANDS = 0.5, 0.1  # m/s
 PATIENCE = 12  # latents
 SETS_OFF, SQUEEZES, WALKS_ON = 0.2, 2.0, 1.2  # m/s: of who has waited, at least; of who squeezes by, at most; on foot
 FREE, LIT, CLEAR = 4.0, 15.0, 12.0  # metres without anybody ahead; without a light that is not green; to others' ways
-
-
-def neighbours_of(sight: Sight, values: Tensor) -> Tensor:
-    """Values (B, N) of each one's neighbours, (B, N, K)."""
-    b, n = values.shape
-    return values.flatten()[(sight.who + n * torch.arange(b)[:, None, None]).flatten()].view(b, n, -1)
 
 
 def inside(scene: Scene, sight: Sight) -> Tensor:
@@ -39,9 +33,10 @@ def inside(scene: Scene, sight: Sight) -> Tensor:
 def let_pass(scene: Scene, sight: Sight) -> Tensor:
     """(B, N): the speed from which one can still let those pass who go first; inf where there are none."""
     now, within = scene.past[..., -1, :], inside(scene, sight)
-    turn = wrapped(neighbours_of(sight, now[..., 2]) - now[..., 2, None]).abs()
+    turn = wrapped(neighbours_of(now[..., 2], sight.who) - now[..., 2, None]).abs()
     theirs, mine = sight.theirs, sight.mine
-    comes = sight.beside & neighbours_of(sight, within) & (neighbours_of(sight, now[..., 3]) > MOVES) & (turn > ASLANT)
+    moves = neighbours_of(now[..., 3], sight.who) > MOVES
+    comes = sight.beside & neighbours_of(within, sight.who) & moves & (turn > ASLANT)
     number = torch.arange(scene.kind.shape[1])[:, None]
     sooner = (theirs < mine) | ((theirs == mine) & (sight.who < number))
     first = comes & (mine < 45) & (mine > BEFORE) & (~within[..., None] | sooner)
@@ -53,7 +48,8 @@ def may_go(scene: Scene, sight: Sight) -> Tensor:
     """(B, N): whether nothing that can be seen keeps one who drives from going on."""
     far = torch.arange(scene.about.shape[2]) - sight.along[..., None]
     stops = (scene.about[..., 4:6].sum(-1) > 0) & (far > -1) & (far < LIT)
-    walks, speed = neighbours_of(sight, scene.kind) == PERSON, neighbours_of(sight, scene.past[..., -1, 3])
+    walks = neighbours_of(scene.kind, sight.who) == PERSON
+    speed = neighbours_of(scene.past[..., -1, 3], sight.who)
     near = sight.beside & (sight.mine < CLEAR) & (sight.theirs < torch.where(walks, FREE, CLEAR))
     comes = near & (speed > torch.where(walks, STANDS, MOVES))
     return (scene.kind != PERSON) & scene.lined & (sight.gap > FREE) & ~stops.any(-1) & ~comes.any(-1)

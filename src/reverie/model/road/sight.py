@@ -137,6 +137,13 @@ def turned(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.stack([x * cos + y * sin, y * cos - x * sin], -1)
 
 
+def neighbours_of(values: Tensor, who: Tensor) -> Tensor:
+    """Values (B, N, ...) of each one's neighbours who (B, N, K): (B, N, K, ...)."""
+    b, n, k = who.shape
+    index = (who + n * torch.arange(b, device=who.device)[:, None, None]).flatten()
+    return values.flatten(0, 1)[index].view(b, n, k, *values.shape[2:])
+
+
 def look(scene: Scene, neighbours: int = 8) -> Sight:
     """What every agent of a scene (on_lines) sees."""
     now = scene.past[..., -1, :]
@@ -203,9 +210,7 @@ def _neighbours(scene: Scene, ways: Tensor, along: Tensor, cos: Tensor, sin: Ten
     beside = far < 60.0
 
     def of(values: Tensor) -> Tensor:
-        """Values (B, N, ...) of each one's neighbours, (B, N, K, ...)."""
-        return values.flatten(0, 1)[(who + n * torch.arange(b, device=who.device)[:, None, None]).flatten()].view(
-            b, n, count, *values.shape[2:])
+        return neighbours_of(values, who)
 
     c, s = cos[..., None], sin[..., None]
     gap = turned(of(place) - place[..., None, :], c, s)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from reverie.core.errors import BadWeights
 from reverie.model.checkpoint import load_into, load_model
 from reverie.model.layers import Attention, GatedMLP, rms_norm
-from reverie.model.road.sight import NEAR, OWN, STEP, Scene, Sight, located, look, tangents
+from reverie.model.road.sight import NEAR, OWN, STEP, Scene, Sight, located, look, neighbours_of, tangents
 
 PACE, ASIDE, BEND = 0.5, 0.1, 0.03  # of what is said: m/s, metres aside a latent, 1/m of our own car
 LEAST = math.log(0.04)  # of a part's spread, in these units
@@ -52,8 +52,7 @@ class Layer(nn.Module):
         """The tokens after this layer. near: what is seen of neighbours; who (B, N, K): which these are."""
         b, n, k = who.shape
         others = self.other(rms_norm(x_BND))
-        index = (who + n * torch.arange(b, device=who.device)[:, None, None]).flatten()
-        tokens = rms_norm(near_BNKD + others.flatten(0, 1)[index].view(b, n, k, -1))
+        tokens = rms_norm(near_BNKD + neighbours_of(others, who))
         keys, values = self.attention.keys_values(tokens.flatten(0, 1))
         queries = self.attention.queries(rms_norm(x_BND).reshape(b * n, 1, -1))
         seen = self.attention.attend(queries, keys, values, beside.reshape(b * n, 1, k))

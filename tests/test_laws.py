@@ -177,8 +177,8 @@ CRIMES = {  # name -> (law, what, index of the victim, all things)
     "jumps": ("continuity", "jumped", 0, [Thing(np.where(before(WHEN), 2.0, 4.0))]),
     "jumps as it rolls": ("continuity", "jumped", 0, [Thing(rolling + np.where(before(WHEN), 0, 1.6))]),
     "jumps a little": ("continuity", "jumped", 0, [Thing(np.where(before(WHEN), 2.0, 2.95))]),
-    "hangs": ("support", "hangs", 0, [Thing(3.0, frozen(bouncing))]),
-    "hangs over a table": ("support", "hangs", 0, [
+    "stops in the air": ("support", "stopped", 0, [Thing(3.0, frozen(bouncing))]),
+    "stops over a table": ("support", "stopped", 0, [
         Thing(3.0, frozen(dropped(2.6, 0.9, start=0.4, floor=0.8))),
         Thing(3.0, kind="table", colour="white", wide=1.6, high=0.8)]),
     "does not fall": ("gravity", "does not fall", 0, [Thing(1.0 + 1.5 * since(1.4), straight(thrown))]),
@@ -225,12 +225,12 @@ def test_each_crime_is_found(name, eye):
     assert [v.what for v in RULES[law](scene)] == [what] and violations(scene, laws=[law]) == [crime]
 
 
-def test_a_thing_that_hangs_is_found_by_an_eye_that_misses_a_frame():
+def test_a_thing_that_stops_in_the_air_is_found_by_an_eye_that_misses_a_frame():
     scene = staged([Thing(3.0, frozen(bouncing))])
     seen = [found if t not in (k + 9, k + 20) else [] for t, found in enumerate(scene.seen)]
     scene = Scene(follow(seen, FPS, SIZE), seen, FPS, SIZE)
     [crime] = violations(scene)
-    assert crime.what == "hangs" and abs(crime.start - WHEN) <= SOON
+    assert crime.what == "stopped" and abs(crime.start - WHEN) <= SOON
 
 
 def test_what_sinks_where_it_lands_sinks_or_vanishes():

@@ -16,13 +16,14 @@ SINKS = 0.2  # of its height that a thing's top comes down as it sinks into the 
 SLIPS, SINKING = 0.45, 0.5  # the same of its foot; seconds that it takes at most
 LEVEL = 0.12  # of its height: a foot that moves by less stays
 LANDS, CUT = 1.5, 0.8  # metres a second that falls through the ground; share of its height that is left of it then
+LANDED = 0.15  # metres over the ground, as guessed, at which what is cut off as it falls may have reached it
 DRIFTS = 0.4  # of its width that it may move sideways meanwhile
 GAIN, SPURT = 1.5, 1.6  # ratio of speeds after and before, when nothing touched it, and metres a second besides
 SPURTS = 0.25  # seconds before and after, over which these are taken: longer than a latent
 _WALL = KINDS.index("wall")
 SLAB_LIKE = 0.2  # mean score of a wall: seen end on, it is like a domino now and then
 SLAB = 0.65  # of its height: a wall that is seen less wide stands end on, and what is before its middle is beside it
-INSIDE, CUT_OFF = 0.22, 0.12  # of its width: how far a thing's front is in the wall's picture; how much of it is gone
+INSIDE, CUT_OFF = 0.13, 0.12  # of its width: how far a thing's front is in the wall's picture; how much of it is gone
 GOES_ON = 0.2  # of its width that its back goes on by meanwhile
 FOOT = 0.07  # of their widths: things whose feet are so level are at one depth
 
@@ -86,7 +87,7 @@ def _fallen_on(scene: Scene, path: Path, raw: np.ndarray, frames: np.ndarray) ->
     last, before = int(frames[-1]), raw[-min(len(raw), round(0.4 * scene.fps)) : -2]
     down = path.velocity(scene.fps, 2)[max(last - 3, 0) : last + 1, 1].max()
     high, left = float(np.median(before[:, 3] - before[:, 1])) if len(before) else 0.0, raw[-1, 3] - raw[-1, 1]
-    if high <= 0 or down < LANDS or path.lift[last] > ALOFT or left > CUT * high:
+    if high <= 0 or down < LANDS or path.lift[last] > LANDED or left > CUT * high:
         return 0.0, last
     return 1 - float(left / high), last - 1
 

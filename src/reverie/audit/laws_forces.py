@@ -20,6 +20,7 @@ HELD = ("hoop", "screen", "pendulum", *ALIVE)  # kinds that are held up, or hold
 _HELD = [KINDS.index(kind) for kind in HELD]
 LIVELY = 0.4  # score of these kinds together from which a thing may be one of them for a while
 ALOFT = 0.07  # metres over the ground, as guessed, from which a thing that moves is in the air: what lies has 0.02
+PLAINLY = 0.25  # the same of one whose fall stops there for all to see
 HIGH = 0.45  # the same for one that was never seen to get there
 SMALL = 0.1  # of the picture's height: of what is less wide or high nobody can say how high it is
 STOPS = 1.0  # metres a second that a thing had which stops in the air
@@ -67,8 +68,10 @@ def support(scene: Scene) -> list[Violation]:
             if np.median(sides, 0).min() < SMALL * scene.size[0] or _alive(track, path.first + low, path.first + high):
                 continue
             if lift > (ALOFT if stopped else HIGH) and _airborne(scene, track, path, low, high, 0.0).mean() > 0.8:
-                found.append(violation(scene, track, path, "support", "hangs", low, high, (high - low) / scene.fps,
-                                        HANGS, "s", f"the {track.name} hangs in the air with nothing under it"))
+                what = "stopped" if stopped and lift > PLAINLY else "hangs"
+                text = f"the {track.name} {'stopped and ' * (what == 'stopped')}hangs in the air with nothing under it"
+                found.append(violation(scene, track, path, "support", what, low, high, (high - low) / scene.fps,
+                                        HANGS, "s", text))
     return found
 
 

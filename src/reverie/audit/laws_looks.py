@@ -13,7 +13,7 @@ from reverie.audit.scene import Scene
 from reverie.audit.tracks import alike
 from reverie.core.vocabulary import COLOURS, KINDS
 
-BEYOND_DOUBT, KIND_FOR_SIZE = 0.68, 0.75  # of a kind's score: it is another kind, however it moves; whatever its size
+BEYOND_DOUBT = 0.68  # of a kind's score: it is another kind, however it moves and whatever its size
 TURN, TURN_COLOUR = 0.55, 0.7  # of a kind's or colour's score: before one and after the other
 KIN = ({"ramp", "plank"}, {"pendulum", "ball"}, {"ball", "basketball"})  # kinds of which one looks like the other
 # edge-on, or where compression took what they differ by
@@ -57,8 +57,8 @@ def identity(scene: Scene) -> list[Violation]:
 def _doubtful(track: Track, k: int, kinds: set[str], amount: float, smeared: bool) -> bool:
     """Whether a turn of kinds' scores at row k may be another look at one thing: by and by, as it lands, as its size
     changes, or of kinds that look like one another."""
-    return bool(smeared and amount < TURN_COLOUR or amount < BEYOND_DOUBT and (kinds in KIN or _jolted(track, k))
-                or amount < KIND_FOR_SIZE and rescaled(track.sides[max(k - 4, 0) : k], track.sides[k : k + 4]))
+    return bool(smeared and amount < TURN_COLOUR or amount < BEYOND_DOUBT and (
+        kinds in KIN or _jolted(track, k) or rescaled(track.sides[max(k - 4, 0) : k], track.sides[k : k + 4])))
 
 
 def _turn(scene: Scene, track: Track, scores: np.ndarray, names: Sequence[str], smear: int
@@ -68,31 +68,35 @@ def _turn(scene: Scene, track: Track, scores: np.ndarray, names: Sequence[str], 
     span = max(3, round(STEADY * scene.fps))
     n, life = len(scores), round(LIFE / 2 * scene.fps)
     total = np.concatenate([np.zeros((1, scores.shape[1])), scores.cumsum(0)])
-    best = None
+    turns = []
     for k in range(max(span, life), n - max(span, life) + 1):
         near = (total[k] - total[k - span]) / span, (total[k + span] - total[k]) / span
         before, after = int(near[0].argmax()), int(near[1].argmax())
-        if before == after:
-            continue
         less, more = near[0][before] - near[1][before], near[1][after] - near[0][after]
-        amount = (less + more) / 2 if min(less, more) > LEAST_TURN else 0.0
-        if amount > TURN and (best is None or amount > best[3]):
-            best = (k, before, after, float(amount))
-    if best is None:
-        return None
-    k, before, after, _ = best
-    path = scene.paths[track.number]
+        amount = float(less + more) / 2 if min(less, more) > LEAST_TURN else 0.0
+        if before != after and amount > TURN:
+            turns.append((k, before, after, amount))
+    turns.sort(key=lambda turn: -turn[3])
+    return next((turn for turn in turns if _at_once(scene, track, total, names, smear, turn)), None)
+
+
+def _at_once(scene: Scene, track: Track, total: np.ndarray, names: Sequence[str], smear: int,
+             turn: tuple[int, int, int, float]) -> bool:
+    """Whether scores, summed up as total (n + 1, ...), turn at once and for good, and the thing is in plain sight."""
+    k, before, after, amount = turn
+    n, span = len(total) - 1, max(3, round(STEADY * scene.fps))
     first_part, rest = (total[k] / k, (total[n] - total[k]) / (n - k))
     lasting = first_part[before] > first_part[after] and rest[after] > rest[before]
     close = max(2, span // 2)  # it turns at once: what tumbles looks like something else by and by
     first, last = max(k - smear - close, 0), min(k + smear + close, n)
     change = (total[last] - total[last - close]) - (total[first + close] - total[first])
     sharp = (change[after] - change[before]) / close / 2
-    colours = (names[before], names[after]) if names is COLOUR_NAMES else ()
+    looks = names[before], names[after]
+    could = lambda other: (other.colour if names is COLOUR_NAMES else other.kind) in looks  # noqa: E731
     seen = min(track.confidence[k - span : k].mean(), track.confidence[k : k + span].mean()) > SEEN
-    if not (seen and lasting and sharp > SHARP * best[3] and plain(scene, track, k, colours)):
-        return None
-    return best if whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene) else None
+    path = scene.paths[track.number]
+    return bool(seen and lasting and sharp > SHARP * amount and plain(scene, track, k, could)
+                and whole(path, int(track.frames[k - 1]), int(track.frames[k]), scene))
 
 
 def _jolted(track: Track, k: int) -> bool:

@@ -6,7 +6,7 @@ might have missed is asked of all detections, however faint.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -35,6 +35,7 @@ FAR = 1.5  # widths within which what changes its size at once is one thing
 JUMP = 1.05  # widths: a thing that goes further from one frame to the next jumps
 GROWTH = 1.42  # ratio of sizes from one moment to the next
 SURE_SIZE, GREATLY = 0.36, 1.8  # mean confidence before and after; the ratio where that is less
+ALIKE_SIZE = 1.8  # ratio of sizes below which one of two things may be taken for the other
 SKEW = 0.35  # logarithm of the ratio by which one side may grow more than the other
 STEADY = 0.3  # seconds for which a thing must look the same before and after it changes
 BETWEEN = 0.3  # share of a thing that another covers: then what changes may be which of the two is seen
@@ -259,9 +260,9 @@ def _leap(box: np.ndarray, other: np.ndarray) -> float:
     return float(np.hypot(*((box[:2] + box[2:] - other[:2] - other[2:]) / 2 / sides)))
 
 
-def plain(scene: Scene, track: Track, k: int, colours: Sequence[str] = ()) -> bool:
-    """Whether a track's rows k - 1 and k are one thing for certain: near one another, nothing else between. colours:
-    only what has one of these could be it."""
+def plain(scene: Scene, track: Track, k: int, could: Callable[[Track], bool] = lambda other: True) -> bool:
+    """Whether a track's rows k - 1 and k are one thing for certain: near one another, nothing else between that
+    ``could`` be what is seen before or after."""
     old, new = track.boxes[max(k - 3, 0) : k].mean(0), track.boxes[k : k + 3].mean(0)
     if _leap(old, new) > 0.8 or abs(_grown_by(track.sides[k - 3 : k], track.sides[k : k + 3])) > np.log(3):
         return False
@@ -269,7 +270,7 @@ def plain(scene: Scene, track: Track, k: int, colours: Sequence[str] = ()) -> bo
     for other in scene.tracks:
         if other is track or other.confidence.mean() < CLEAR or _stands_by(other, frame):
             continue
-        if colours and other.colour not in colours:
+        if not could(other):
             continue
         for row in np.flatnonzero(np.abs(other.frames - frame) <= 5):
             mine = old if other.frames[row] < frame else new
@@ -311,30 +312,44 @@ def rigidity(scene: Scene) -> list[Violation]:
 
 
 def _grows_at_once(scene: Scene, track: Track) -> list[Violation]:
-    """The moment at which a track's size changes most, if that is no motion."""
+    """The moment at which a track's size changes most, of those at which that is no motion."""
     path = scene.paths[track.number]
     span = max(3, round(STEADY * scene.fps))
-    if len(track.frames) < 2 * span:
-        return []
     size = np.log(np.maximum(track.sides, 1)).mean(1)
+    for by, k in sorted(_spurts(track, span), key=lambda found: -abs(found[0])):
+        frame = int(track.frames[k])
+        sure = min(track.confidence[k - span : k].mean(), track.confidence[k : k + span].mean())
+        if abs(by) < np.log(GROWTH if sure > SURE_SIZE else GREATLY):
+            continue
+        was, now = float(np.median(size[k - span : k])), float(np.median(size[k : k + span]))
+        if whole(path, int(track.frames[k - 1]), frame, scene) and plain(
+                scene, track, k, lambda other: _as_large(other, frame, was, now)):  # noqa: B023  (called at once)
+            return [_grew(scene, track, frame, by, None, k)]
+    return []
+
+
+def _spurts(track: Track, span: int) -> Iterator[tuple[float, int]]:
+    """Where a track's size changes at once, both sides alike, and is steady for ``span`` rows before and after: by how
+    much (a logarithm), and the row."""
     shape = np.log(np.maximum(track.sides, 1))
-    best, at = 0.0, -1
+    size = shape.mean(1)
     for k in range(span, len(track.frames) - span + 1):
         if track.frames[k] - track.frames[k - 1] > 4 or track.frames[k + span - 1] - track.frames[k - span] > 3 * span:
             continue
-        by = np.median(size[k : k + span]) - np.median(size[k - span : k])
+        by = float(np.median(size[k : k + span]) - np.median(size[k - span : k]))
         at_once = np.median(size[k : k + 3]) - np.median(size[k - 3 : k])
         both = shape[k : k + 3].mean(0) - shape[k - 3 : k].mean(0)
         steady = max(size[k : k + span].std(), size[k - span : k].std())
-        if (abs(by) > best and abs(at_once) > 0.7 * abs(by) and both.prod() > 0 and abs(both).min() > 0.5 * abs(
-                both).max() and steady < 0.25 * abs(by)):
-            best, at = abs(by), k
-    sure = min(track.confidence[at - span : at].mean(), track.confidence[at : at + span].mean()) if at > 0 else 0.0
-    if best < np.log(GROWTH if sure > SURE_SIZE else GREATLY) or not plain(scene, track, at) or not whole(
-            path, int(track.frames[at - 1]), int(track.frames[at]), scene):
-        return []
-    by = float(np.median(size[at : at + span]) - np.median(size[at - span : at]))
-    return [_grew(scene, track, int(track.frames[at]), by, None, at)]
+        if (abs(at_once) > 0.7 * abs(by) and both.prod() > 0 and abs(both).min() > 0.5 * abs(both).max()
+                and steady < 0.25 * abs(by)):
+            yield by, k
+
+
+def _as_large(other: Track, frame: int, was: float, now: float) -> bool:
+    """Whether another, near a frame, has about one of two sizes (logarithms of pixels)."""
+    row = int(np.abs(other.frames - frame).argmin())
+    its = float(np.log(np.maximum(other.sides[max(row - 3, 0) : row + 4], 1)).mean())
+    return min(abs(its - was), abs(its - now)) < np.log(ALIKE_SIZE)
 
 
 def _grown_by(before: np.ndarray, after: np.ndarray) -> float:

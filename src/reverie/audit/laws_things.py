@@ -111,20 +111,18 @@ def _edge(scene: Scene, track: Track, forward: bool) -> np.ndarray:
 
 
 def _slips(scene: Scene, track: Track, *, forward: bool) -> bool:
-    """Whether less and less is seen of a thing at its end (at its beginning, more and more): it dwindles by itself, or
-    goes behind what it touches."""
-    rows = _edge(scene, track, forward)
-    boxes, visible = track.boxes[rows], np.nan_to_num(track.visible[rows], nan=1.0)
-    few = max(2, len(boxes) // 4)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    near, far = (slice(-few, None), slice(0, few)) if forward else (slice(0, few), slice(-few, None))
-    less = float(np.median(area[near]) / max(np.median(area[far]), 1.0))
-    if less < DWINDLES:
+    """Whether less and less is seen of a thing at its end (at its beginning, more and more): it dwindles by itself, for
+    longer than compression smears what is gone, or goes behind what it touches."""
+    rows = np.flatnonzero(_edge(scene, track, forward))[:: 1 if forward else -1]
+    area, visible = track.sides[rows].prod(1), np.nan_to_num(track.visible[rows], nan=1.0)
+    few, smear = max(2, len(rows) // 4), round(BLUR * scene.fps) + 1
+    usual = max(float(np.median(area[:few])), 1.0)
+    if len(rows) > few + smear and np.median(area[-few - smear : -smear]) / usual < DWINDLES:
         return True
-    hidden = visible[far].mean() - visible[near].mean()
-    if hidden < (LESS_SEEN if less < SLIPS else 2 * LESS_SEEN):
+    less, hidden = float(np.median(area[-few:])) / usual, visible[:few].mean() - visible[-few:].mean()
+    if less >= DWINDLES and hidden < (LESS_SEEN if less < SLIPS else 2 * LESS_SEEN):
         return False
-    edge, box = (track.last if forward else track.first), grown(boxes[-1 if forward else 0], ON)
+    edge, box = (track.last if forward else track.first), grown(track.boxes[rows[-1]], ON)
     return any(meet(box, other.boxes[row]) for other in scene.tracks if other is not track
                for row in np.flatnonzero(np.abs(other.frames - edge) <= 3))
 

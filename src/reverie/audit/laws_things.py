@@ -104,21 +104,24 @@ def evident(scene: Scene, track: Track, *, forward: bool) -> bool:
     return not _read_twice(track, scene.tracks, edge) and _faintly(scene, track, forward=forward) <= FAINTLY
 
 
-def _edge(scene: Scene, track: Track, forward: bool) -> np.ndarray:
-    """The rows (n,) bool of WITNESS seconds at a track's end, or at its beginning."""
-    span = max(3, round(WITNESS * scene.fps))
+def _edge(scene: Scene, track: Track, forward: bool, more: int = 0) -> np.ndarray:
+    """The rows (n,) bool of WITNESS seconds, and so many frames more, at a track's end, or at its beginning."""
+    span = max(3, round(WITNESS * scene.fps)) + more
     return (track.frames > track.last - span) if forward else (track.frames < track.first + span)
 
 
 def _slips(scene: Scene, track: Track, *, forward: bool) -> bool:
     """Whether less and less is seen of a thing at its end (at its beginning, more and more): it dwindles by itself, for
     longer than compression smears what is gone, or goes behind what it touches."""
+    smear = round(BLUR * scene.fps) + 1
+    sooner = np.flatnonzero(_edge(scene, track, forward, smear))[:: 1 if forward else -1]
     rows = np.flatnonzero(_edge(scene, track, forward))[:: 1 if forward else -1]
-    area, visible = track.sides[rows].prod(1), np.nan_to_num(track.visible[rows], nan=1.0)
-    few, smear = max(2, len(rows) // 4), round(BLUR * scene.fps) + 1
-    usual = max(float(np.median(area[:few])), 1.0)
-    if len(rows) > few + smear and np.median(area[-few - smear : -smear]) / usual < DWINDLES:
+    few, area = max(2, len(rows) // 4), track.sides.prod(1)
+    before = area[sooner[: max(len(sooner) - smear, few)]]
+    if np.median(before[-few:]) < DWINDLES * max(float(np.median(before[:few])), 1.0):
         return True
+    area, visible = area[rows], np.nan_to_num(track.visible[rows], nan=1.0)
+    usual = max(float(np.median(area[:few])), 1.0)
     less, hidden = float(np.median(area[-few:])) / usual, visible[:few].mean() - visible[-few:].mean()
     if less >= DWINDLES and hidden < (LESS_SEEN if less < SLIPS else 2 * LESS_SEEN):
         return False

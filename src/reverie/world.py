@@ -175,8 +175,11 @@ class World:
     def seen(self, past: np.ndarray, fps: float) -> Seen:
         """Past frames to latents (1, H, W, C), one still or whole groups of four, the last 8 s, and what the observer
         sees in them: what dreams of one past may share."""
+        slots, sizes = self.transformer.config.slots, Sampling.of(self.meta).sizes
         if len(past) == 1:
-            return Seen([self._encode_still(past[0])])
+            found = Seen([self._encode_still(past[0])])
+            found.tokens = tokens_of(past.repeat(F, 0), fps, slots, sizes)
+            return found
         keep = int(min(len(past), CONTEXT_SECONDS * fps)) // F * F
         frames = past[len(past) - keep :] if keep else np.repeat(past[:1], F, 0)
         latents, _ = self.tokenizer.encode(_pixels(frames))
@@ -185,7 +188,7 @@ class World:
             _, state = self.tokenizer.decode(latents[:, :-near])
         fine = self.tokenizer.refined(latents[:, -near:], _pixels(frames)[:, -near * F :], state)
         found = Seen([*latents[:, :-near].unbind(1), *fine.unbind(1)])
-        found.tokens = tokens_of(frames, fps, self.transformer.config.slots, Sampling.of(self.meta).sizes)
+        found.tokens = tokens_of(frames, fps, slots, sizes)
         return found
 
     def _encode_still(self, image: np.ndarray) -> Tensor:
@@ -239,8 +242,8 @@ class Dream:
         self._known = [] if known is None else list(torch.from_numpy(np.asarray(known, np.float32)))
         told = np.zeros((0, len(world.drive))) if driven is None else driven[-len(self._given) * F :]
         self._driven = list(torch.from_numpy(scaled(told, world.drive)))
-        still = past is not None and len(past) == 1
-        self.n = 0 if still else -len(self._known or self._given)  # below 0 until the past was taken in
+        self._still = past is not None and len(past) == 1
+        self.n = 0 if self._still else -len(self._known or self._given)  # below 0 until the past was taken in
         self._schedule = Schedule([line.start for line in script], self.fps, actions=len(world.drive))
         self._lines = len(script)
         self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps)
@@ -303,7 +306,8 @@ class Dream:
 
     def _made(self, tokens: Tensor | None, view: Tensor | None) -> Block:
         """The pictures of a latent, and what is in them."""
-        pixels, self._decoder = self.world.decode(view, tokens if self._drawn else None, self._decoder, self.sampling,
+        drawn = self._drawn and not (self._still and self.n == 0)  # a picture that is given is shown as it is
+        pixels, self._decoder = self.world.decode(view, tokens if drawn else None, self._decoder, self.sampling,
                                                   size=self.size)
         start, self.n = self.n * F, self.n + 1
         self.tokens = None if tokens is None else tokens[0].numpy()

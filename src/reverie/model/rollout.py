@@ -187,6 +187,9 @@ class Rollout:
             other = self._pass(free, things=x, noise=level, things_known=known, past=past).things[:, 0]
             leaning = other + self.sampling.guidance * (clean - other)
             leaning[:, :MAX_THINGS, 0] = clean[:, :MAX_THINGS, 0]  # a chance, and right as it is
+            if self.n:  # and so is whether what is there is set going
+                moving = th.THING["moving"].start
+                leaning[:, :MAX_THINGS, moving] = clean[:, :MAX_THINGS, moving]
             clean = torch.where(fresh[:, None, None], leaning, clean)
         return clean
 

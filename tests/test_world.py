@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from reverie.core.clip import Line
+from reverie.core.clip import Line, Truth
 from reverie.core.errors import BadInput, BadWeights
 from reverie.core.moves import parse_moves
 from reverie.core.vocabulary import KINDS
@@ -76,6 +76,36 @@ def test_image_video_goal_and_loop_are_taken_up(world: World) -> None:
         changed = frames(world, **options)
         assert changed.shape == plain.shape and not np.array_equal(changed[-4:], plain[-4:]), options
     assert frames(world, past=video[:2]).shape == plain.shape  # shorter than a latent
+
+
+def test_what_is_witnessed_in_a_first_picture_goes_on_being_there(world: World, monkeypatch) -> None:
+    asked = []
+
+    def witnessed(frames, fps, slots, sizes):
+        asked.append(frames)
+        tokens = np.zeros((len(frames) // 4, th.TOKENS, th.WIDTH), np.float32)
+        tokens[:, : th.MAX_THINGS, 0] = -1.0
+        tokens[:, 0, :] = th.encode_things(ball)[:1, 0]
+        return tokens
+
+    ball = still_ball()
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    before = list(world.imagine([], past=image[None], seconds=1.0, seed=3))
+    monkeypatch.setattr("reverie.world.tokens_of", witnessed)
+    blocks = list(world.imagine([], past=image[None], seconds=1.0, seed=3))
+    assert len(asked) == 1 and (asked[0] == image).all() and len(asked[0]) == 4
+    np.testing.assert_array_equal(blocks[0].frames, before[0].frames)  # given, and shown as it is
+    assert not np.array_equal(blocks[1].frames, before[1].frames)
+    assert all([(row["kind"], row["colour"]) for row in block.things][:1] == [("ball", "red")] for block in blocks)
+
+
+def still_ball() -> Truth:
+    """Four frames of a red ball that lies still in front of the camera."""
+    shape, none = (4, 1), np.zeros((4, 1), np.float32)
+    place = np.broadcast_to(np.array([0.0, 2.0, 0.3], np.float32), (4, 1, 3)).copy()
+    turn = np.broadcast_to(np.eye(3, dtype=np.float32), (4, 1, 3, 3)).copy()
+    return Truth("", ["ball"], ["red"], ["medium"], ["heavy"], np.full((1, 3), 0.3, np.float32), np.ones(shape, bool),
+                 place, turn, np.zeros_like(place), none, np.zeros((0, 3), np.int32), [], [0.0], source="seen")
 
 
 def test_camera_goes_where_it_was_told(world: World) -> None:

@@ -97,13 +97,18 @@ def test_streets_stay_as_full_as_they_were() -> None:
     feet = np.arange(len(place)) >= 9
     arrivals = Arrivals(roads, place, feet, np.zeros(2), chance)
     some = feet & (np.arange(len(place)) < 12)
-    found = [comer for _ in range(60) for comer in arrivals.look(place[some], feet[some], np.zeros(2))]
-    assert {comer.kind == "person" for comer in found} == {True, False}
+    kinds, paints, sizes = arrivals.bodies(8, 0.5)
+    assert kinds[:4] == ["person"] * 4 and "person" not in kinds[4:] and sizes.shape == (8, 3) and len(paints) == 8
+    assert arrivals.bodies(8, 0.0)[0].count("person") == 1 and arrivals.bodies(8, 1.0)[0].count("person") == 7
+    free = dict(zip(range(20, 28), kinds, strict=True))
+    found = [comer for _ in range(60) for comer in arrivals.look(place[some], feet[some], np.zeros(2), free)]
+    assert {comer.seat for comer in found} == {20, 24}  # the first that is free of each
     for comer in found:
         assert EDGE < np.hypot(*comer.place) < REACH and comer.speed > 0.5
         assert routes.fits(comer.line, comer.place, comer.heading)
     again = Arrivals(roads, place, feet, np.zeros(2), np.random.default_rng(0))
-    assert not [comer for _ in range(60) for comer in again.look(place, feet, np.zeros(2))]  # nobody is missing
+    assert not [comer for _ in range(60) for comer in again.look(place, feet, np.zeros(2), free)]  # nobody is missing
+    assert not [comer for _ in range(60) for comer in again.look(place[some], feet[some], np.zeros(2), {})]  # no seat
 
 
 def test_others_come_and_go_as_our_car_drives_on(road: Road) -> None:
@@ -117,7 +122,7 @@ def test_others_come_and_go_as_our_car_drives_on(road: Road) -> None:
     assert told.place.shape[2] == known + COMERS and (told.agents[known:] >= 6).all()
     for k in range(2):
         came = told.there[k, :, known:].any(0)
-        assert came.sum() == ride.used[k] - known > 0
+        assert came.sum() == ride.used[k].sum() - known > 0
         assert set(told.kind[k, known:][came].tolist()) <= set(range(5))
         for n in known + np.flatnonzero(came):
             first = int(told.there[k, :, n].argmax())
@@ -129,3 +134,54 @@ def test_others_come_and_go_as_our_car_drives_on(road: Road) -> None:
         assert again.frames == 8 + told.place.shape[1] and len(again.kinds) == known + COMERS
         assert not again.exists[:8, known:].any()
     assert (told.kind[0] != told.kind[1]).any() or (told.paint[0] != told.paint[1]).any()
+
+
+def full_streets() -> Trace:
+    """Our car among others on the grid."""
+    return standing([(-20.0 * k, 20.0) for k in range(4)] + [(0.0, 17.0), (5.0, 20.0)], [0.0] * 6,
+                    ["car"] * 4 + ["person", "car"], grid(), [6] * 4 + [7, 6])
+
+
+def test_others_come_into_a_dreamed_ride(road: Road, tmp_path) -> None:
+    pytest.importorskip("gymnasium")
+    from reverie.envs.road import RoadEnv
+
+    full_streets().save(tmp_path / "one.npz")
+    there = {}
+    for arrivals in (True, False):
+        env = RoadEnv(traces=tmp_path, observation="vector", seconds=40.0, arrivals=arrivals)
+        env.road = road
+        env.reset(seed=1)
+        assert len(env.trace.kinds) == 6 + COMERS * arrivals == env.trace.exists.shape[1] == len(env.trace.size)
+        assert env.trace.exists[env.now].sum() == 6
+        for k in range(75):
+            seen, *_ = env.step(np.array([0.0, 1.0 if k < 35 else 0.0]))
+        assert env.observation_space.contains(seen)
+        far = np.hypot(*(env.trace.place[env.now] - env.car.place).T)
+        there[arrivals] = (env.trace.exists[env.now] & (far < REACH)).sum() - 1
+        assert env.render().shape[2] == 3
+    trace, new = env.trace, slice(6, None)
+    assert there[False] == 0 < there[True] and not trace.exists[:, new].any()
+
+
+def test_a_seat_is_taken_again_when_it_is_free(road: Road, monkeypatch) -> None:
+    monkeypatch.setattr("reverie.road.COMERS", 4)
+    ride = road.begin(full_streets(), 24, [0], arrivals=True)
+    for _ in range(70):
+        ride.step(np.tile(np.array([0.0, 2.5], np.float32), (1, F, 1)))
+    there = ride.told().there[0, :, ride.known :]
+    came = (np.diff(there.astype(int), axis=0) == 1).sum(0)
+    assert came.max() > 1 and there.shape[1] == 4
+
+
+@pytest.mark.parametrize("look", [{"observation": "vector"}, {"painted": True, "size": (16, 24)}])
+def test_dreamed_rides_with_arrivals_keep_the_contract(road: Road, tmp_path, look: dict) -> None:
+    pytest.importorskip("gymnasium")
+    from gymnasium.utils.env_checker import check_env
+
+    from reverie.envs.road import RoadEnv
+
+    fake_road.trace(96).save(tmp_path / "one.npz")
+    env = RoadEnv(traces=tmp_path, seconds=1.5, **look)
+    env.road = road
+    check_env(env, skip_render_check=True)

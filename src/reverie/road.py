@@ -31,7 +31,7 @@ MOST, REACH = 48, 90.0  # agents, the nearest to our car, and metres from it
 HEAT = 0.3  # of the spread of what may come: at 1 the mean error of futures is 2.3 times the least, at 0.2 1.9 times
 CHANGE = 0.03  # chance that who could is about to change lanes
 LONG = 320  # points of a line that are kept
-COMERS = 24  # at most, of one future
+COMERS = 24  # seats of those who come, of one future
 LOOK = 2  # latents from one look at who comes to the next
 
 
@@ -89,7 +89,8 @@ class Road:
         roads = routes.Roads(trace.net) if mapped else None
         more = COMERS if arrivals and roads is not None else 0
         starts, lines, comers = [], [], []
-        for seed in seeds:
+        paint = np.tile(np.pad(trace.paints[agents], (0, more)), (len(seeds), 1))
+        for k, seed in enumerate(seeds):
             rng = np.random.default_rng([seed, 41])
             own = [self._line(roads, trace, frame, int(n), rng) for n in agents]
             starts.append(_roomier(_start(trace, frame, agents, own, mapped), more))
@@ -99,11 +100,14 @@ class Road:
                 feet = np.array([trace.kinds[n] == "person" for n in here])
                 comers.append(Arrivals(roads, trace.place[frame, here], feet, trace.place[frame, trace.ego],
                                        np.random.default_rng([seed, 53])))
+                kinds, paint[k, len(agents):], sizes = comers[-1].bodies(more, float(feet.mean()))
+                starts[-1].kind[len(agents):] = torch.tensor([KINDS.index(kind) for kind in kinds])
+                starts[-1].size[len(agents):] = torch.from_numpy(sizes)
         start = Start(**{name: torch.stack([getattr(s, name) for s in starts]) for name in Start.__dataclass_fields__})
         drive = Drive(self.network, start, [int(s) % 2**63 for s in seeds], self.heat if heat is None else heat)
         lights = [Lights(trace.net.programs, trace.signals[: frame + 1], trace.fps, np.random.default_rng([s, 47]))
                   for s in seeds] if mapped else []
-        return Ride(drive, trace, roads, agents, lines, [np.random.default_rng([s, 43]) for s in seeds], lights,
+        return Ride(drive, trace, roads, agents, paint, lines, [np.random.default_rng([s, 43]) for s in seeds], lights,
                     comers)
 
     def _line(self, roads: routes.Roads | None, trace: Trace, frame: int, n: int, rng: np.random.Generator
@@ -145,17 +149,16 @@ def _latent(actions: np.ndarray, n: int) -> np.ndarray:
 class Ride:
     """Futures of a trace while they are made: what Drive does, and where it is written down."""
 
-    def __init__(self, drive: Drive, trace: Trace, roads: routes.Roads | None, agents: np.ndarray,
+    def __init__(self, drive: Drive, trace: Trace, roads: routes.Roads | None, agents: np.ndarray, paint: np.ndarray,
                  lines: list[list[routes.Line | None]], chances: list[np.random.Generator],
                  programs: list[Lights], comers: list[Arrivals]) -> None:
         self.drive, self.trace, self.roads, self.lines = drive, trace, roads, lines
         self.chances, self.programs, self.comers = chances, programs, comers
-        known, slots = len(agents), drive.now.kind.shape[1]
-        self.agents = np.concatenate([agents, len(trace.kinds) + np.arange(slots - known)])
+        self.known, slots = len(agents), drive.now.kind.shape[1]  # behind the past's agents are those who come
+        self.agents = np.concatenate([agents, len(trace.kinds) + np.arange(slots - self.known)])
         self.own = int(np.flatnonzero(agents == trace.ego)[0])  # our car's slot
-        self.used = [known] * len(chances)  # slots that somebody has or had, of each future
-        self.paint = np.zeros((len(chances), slots), np.uint8)
-        self.paint[:, :known] = trace.paints[agents]
+        self.used = np.tile(np.arange(slots) < self.known, (len(chances), 1))  # slots that somebody has or had
+        self.paint = paint
         self.made: list[tuple[np.ndarray, ...]] = []
         self.scripted = False  # whether somebody says what lights show
 
@@ -223,21 +226,18 @@ class Ride:
         """Let others come at the edge of what is imagined, and those go who are far beyond it."""
         now = self.drive.now
         for k, comers in enumerate(self.comers):
-            place = now.past[k, :, -1, :2].numpy()
-            car = place[self.own]
+            place, kinds = now.past[k, :, -1, :2].numpy(), now.kind[k].numpy()
+            car, empty = place[self.own], self.known + np.flatnonzero(~now.there[k, self.known :].numpy())
             now.there[k] &= torch.from_numpy(np.hypot(*(place - car).T) < GONE)
             here = now.there[k].numpy()
-            for comer in comers.look(place[here], (now.kind[k].numpy() == PERSON)[here], car):
-                if self.used[k] < len(self.agents):
-                    self._seat(k, self.used[k], comer)
-                    self.used[k] += 1
+            free = {int(n): KINDS[kinds[n]] for n in empty[self.used[k, empty].argsort(kind="stable")]}
+            for comer in comers.look(place[here], (kinds == PERSON)[here], car, free):
+                self._seat(k, comer)
 
-    def _seat(self, k: int, n: int, comer: Comer) -> None:
-        """Let one who comes be agent n of future k, as if it had always driven so."""
-        now = self.drive.now
-        now.kind[k, n], now.there[k, n], now.seen[k, n] = KINDS.index(comer.kind), True, True
-        now.size[k, n] = torch.tensor(comer.size)
-        self.paint[k, n] = comer.paint
+    def _seat(self, k: int, comer: Comer) -> None:
+        """Let one who comes have its seat in future k, as if it had always driven so."""
+        now, n = self.drive.now, comer.seat
+        now.there[k, n], now.seen[k, n], self.used[k, n] = True, True, True
         way = np.array([np.cos(comer.heading), np.sin(comer.heading)])
         back = comer.speed * STEP * np.arange(PAST, -1, -1)[:, None]
         past = np.concatenate([comer.place - back * way, np.tile([comer.heading, comer.speed], (PAST + 1, 1))], 1)

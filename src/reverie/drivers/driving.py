@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from reverie.futures.above import Above
 from reverie.futures.drawing import save
 
 SECONDS = 10.0
+UNSEEN = 900_000  # seeds of live rides begin here: learners' begin at 0
 SIDE, REACH = 240, 45.0  # pixels of a ride from above, and metres to its side
 WAY, BAD = (37, 99, 235), (200, 30, 30)
 
@@ -55,14 +57,15 @@ class Recorded:
         return np.array(action)
 
 
-def drive(policy: Policy | Recorded, files: list[Path], *, traffic: bool = True, model: str | None = None,
+def drive(policy: Policy | Recorded, files: list[Path] | int, *, traffic: bool | str = True, model: str | None = None,
           seconds: float = SECONDS, sheet: Path | None = None, shown: int = 12) -> Ridden:
-    """A ride of each trace. model: None drives in truth, else in the dream; sheet: a PNG of the first ``shown`` rides
-    from above. Raises BadInput, BadData, CannotWrite."""
+    """A ride of each trace; or so many in towns of their own, whose traffic SUMO simulates as they go. model: None
+    drives in truth, else in the dream; sheet: a PNG of the first ``shown`` rides from above. Raises BadInput, BadData,
+    CannotWrite, and ReverieError without SUMO where there are no traces."""
     ends, speeds, lasted, pages = [], [], [], []
-    for n, path in enumerate(files):
-        env = RoadEnv(model, traces=[path], traffic=traffic, seconds=seconds, observation="vector")
-        seen, _ = env.reset(seed=n)
+    make, live = partial(RoadEnv, model, traffic=traffic, seconds=seconds, observation="vector"), isinstance(files, int)
+    for n, env in enumerate([make()] * files if live else (make(traces=[path]) for path in files)):
+        seen, _ = env.reset(seed=n + UNSEEN * live)
         way, pace, over = [env.car.place], [env.car.speed], False
         while not over:
             seen, _, crashed, ended, info = env.step(policy.act(seen))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reverie.core.errors import ReverieError
+from reverie.core.errors import BadInput, ReverieError
 from reverie.drivers.policy import WIDTHS, Policy, of_modules
 from reverie.envs.road import RoadEnv
 from reverie.envs.together import foresee
@@ -37,17 +37,20 @@ def learner():
         raise ReverieError('learning by trying needs stable-baselines3: pip install "reverie[rl]"') from None
 
 
-def learn(where: str, files: list[Path], *, steps: int = 100_000, model: str = "base", seed: int = 0,
+def learn(where: str, files: list[Path] | None, *, steps: int = 100_000, model: str = "base", seed: int = 0,
           start_from: Policy | None = None, rides: int = RIDES, round_of: int = ROUND,
           tell: Callable[[dict], None] = lambda row: None) -> Policy:
-    """Learn in the "dream" or in the "true" simulator, from traces. model: of the dream's traffic. start_from: a driver
+    """Learn in the "dream" or in the "true" simulator, from traces; None: in truth among live traffic, for which each
+    of the rides has a process of its own. model: of the dream's traffic. start_from: a driver
     who goes on learning, among traffic at once; else one who knows nothing drives alone first. tell: is given a
     row of figures after each round. KeyboardInterrupt ends it early, with meta's "stopped". Raises BadInput,
     BadWeights, and ReverieError without stable-baselines3."""
-    ppo, began, network, name, stopped = learner().PPO, time.perf_counter(), None, "", False
+    if files is None and where == "dream":
+        raise BadInput("a dream goes on from a trace: give traces")
+    ppo, began, network, name, stopped = learner().PPO, time.perf_counter(), None, "live" * (files is None), False
     for traffic, share in ((False, ALONE), (True, 1 - ALONE)) if start_from is None else ((True, 1.0),):
         make = partial(RoadEnv, model if where == "dream" else None, traces=files, traffic=traffic, seconds=SECONDS,
-                       observation="vector", most=MOST, crash=CRASH)
+                       observation="vector", most=MOST, arrivals=False, crash=CRASH)  # few come in ten seconds
         envs = _side_by_side()([make] * rides)
         if where == "dream":
             name = envs.envs[0].road.name
@@ -70,7 +73,7 @@ def learn(where: str, files: list[Path], *, steps: int = 100_000, model: str = "
             break
         finally:
             envs.close()
-    meta = {"way": where, "steps": int(network.num_timesteps), "seed": seed, "traces": len(files), "rides": rides,
+    meta = {"way": where, "steps": int(network.num_timesteps), "seed": seed, "traces": len(files or ()), "rides": rides,
             "seconds": round(time.perf_counter() - began)}
     meta |= ({"traffic": name} if name else {}) | ({"stopped": True} if stopped else {})
     return of_modules(_layers(network), meta | ({"start_from": start_from.name} if start_from is not None else {}))

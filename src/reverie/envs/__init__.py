@@ -3,7 +3,8 @@
     import gymnasium, reverie.envs
     env = gymnasium.make("reverie/Lab-v0")                  # dreamed
     env = gymnasium.make("reverie/LabTrue-v0")              # simulated and drawn by MuJoCo
-    env = gymnasium.make("reverie/Road-v0", traces="DIR")   # simulated; RoadTrue-v0 is the same
+    env = gymnasium.make("reverie/Road-v0")                 # SUMO moves the traffic, live; RoadTrue-v0 is the same
+    env = gymnasium.make("reverie/Road-v0", traces="DIR")   # recorded traffic, which does not heed our car
     env = gymnasium.make("reverie/RoadDream-v0", traces="DIR", observation="vector")   # its traffic imagined
     envs = gymnasium.make_vec("reverie/Lab-v0", num_envs=4, vectorization_mode="vector_entry_point")
 

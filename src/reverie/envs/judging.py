@@ -4,7 +4,7 @@ A ride succeeds that came to its end without a fault: it left no road, ran into 
 PROGRESS of the way that a car makes which sets off gently and keeps to the limit, the time left out in which a light or
 somebody ahead is a reason to wait; and was neither beside its lane nor over the limit by a quarter for more than a
 tenth of the time. Who drives into us from behind, or while we stand, is counted as ``struck`` and taken off the road:
-recorded traffic does not heed us and would do so whatever we did.
+recorded traffic does not heed us and would do so whatever we did; live traffic brakes for us.
 """
 
 from __future__ import annotations

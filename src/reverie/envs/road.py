@@ -1,9 +1,9 @@
-"""reverie/Road-v0: keep to a lane, a car of the bicycle model among traffic that was recorded; and
+"""reverie/Road-v0: keep to a lane, a car of the bicycle model among traffic that SUMO moves, or that was recorded; and
 reverie/RoadDream-v0, the same ride among traffic that is imagined.
 
-In truth others drive as they did in the trace and do not heed our car; in the dream the model of traffic moves them,
-and they do. Pictures are drawn by MuJoCo in both, or painted by the model. Running into
-somebody, leaving the road, and among traffic passing a red light, end the episode.
+Live traffic and the dream's heed our car; recorded traffic drives as it did in the trace, whatever we do. Pictures are
+drawn by MuJoCo, or painted by the model. Running into somebody, leaving the road, and among traffic passing a red
+light, end the episode.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST, Car
 from reverie.data.road.lanes import Lanes
 from reverie.data.road.lights import Lights
+from reverie.data.road.live import Live
 from reverie.data.road.rig import FOUR, Mount, checked
-from reverie.data.road.trace import Trace
+from reverie.data.road.trace import KINDS, Trace
+from reverie.data.road.weather import WEATHERS, Weather, of_seed
 from reverie.data.road.world import SIZE, from_start, plan
 from reverie.envs import seeing
 from reverie.envs.base import Env, action_space, checked_action, checked_options, picture_space, spaces
@@ -53,28 +55,38 @@ class RoadEnv(Env):
     end. info: "crash" says why, "success" whether the ride is a good one so far, by the rules of ``envs.judging``,
     which also tells the rest of it.
 
-    model: None drives in truth; "base", or a folder or file of weights, has everybody else imagined from the ride's
-    first second on (lights are as recorded, then go on by their programs; nobody new comes). traces: a folder of
-    traffic, or such files, as ``reverie data make road --traces DIR`` keeps them: with it no SUMO is needed; None
-    simulates.
-    traffic: False drives alone, and lights do not count. weather: see data.road.weather, None draws one. mounts: the
-    rig; cameras: names of it; painted: by the model instead of MuJoCo (0.1 s a picture). most: how many agents are
-    imagined, those that are nearest when the dream begins. reset's options: trace, a file.
+    traces: a folder of traffic, or such files, as ``reverie data make road --traces DIR`` keeps them: with it no SUMO
+    is needed. traffic: True is "live" where there are neither traces nor a model: SUMO moves everybody while we drive,
+    in a process of each environment's own; "recorded" is what a driver of ours met, from the traces or simulated
+    before the ride; False drives alone, and lights do not count. model: None drives in truth; "base", or a folder or
+    file of weights, has everybody else imagined from a recorded ride's first second on (lights are as recorded, then go
+    on by their programs). most: how many are imagined, those that are nearest when the dream begins; arrivals: whether
+    others come and go later, by ``data.road.arrivals``.
+    weather: see data.road.weather, None draws one. mounts: the rig; cameras: names of it; painted: by the model instead
+    of MuJoCo (0.1 s a picture). reset's options: trace, a file.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 6}
 
     def __init__(self, model: str | None = None, *, traces: str | Path | Sequence[str | Path] | None = None,
-                 traffic: bool = True, weather: str | None = "day", seconds: float = 20.0,
+                 traffic: bool | str = True, weather: str | None = "day", seconds: float = 20.0,
                  mounts: Sequence[Mount] = FOUR, cameras: Sequence[str] = ("front",), size: tuple[int, int] = SIZE,
-                 observation: str = "camera", painted: bool = False, most: int = MOST,
+                 observation: str = "camera", painted: bool = False, most: int = MOST, arrivals: bool = True,
                  crash: float = CRASH, render_mode: str | None = None) -> None:
         if observation not in ("camera", "above", "vector"):
             raise BadInput(f"no observation {str(observation)[:30]!r}: camera, above or vector")
+        if weather is not None and weather not in WEATHERS:
+            raise BadInput(f"no weather {str(weather)[:30]!r}: {', '.join(WEATHERS)}")
+        if traffic not in (True, False, "recorded", "live"):
+            raise BadInput(f"no traffic {str(traffic)[:30]!r}: live, recorded, True or False")
+        if traffic == "live" and (traces is not None or model is not None):
+            raise BadInput("live traffic is simulated as the ride goes: leave traces and model out")
         self.road = None if model is None else _loaded(model)
+        self.live = Live() if traces is None and model is None and traffic != "recorded" else None
         self.ride: Ride | None = None
         self.foreseen: Frames | None = None  # the next step's, where several dreams are stepped together
-        self.observation, self.painted, self.most, self.crash = observation, painted, most, crash
+        self.observation, self.painted, self.crash = observation, painted, crash
+        self.most, self.arrivals = most, arrivals
         self.mounts = checked(mounts)
         known = {mount.name: mount for mount in self.mounts}
         unknown = [name for name in cameras if name not in known]
@@ -100,16 +112,14 @@ class RoadEnv(Env):
         super().reset(seed=seed)
         options = checked_options(options, ("trace",))
         self._open.close()
-        chosen, trace = int(self.np_random.integers(2**31)), None
-        if options.get("trace") or self.traces:
-            pick = options.get("trace") or self.traces[int(self.np_random.integers(len(self.traces)))]
-            trace = _read(Path(pick))
-        longest = self.seconds if trace is None else min(self.seconds, trace.frames / trace.fps)
-        fps = FPS if trace is None else trace.fps
-        made = plan(chosen, longest, fps=fps, weather=self.weather, trace=trace, mounts=self.mounts, size=self.size)
-        self.trace = _alone(made.trace) if not self.traffic else replace(
-            made.trace, **{name: getattr(made.trace, name).copy() for name in ("place", "heading", "speed", "exists")})
-        self.now = 0
+        chosen, self.now, self.gone = int(self.np_random.integers(2**31)), 0, []
+        if self.live is None:
+            trace, weather = self._recorded(chosen, options.get("trace"))
+        elif options.get("trace"):
+            raise BadInput("this ride's traffic is simulated as it goes: leave the option trace out")
+        else:
+            trace, weather = self.live.begin(chosen, self.seconds, FPS), of_seed(chosen, self.weather)
+        self.trace = trace if self.traffic else _alone(trace)
         if self.road is not None:
             self._dream(chosen)
         self._lanes = Lanes(self.trace.net)
@@ -117,15 +127,16 @@ class RoadEnv(Env):
         self.car = Car(self.trace.place[now, ego].astype(float), float(self.trace.heading[now, ego]),
                        float(self.trace.speed[now, ego]), tuple(self.trace.size[ego].astype(float)))
         self.lanes, self.about = self._lanes.around(self.car.place, ROUND), self.car.place
-        self.judge = Judge(self.trace, self.car, self.traffic)
+        self.judge = Judge(self.trace, self.car, bool(self.traffic))
+        way = None if self.live is None else np.concatenate([lane.line for lane in self.trace.net.lanes])
         if self.observation == "camera" and self.painted:
-            self.stage: Any = Painter(self.trace, made.weather, self.size, chosen)
+            self.stage: Any = Painter(self.trace, weather, self.size, chosen, way)
         elif self.observation == "camera":
             from reverie.data.road.drawing import staged
 
-            self.stage = self._open.enter_context(staged(self.trace, made.weather, self.size, chosen))
+            self.stage = self._open.enter_context(staged(self.trace, weather, self.size, chosen, way))
         self._draw()
-        return self._observed(), {"seed": chosen, "weather": made.weather.name, **self._told()}
+        return self._observed(), {"seed": chosen, "weather": weather.name, **self._told()}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         """Four frames on. Raises BadInput for an action that is none."""
@@ -136,6 +147,12 @@ class RoadEnv(Env):
             self.lanes, self.about = self._lanes.around(self.car.place, ROUND), self.car.place
         if self.ride is not None:
             self._imagine(bend, acceleration)
+        elif self.live is not None and self.traffic:
+            cars = [self.car]
+            for _ in range(F):
+                cars.append(cars[-1].moved(bend, acceleration, 1 / FPS))
+            self.live.drive(self.trace, self.now, cars[2::2], self.gone)
+            self.gone = []
         gone, ego = 0.0, self.trace.ego
         for _ in range(F):
             before = self.car
@@ -160,8 +177,21 @@ class RoadEnv(Env):
         return self.frames[self.cameras[0].name].copy() if self.frames else None
 
     def close(self) -> None:
-        """Let the renderer go."""
+        """Let the renderer and SUMO go."""
         self._open.close()
+        if self.live is not None:
+            self.live.close()
+
+    def _recorded(self, chosen: int, file: str | Path | None) -> tuple[Trace, Weather]:
+        """A ride's traffic as it was recorded, or is simulated now, and its weather."""
+        trace = None
+        if file or self.traces:
+            trace = _read(Path(file or self.traces[int(self.np_random.integers(len(self.traces)))]))
+        longest = self.seconds if trace is None else min(self.seconds, trace.frames / trace.fps)
+        fps = FPS if trace is None else trace.fps
+        made = plan(chosen, longest, fps=fps, weather=self.weather, trace=trace, mounts=self.mounts, size=self.size)
+        return replace(made.trace, **{name: getattr(made.trace, name).copy() for name in (
+            "place", "heading", "speed", "exists")}), made.weather
 
     def _dream(self, seed: int) -> None:
         """Begin to imagine: the trace's first second is the past, and all behind it is forgotten."""
@@ -180,10 +210,12 @@ class RoadEnv(Env):
         kept = np.isin(np.arange(len(trace.kinds)), nearest(self.trace, self.now)[: max(self.most, 1)])
         self.trace.exists &= kept
         others = int(self.trace.exists[self.now].sum()) > 1  # alone there is nothing to imagine
-        self.ride = self.road.begin(self.trace, self.now, [seed]) if others else None
+        self.ride = self.road.begin(self.trace, self.now, [seed], arrivals=self.arrivals) if others else None
+        self.trace = self.trace if self.ride is None else _seated(self.trace, self.ride)
 
     def _take_away(self, agents: list[int]) -> None:
         """Let agents be there no more."""
+        self.gone += agents
         for n in agents:
             self.trace.exists[self.now :, n] = False
             if self.ride is not None:
@@ -266,6 +298,16 @@ def trace_files(traces: str | Path | Sequence[str | Path]) -> list[Path]:
     if missing is not None or not found:
         raise BadInput(f"no traffic in {missing or traces}: make some with: reverie data make road --traces DIR -o OUT")
     return found
+
+
+def _seated(trace: Trace, ride: Ride) -> Trace:
+    """A trace with a place for everybody who may come."""
+    new = ride.agents >= len(trace.kinds)
+    wide = {name: np.pad(getattr(trace, name), [(0, 0), (0, int(new.sum()))] + [(0, 0)] * (name == "place"))
+            for name in ("exists", "place", "heading", "speed", "lane")}
+    return replace(trace, **wide, kinds=[*trace.kinds, *(KINDS[n] for n in ride.drive.now.kind[0].numpy()[new])],
+                   paints=np.concatenate([trace.paints, ride.paint[0, new]]),
+                   size=np.concatenate([trace.size, ride.drive.now.size[0].numpy()[new]]))
 
 
 def _alone(trace: Trace) -> Trace:

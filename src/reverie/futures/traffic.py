@@ -234,7 +234,8 @@ def _write(ride: Ride, trace: Trace, frame: int, made: Futures, edits: Sequence[
                 for row in rows[-1]:
                     file.write(json.dumps({"future": k + 1, **row}, ensure_ascii=False) + "\n")
             made.futures.append({"video": str(path), "tracks": str(out / f"future-{k + 1}.jsonl"),
-                                 "things": int(told.there[k, :frames].any(0).sum()), "came": ride.used[k] - len(there),
+                                 "things": int(told.there[k, :frames].any(0).sum()),
+                                 "came": int(ride.used[k].sum()) - len(there),
                                  "left": int((told.there[k, :frames].any(0) & ~told.there[k, frames - 1]).sum())})
         curves = [("agents apart, metres", known_divergence(rows, frames, there)),
                   ("our car apart, metres", known_divergence([[r for r in some if r["thing"] == trace.ego]

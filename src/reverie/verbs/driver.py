@@ -9,13 +9,14 @@ from reverie.core.errors import BadInput
 from reverie.verbs.reading import count, whole
 
 _TRAIN = """\
---in dream learns by trying (PPO) among imagined traffic, --in true among recorded traffic, and --in clone does as the
-drivers of the traces did. DIR then has driver_dream.safetensors, driver_true... or driver_clone... Traces are made by
-reverie data make road --things-only --traces DIR -o OUT.
+--in dream learns by trying (PPO) among imagined traffic, --in true among recorded traffic (with --live among traffic
+that heeds it), and --in clone does as the drivers of the traces did. DIR then has driver_dream.safetensors,
+driver_true... or driver_clone... Traces are made by reverie data make road --things-only --traces DIR -o OUT.
 """
 _TEST = """\
-Rides are in the true simulator, one for each trace, in which a good ride is what the environment's info calls a
-success. Test with traces that were not trained on: reverie data make road --split test --things-only --traces DIR ...
+Rides are in the true simulator: one for each trace, whose traffic does not heed the driver, or with --live in towns of
+their own, where SUMO moves the traffic as the ride goes. A good ride is what the environment's info calls a success.
+Test with traces that were not trained on: reverie data make road --split test --things-only --traces DIR ...
 """
 
 
@@ -37,7 +38,7 @@ def add_driver(verbs, verb: Callable, say: Callable[[str], None], print_json: Ca
 
     add = verb(both, "train", run_train, "train a driver", epilog=_TRAIN)
     add("--in", dest="way", required=True, choices=("dream", "true", "clone"), help="where it learns (see below)")
-    add("--traces", required=True, metavar="DIR", help="traffic to drive among")
+    _where(add)
     add("--steps", type=count, default=100_000, metavar="N", help="of a sixth of a second each (default 100000)")
     add("--seed", type=whole, default=0, metavar="N", help="(default 0)")
     add("--from", dest="start_from", metavar="FILE", help="go on from this driver (default: from nothing)")
@@ -45,27 +46,42 @@ def add_driver(verbs, verb: Callable, say: Callable[[str], None], print_json: Ca
     add("-o", "--output", default="runs/driver", metavar="DIR", help="where the driver goes (default runs/driver)")
     add = verb(both, "test", run_test, "let a driver drive, and count how it did", epilog=_TEST)
     add("driver", metavar="FILE", help="a driver, or dream, true or clone: one of those that ship")
-    add("--traces", required=True, metavar="DIR", help="traffic to drive among")
-    add("--rides", type=count, default=50, metavar="N", help="at most, one for each trace (default 50)")
+    _where(add)
+    add("--rides", type=count, default=50, metavar="N", help="(default 50; of traces at most one each)")
     add("--alone", action="store_true", help="without traffic and lights")
     add("--dream", metavar="NAME|FILE", help="drive in the dream of this model instead, base or a file")
     add("--sheet", metavar="FILE.png", help="draw the first twelve rides from above")
     add("--json", action="store_true", help="print one JSON object on stdout and nothing else")
 
 
+def _where(add: Callable) -> None:
+    add("--traces", metavar="DIR", help="recorded traffic to drive among")
+    add("--live", action="store_true", help="drive among traffic that SUMO moves as you go, and that heeds you")
+
+
+def _files(args) -> list[Path] | None:
+    """The traces that are to be driven in, None in live traffic."""
+    from reverie.envs.road import trace_files
+
+    if bool(args.traces) == args.live:
+        raise BadInput("give --traces DIR or --live, one of them")
+    return None if args.live else trace_files(args.traces)
+
+
 def _train(args, say: Callable[[str], None]) -> Path:
     from reverie.core.runtime import set_threads
     from reverie.drivers.cloning import clone
     from reverie.drivers.learning import learn
-    from reverie.envs.road import trace_files
 
     def tell(row: dict) -> None:
         say("{steps} steps, {what}: of the last rides {success:.0%} good, {crashed:.0%} ended early, "
             "{steps_per_second:.0f} steps/s".format(what="among traffic" if row["traffic"] else "alone", **row))
 
     set_threads()
-    files, out = trace_files(args.traces), Path(args.output) / f"driver_{args.way}.safetensors"
+    files, out = _files(args), Path(args.output) / f"driver_{args.way}.safetensors"
     if args.way == "clone":
+        if files is None:
+            raise BadInput("a clone learns from the drivers of traces: give --traces DIR")
         return clone(files, seed=args.seed).save(out)
     start = _driver(args.start_from) if args.start_from else None
     made = learn(args.way, files, steps=args.steps, model=args.model, seed=args.seed, start_from=start, tell=tell)
@@ -79,13 +95,12 @@ def _test(args) -> dict:
     from reverie.core.files import check_output
     from reverie.core.runtime import set_threads
     from reverie.drivers.driving import drive
-    from reverie.envs.road import trace_files
 
     set_threads()
     sheet = check_output(args.sheet, ".png") if args.sheet else None
-    policy = _driver(args.driver)
-    ridden = drive(policy, trace_files(args.traces)[: args.rides], traffic=not args.alone, model=args.dream,
-                   sheet=sheet)
+    policy, files = _driver(args.driver), _files(args)
+    ridden = drive(policy, args.rides if files is None else files[: args.rides], model=args.dream, sheet=sheet,
+                   traffic="live" if args.live and not args.alone else not args.alone)
     return {"driver": policy.name, **ridden.figures()}
 
 

@@ -9,7 +9,6 @@ from functools import cache
 
 import numpy as np
 
-from reverie.data.road.net import along
 from reverie.data.scenes.bodies import TINTS, Geom, make
 from reverie.data.scenes.gaits import STRIDE, pose
 
@@ -70,8 +69,9 @@ def geoms(kind: str) -> tuple[Geom, ...]:
     return make("person", "large").shown
 
 
-def walked(places: np.ndarray, speed: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where a walker's geoms are: (T, G, 3) and quaternions (T, G, 4) in its frame, for places (T, 2), speeds (T,)."""
-    far, half = along(places), make("person", "large").extent[2]
-    spots, quats = pose("person", "large", 2 * np.pi * far / (STRIDE["person"] * 2 * half), np.clip(speed / 1.3, 0, 1))
+def walked(places: np.ndarray, speeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where walkers' geoms are (N, G, 3) and how they are turned, quaternions (N, G, 4), each in its walker's frame, at
+    the end of their ways (T, N, 2) in metres, at speeds (N,) in m/s."""
+    far, half = np.hypot(*np.diff(places, axis=0).transpose(2, 0, 1)).sum(0), make("person", "large").extent[2]
+    spots, quats = pose("person", "large", 2 * np.pi * far / (STRIDE["person"] * 2 * half), np.clip(speeds / 1.3, 0, 1))
     return spots + np.array([0, 0, half]), quats

@@ -26,12 +26,10 @@ WALKS, CYCLES = (1.0, 1.7), 5.5  # m/s
 
 @dataclass
 class Comer:
-    """One who comes. kind: a name of trace.KINDS; paint: a place in agents.PAINTS; size: metres; place (2,), heading,
-    speed; line: where it is bound for."""
+    """One who comes. seat: the number that it has from now on; place (2,) metres, heading radians, speed m/s; line:
+    where it is bound for."""
 
-    kind: str
-    paint: int
-    size: tuple[float, float, float]
+    seat: int
     place: np.ndarray
     heading: float
     speed: float
@@ -65,33 +63,41 @@ class Arrivals:
         """How many of some places (N, 2) are near our car."""
         return int((np.hypot(*(places - car).T) < REACH).sum())
 
-    def look(self, place: np.ndarray, feet: np.ndarray, car: np.ndarray) -> list[Comer]:
-        """Who comes now, among everybody else there, as for the past's end."""
+    def bodies(self, count: int, feet: float) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Who may come: count names of trace.KINDS, a share of them on foot; their paints (count,), places in
+        agents.PAINTS; their sizes (count, 3) in metres."""
+        shares = np.array([body[-1] for body in BODIES.values()])
+        walks = min(max(round(feet * count), 1), count - 1)
+        kinds = ["person"] * walks + self.chance.choice(list(BODIES), count - walks, p=shares / shares.sum()).tolist()
+        sizes = [PERSON if kind == "person" else BODIES[kind][1:4] for kind in kinds]
+        return kinds, self.chance.integers(len(PAINTS), size=count).astype(np.uint8), np.array(sizes, np.float32)
+
+    def look(self, place: np.ndarray, feet: np.ndarray, car: np.ndarray, free: dict[int, str]) -> list[Comer]:
+        """Who comes now, among everybody else there, as for the past's end. free: numbers that nobody has, in the
+        order in which they are taken, and of what kind who has it is."""
         found = []
         for walks, (spots, ways, lanes) in self.spots.items():
             far = np.hypot(*(spots - car).T)
             missing = self.full[walks] * int((far < REACH).sum()) - self._within(place[feet == walks], car)
             edge = np.flatnonzero((far > EDGE) & (far < REACH))
-            if not len(edge) or self.chance.random() >= SOON * missing:
+            seat = next((n for n, kind in free.items() if (kind == "person") == walks), None)
+            if seat is None or not len(edge) or self.chance.random() >= SOON * missing:
                 continue
             n = int(edge[int(self.chance.integers(len(edge)))])
             if len(place) == 0 or np.hypot(*(place - spots[n]).T).min() > ROOM[walks]:
-                comer = self._comer(walks, spots[n], float(ways[n]), int(lanes[n]))
+                comer = self._comer(seat, free[seat], spots[n], float(ways[n]), int(lanes[n]))
                 found += [comer] if comer is not None else []
         return found
 
-    def _comer(self, walks: bool, place: np.ndarray, way: float, lane: int) -> Comer | None:
+    def _comer(self, seat: int, kind: str, place: np.ndarray, way: float, lane: int) -> Comer | None:
         chance = self.chance
-        if walks:
-            kind, size, speed = "person", PERSON, float(chance.uniform(*WALKS))
+        if kind == "person":
+            speed = float(chance.uniform(*WALKS))
             way += np.pi * int(chance.integers(2))
         else:
-            shares = np.array([body[-1] for body in BODIES.values()])
-            kind = str(chance.choice(list(BODIES), p=shares / shares.sum()))
-            size = BODIES[kind][1:4]
             limit = min(self.roads.net.lanes[lane].limit, CYCLES if kind == "bicycle" else np.inf)
             speed = limit * float(chance.uniform(*PACES))
         line = guessed(self.roads, kind, place, way, lane, chance)
         if line is None or not fits(line, place, way):
             return None
-        return Comer(kind, int(chance.integers(len(PAINTS))), size, place, way, speed, line)
+        return Comer(seat, place, way, speed, line)

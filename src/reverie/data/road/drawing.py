@@ -93,13 +93,10 @@ class Stage:
         for n, mine in self.geoms.items():
             self.owner[mine] = n + 1
         model.geom_sameframe[:] = 0  # walkers' limbs move within their bodies
-        self.walks = {n: walked(trace.place[:, n], trace.speed[:, n], trace.fps) for n in others
-                      if trace.kinds[n] == "person"}
+        self.walks = [n for n in others if trace.kinds[n] == "person"]
         self.lights = [(post.number, [model.geom(f"p{k}glight{letter}").id for letter in _SHOWN])
                        for k, post in enumerate(town.posts) if post.what == "light"]
         self.lamps = np.array([post.at for post in town.posts if post.what == "lamp"]).reshape(-1, 2)
-        slowing = np.diff(trace.speed, axis=0, append=trace.speed[-1:]) * trace.fps < BRAKES
-        self.braking = slowing & trace.exists
         self.tails = {n: [g for g in self.geoms[n] if "tail" in model.geom(int(g)).name] for n in others}
         self.option = mujoco.MjvOption()
         named = [model.geom(g).name for g in range(model.ngeom)]
@@ -111,6 +108,7 @@ class Stage:
     def at(self, t: int) -> None:
         """Put everybody where they are in a frame."""
         trace, model, data = self.trace, self.model, self.data
+        slowing = (trace.speed[max(t, 1)] - trace.speed[max(t, 1) - 1]) * trace.fps < BRAKES
         for n, body in self.bodies.items():
             if trace.exists[t, n]:
                 slot = model.body_mocapid[body]
@@ -118,9 +116,10 @@ class Stage:
                 half = trace.heading[t, n] / 2
                 data.mocap_quat[slot] = np.cos(half), 0, 0, np.sin(half)
                 for g in self.tails[n]:
-                    model.geom_rgba[g, :3] = (1.0, 0.25, 0.2) if self.braking[t, n] else PARTS["tail"]
-        for n, (spots, quats) in self.walks.items():
-            model.geom_pos[self.geoms[n]], model.geom_quat[self.geoms[n]] = spots[t], quats[t]
+                    model.geom_rgba[g, :3] = (1.0, 0.25, 0.2) if slowing[n] else PARTS["tail"]
+        walks = [n for n in self.walks if trace.exists[t, n]]
+        for n, spots, quats in zip(walks, *walked(trace.place[: t + 1, walks], trace.speed[t, walks]), strict=True):
+            model.geom_pos[self.geoms[n]], model.geom_quat[self.geoms[n]] = spots, quats
         for number, bulbs in self.lights:
             shown = LIGHTS[trace.signals[t, number]]
             for bulb, letter in zip(bulbs, _SHOWN, strict=True):

@@ -7,8 +7,11 @@ SUMO's own agents heed our car, which it is told to move where our driver took i
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +41,13 @@ def traffic(seed: int, seconds: float, *, fps: float = 24.0, driver: str | None 
         raise BadInput(f"no driver {driver!r}: {', '.join(DRIVERS)}")
     if not (0.1 <= seconds <= 600 and 1 <= fps <= 120):
         raise BadInput(f"{seconds:g} s at {fps:g} frames a second: give 0.1 to 600 s and 1 to 120")
+    with started(seed, fps, driver) as parts:
+        return Run(*parts).clip(seconds)
+
+
+@contextlib.contextmanager
+def started(seed: int, fps: float, driver: str | None = None) -> Iterator[tuple[Any, ...]]:
+    """SUMO on a seed's net, without anybody yet: what a Run is made of. Raises ReverieError without SUMO."""
     try:
         import libsumo
     except ImportError as error:
@@ -56,13 +66,15 @@ def traffic(seed: int, seconds: float, *, fps: float = 24.0, driver: str | None 
                        "--no-step-log", "--no-warnings", "--collision.action", "none", "--time-to-teleport", "-1",
                        "--lanechange.duration", "2.5", "--pedestrian.striping.dawdling", "0.1"])
         try:
-            return _Run(libsumo, net, letters, fps, manner, rng).clip(seconds)
+            yield libsumo, net, letters, fps, manner, rng
         finally:
             libsumo.close()
 
 
-class _Run:
+class Run:
     """One simulation. Two frames are one of SUMO's steps; between them others go straight."""
+
+    keep = 2  # SUMO's keepRoute: our car may be beside every lane, of which SUMO now and then dies; 0: on the nearest
 
     def __init__(self, sumo, net: nets.Net, letters: list[tuple[str, int]], fps: float, manner: str,
                  rng: np.random.Generator) -> None:
@@ -74,11 +86,8 @@ class _Run:
 
     def clip(self, seconds: float) -> Trace:
         """Let traffic settle, then drive."""
-        self._people()
-        for _ in range(round(SETTLE * self.fps / 2)):
-            self.sumo.simulationStep()
         frames = round(seconds * self.fps)
-        way, car = self._begin(seconds)
+        way, car = self.settled(seconds)
         driver = Driver(way, self.manner, self.fps, self.rng)
         rows, ego, actions, lights = [self._others()], [car], [], [self._lights()]
         for _ in range(-(-frames // 2)):
@@ -91,27 +100,42 @@ class _Run:
             lights.append(self._lights())
         return self._trace(frames, way, rows, ego, actions, lights)
 
+    def settled(self, seconds: float) -> tuple[Way, Car]:
+        """Let traffic settle; a way for our car, for so many seconds, and the car at its start."""
+        self._people()
+        for _ in range(round(SETTLE * self.fps / 2)):
+            self.sumo.simulationStep()
+        return self._begin(seconds)
+
     def _people(self) -> None:
         """Vehicles and walkers, each with somewhere to go."""
-        sumo, rng = self.sumo, self.rng
-        drive = sorted({x.road for x in self.net.lanes if x.use == "drive" and not x.inside})
-        names, shares = list(BODIES), np.array([body[-1] for body in BODIES.values()])
+        rng, names = self.rng, list(BODIES)
+        self.drive = sorted({x.road for x in self.net.lanes if x.use == "drive" and not x.inside})
+        shares = np.array([body[-1] for body in BODIES.values()])
         for n in range(int(rng.integers(*VEHICLES))):
-            kind, (one, two) = str(rng.choice(names, p=shares / shares.sum())), rng.choice(drive, 2, replace=False)
-            edges = sumo.simulation.findRoute(one, two, kind).edges
-            edges = list(edges) + list(sumo.simulation.findRoute(two, one, kind).edges)[1:] * (len(edges) > 0)
-            if len(edges) > 1:
-                sumo.route.add(f"r{n}", edges)
-                sumo.vehicle.add(f"v{n}", f"r{n}", kind, depart=str(rng.uniform(0, SETTLE + 8)), departLane="best",
-                                 departPos="random_free", departSpeed="max")
+            self._sent(f"v{n}", str(rng.choice(names, p=shares / shares.sum())), f"r{n}", (0.0, SETTLE + 8))
         for n in range(int(rng.integers(*WALKERS))):
-            one, two = rng.choice(drive, 2, replace=False)
+            self._sent(f"p{n}", "person", "", (0.0, SETTLE))
+
+    def _sent(self, name: str, kind: str, route: str, when: tuple[float, float]) -> bool:
+        """Let somebody set out on a way that is drawn, in a span of seconds; whether there is a way."""
+        sumo, rng = self.sumo, self.rng
+        one, two = rng.choice(self.drive, 2, replace=False)
+        if kind == "person":
             stages = sumo.simulation.findIntermodalRoute(one, two)
             if stages and stages[0].edges:
                 at = min(float(rng.uniform(2, 30)), sumo.lane.getLength(f"{one}_0"))  # some streets are short
-                sumo.person.add(f"p{n}", one, at, depart=float(rng.uniform(0, SETTLE)))
-                sumo.person.appendWalkingStage(f"p{n}", list(stages[0].edges), -1)
-                sumo.person.setSpeed(f"p{n}", float(rng.uniform(1.0, 1.7)))
+                sumo.person.add(name, one, at, depart=float(rng.uniform(*when)))
+                sumo.person.appendWalkingStage(name, list(stages[0].edges), -1)
+                sumo.person.setSpeed(name, float(rng.uniform(1.0, 1.7)))
+            return bool(stages and stages[0].edges)
+        edges = sumo.simulation.findRoute(one, two, kind).edges
+        edges = list(edges) + list(sumo.simulation.findRoute(two, one, kind).edges)[1:] * (len(edges) > 0)
+        if len(edges) > 1:
+            sumo.route.add(route, edges)
+            sumo.vehicle.add(name, route, kind, depart=str(rng.uniform(*when)), departLane="best",
+                             departPos="random_free", departSpeed="max")
+        return len(edges) > 1
 
     def _begin(self, seconds: float) -> tuple[Way, Car]:
         """A way for our car that starts where nobody is, and the car there."""
@@ -140,7 +164,7 @@ class _Run:
         """Tell SUMO where our car is; its foremost point is what SUMO moves."""
         front = car.place + 0.5 * car.size[0] * np.array([np.cos(car.heading), np.sin(car.heading)])
         try:
-            self.sumo.vehicle.moveToXY(EGO, "", -1, *front, angle=90 - np.degrees(car.heading), keepRoute=2)
+            self.sumo.vehicle.moveToXY(EGO, "", -1, *front, angle=90 - np.degrees(car.heading), keepRoute=self.keep)
             self.sumo.vehicle.setSpeed(EGO, car.speed)
         except self.sumo.TraCIException:
             pass  # far from every road: then SUMO's agents don't see it for a while

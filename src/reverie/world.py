@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,20 @@ from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.errors import BadInput, BadWeights
 from reverie.core.moves import Move
+from reverie.core.runtime import bf16_pays
+from reverie.core.runtime import device as device_called
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.model import things as th
 from reverie.model.block import Block, describe
 from reverie.model.checkpoint import content_hash, load_into, load_model
-from reverie.model.chorus import Chorus
+from reverie.model.exported import Exported, installed
 from reverie.model.rollout import Conditions, Rollout, Sampling, Schedule
 from reverie.model.steering import Steering, checked_rates
 from reverie.model.text import TokenVectors, unknown_words
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Text, Transformer
+from reverie.model.wanted import Wanted, advance
 from reverie.witness import Seen, tokens_of
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -48,12 +51,18 @@ class World:
     name: str
     vectors: TokenVectors | None = None  # loaded from the text package when it is first needed
 
+
     @classmethod
-    def load(cls, name: str | Path = "base") -> World:
+    def load(cls, name: str | Path = "base", *, device: str = "auto", half: bool | None = None,
+             exported: bool | None = None) -> World:
         """The model of that name in the package, or of a folder with tokenizer and transformer weights.
 
-        Raises BadInput for a name that is neither, BadWeights for files that are damaged or do not fit.
+        device: auto (the GPU if there is one), cpu or cuda. half: whether pictures are made in bfloat16; None: on a
+        GPU, where it pays. exported: whether ONNX Runtime makes the transformer's passes, on a CPU (model.exported);
+        None: where it is installed. Raises BadInput for a name or device that is not there, BadWeights for files that
+        are damaged or do not fit.
         """
+        on = device_called(device)
         folder = WEIGHTS if str(name) == "base" else Path(name)
         if not folder.is_dir():
             raise BadInput(f"no model {str(name)!r}: 'base', a folder with tokenizer.safetensors and "
@@ -70,7 +79,15 @@ class World:
         if config.channels != tokenizer.config.channels:
             raise BadWeights(f"the tokenizer and the transformer in {folder} do not belong together")
         both = content_hash(folder / "tokenizer.safetensors") + content_hash(folder / "transformer.safetensors")
-        return cls(tokenizer, transformer.eval(), meta, both, str(name))
+        transformer.half = on.type == "cuda" and bf16_pays(on) if half is None else half
+        if on.type == "cpu" and not transformer.half and (installed() if exported is None else exported):
+            transformer.runner = Exported(transformer, both)
+        return cls(tokenizer.to(on), transformer.to(on).eval(), meta, both, str(name))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are, and all that goes into them."""
+        return self.transformer.marks.device
 
     @property
     def default_size(self) -> tuple[int, int]:
@@ -150,9 +167,10 @@ class World:
         """
         if view is None:
             side = self.tokenizer.config.spatial
-            view = torch.zeros(len(tokens), size[0] // side, size[1] // side, self.tokenizer.config.channels)
+            view = tokens.new_zeros(len(tokens), size[0] // side, size[1] // side, self.tokenizer.config.channels)
         level = sampling.haze if tokens is not None else 0.0
-        return self.tokenizer.decode(view[:, None], state, None if tokens is None else tokens[:, None], level)
+        with self.transformer.reckoning():
+            return self.tokenizer.decode(view[:, None], state, None if tokens is None else tokens[:, None], level)
 
     # -- encoding -----------------------------------------------------------------------------------------
 
@@ -169,7 +187,7 @@ class World:
         for r, row in enumerate(rows):
             vectors[0, r, : len(row)] = row
             mask[0, r, : len(row)] = True
-        return self.transformer.encode_text(vectors, mask)
+        return self.transformer.encode_text(vectors.to(self.device), mask.to(self.device))
 
     @torch.inference_mode()
     def seen(self, past: np.ndarray, fps: float) -> Seen:
@@ -179,23 +197,23 @@ class World:
             return Seen([self._encode_still(past[0])])
         keep = int(min(len(past), CONTEXT_SECONDS * fps)) // F * F
         frames = past[len(past) - keep :] if keep else np.repeat(past[:1], F, 0)
-        latents, _ = self.tokenizer.encode(_pixels(frames))
+        pixels = self._pixels(frames)
+        latents, _ = self.tokenizer.encode(pixels)
         near, state = self.transformer.config.views_window, None  # what the first new picture sees of them is refined
         if len(frames) > near * F:
             _, state = self.tokenizer.decode(latents[:, :-near])
-        fine = self.tokenizer.refined(latents[:, -near:], _pixels(frames)[:, -near * F :], state)
+        fine = self.tokenizer.refined(latents[:, -near:], pixels[:, -near * F :], state)
         found = Seen([*latents[:, :-near].unbind(1), *fine.unbind(1)])
         found.tokens = tokens_of(frames, fps, self.transformer.config.slots, Sampling.of(self.meta).sizes)
         return found
 
     def _encode_still(self, image: np.ndarray) -> Tensor:
         """An image (H, W, 3) to the latent (1, H, W, C) of four equal frames."""
-        frames = _pixels(np.repeat(image[None], F, 0))
+        frames = self._pixels(np.repeat(image[None], F, 0))
         return self.tokenizer.refined(self.tokenizer.encode(frames)[0], frames)[:, 0]
 
-
-def _pixels(frames: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(frames))[None].float() / 127.5 - 1
+    def _pixels(self, frames: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)[None].float() / 127.5 - 1
 
 
 class Dream:
@@ -231,17 +249,18 @@ class Dream:
         side = world.tokenizer.config.spatial
         script = list(script) or [Line(0.0, "")]
         self._rollout = Rollout(
-            world.transformer, world._encode_text(script), fps=torch.tensor([self.fps]),
+            world.transformer, world._encode_text(script), fps=torch.tensor([self.fps], device=world.device),
             grid=(self.size[0] // side, self.size[1] // side), generator=torch.Generator().manual_seed(seed),
             sampling=self.sampling, with_things=things, with_views=world.paints(self.sampling, self._drawn))
         known = witnessed if known is None else known
         self._given = list(seen or [])
-        self._known = [] if known is None else list(torch.from_numpy(np.asarray(known, np.float32)))
+        self._known = [] if known is None else list(torch.from_numpy(np.asarray(known, np.float32)).to(world.device))
         told = np.zeros((0, len(world.drive))) if driven is None else driven[-len(self._given) * F :]
-        self._driven = list(torch.from_numpy(scaled(told, world.drive)))
+        self._driven = list(torch.from_numpy(scaled(told, world.drive)).to(world.device))
         still = past is not None and len(past) == 1
         self.n = 0 if still else -len(self._known or self._given)  # below 0 until the past was taken in
-        self._schedule = Schedule([line.start for line in script], self.fps, actions=len(world.drive))
+        self._schedule = Schedule([line.start for line in script], self.fps, actions=len(world.drive),
+                                  device=world.device)
         self._lines = len(script)
         self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps)
         self._decoder: list[Tensor] | None = None
@@ -270,35 +289,39 @@ class Dream:
         number = self._lines if self.n else 0  # at the very beginning it is the first line, and takes its place
         self._rollout.text = self.world._encode_text([Line(0.0, text)])
         self._rollout.text.line[self._rollout.text.line == 0] = number
-        self._schedule = Schedule([self.n * F / self.fps], self.fps, number, actions=len(self.world.drive))
+        self._schedule = Schedule([self.n * F / self.fps], self.fps, number, actions=len(self.world.drive),
+                                  device=self.world.device)
         self._lines += 1
 
-    def _next(self, rates: Mapping[str, float] | None, given: Mapping[int, Tensor] | None) -> _Wanted:
+    def _next(self, rates: Mapping[str, float] | None, given: Mapping[int, Tensor] | None) -> Wanted:
         """What the next latent is made from."""
-        rollout = self._rollout
-        wanted = _Wanted(self, self._schedule.at(self.n), self._given.pop(0) if self._given else None)
+        rollout, device = self._rollout, self.world.device
+        wanted = Wanted(rollout, self._made, self._schedule.at(self.n), self._given.pop(0) if self._given else None)
         if self._known:
             wanted.things = self._known.pop(0)[None].clone()
-            wanted.known = torch.ones(1, th.TOKENS, dtype=torch.bool)
+            wanted.known = torch.ones(1, th.TOKENS, dtype=torch.bool, device=device)
             wanted.known[:, th.SETTING_TOKEN] = wanted.view is None  # nobody told what is seen in pictures how it looks
             return wanted
         if self._of_a_log:
-            told = wanted.conditions.actions if rates is None else torch.from_numpy(scaled(rates, self.world.drive))
+            told = wanted.conditions.actions
+            if rates is not None:
+                told = torch.from_numpy(scaled(rates, self.world.drive)).to(device)
             told = self._driven.pop(0)[None] if self.n < 0 and self._driven else told
-            wanted.conditions = Conditions(wanted.conditions.line, torch.zeros(1), told)
+            wanted.conditions = Conditions(wanted.conditions.line, torch.zeros(1, device=device), told)
             return wanted
         if self.n < 0:
             return wanted
-        before = None if rollout.things is None else rollout.things[0, th.CAMERA_TOKEN]
+        before = None if rollout.things is None else rollout.things[0, th.CAMERA_TOKEN].cpu()
         camera = self._steering.at(self.n, before, rates)
         if camera is not None:
-            wanted.conditions = Conditions(wanted.conditions.line, wanted.conditions.since, camera[1][None])
+            wanted.conditions = Conditions(wanted.conditions.line, wanted.conditions.since,
+                                           camera[1][None].to(device))
         vectors = dict(given or {}) | ({th.CAMERA_TOKEN: camera[0]} if camera is not None else {})
         if vectors and rollout.with_things:
-            wanted.things = torch.zeros(1, th.TOKENS, th.WIDTH)
-            wanted.known = torch.zeros(1, th.TOKENS, dtype=torch.bool)
+            wanted.things = torch.zeros(1, th.TOKENS, th.WIDTH, device=device)
+            wanted.known = torch.zeros(1, th.TOKENS, dtype=torch.bool, device=device)
             for slot, vector in vectors.items():
-                wanted.things[0, slot], wanted.known[0, slot] = vector, True
+                wanted.things[0, slot], wanted.known[0, slot] = vector.to(device), True
         return wanted
 
     def _made(self, tokens: Tensor | None, view: Tensor | None) -> Block:
@@ -306,8 +329,8 @@ class Dream:
         pixels, self._decoder = self.world.decode(view, tokens if self._drawn else None, self._decoder, self.sampling,
                                                   size=self.size)
         start, self.n = self.n * F, self.n + 1
-        self.tokens = None if tokens is None else tokens[0].numpy()
-        picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+        self.tokens = None if tokens is None else tokens[0].cpu().numpy()
+        picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
         self.things = [] if tokens is None or start < 0 else describe(self.tokens, start, self.fps, *self.size)
         return Block(start, picture, self.things, self.tokens)
 
@@ -315,31 +338,6 @@ class Dream:
     def camera(self) -> CameraPath | None:
         """The poses of the last four frames, None without things."""
         return None if self.tokens is None else th.decode_camera(self.tokens[None, th.CAMERA_TOKEN])
-
-
-@dataclass
-class _Wanted:
-    """The next latent of a dream: its conditions, and what of it is given, as Rollout.step has it."""
-
-    dream: Dream
-    conditions: Conditions
-    view: Tensor | None
-    things: Tensor | None = None
-    known: Tensor | None = None
-
-    def fits(self, other: _Wanted) -> bool:
-        """Whether both can be made in one pass."""
-        a, b = self.dream._rollout, other.dream._rollout
-        return (a.model is b.model and a.grid == b.grid and a.sampling == b.sampling
-                and torch.equal(a.fps, b.fps) and (a.n > 0) == (b.n > 0)
-                and (a.with_things, a.with_views) == (b.with_things, b.with_views)
-                and (self.view is None) == (other.view is None) and self.whole == other.whole
-                and (a.memory.goal is None) == (b.memory.goal is None))
-
-    @property
-    def whole(self) -> bool:
-        """Whether all its things are given."""
-        return self.known is not None and bool(self.known.all())
 
 
 @torch.inference_mode()
@@ -357,7 +355,7 @@ def step_together(dreams: Sequence[Dream], inputs: Sequence[Mapping]) -> list[Bl
     for dream, given in zip(dreams, heard, strict=True):
         if given["text"] is not None:
             dream._hear(given["text"])
-    return _advance([dream._next(given["rates"], given["given"])
+    return advance([dream._next(given["rates"], given["given"])
                      for dream, given in zip(dreams, heard, strict=True)])
 
 
@@ -365,31 +363,4 @@ def step_together(dreams: Sequence[Dream], inputs: Sequence[Mapping]) -> list[Bl
 def take_in_pasts(dreams: Sequence[Dream]) -> None:
     """Bring dreams that go on from a past to its end, in one pass where they fit together; a first step does it too."""
     while early := [dream for dream in dreams if dream.n < 0]:
-        _advance([dream._next(None, None) for dream in early])
-
-
-def _advance(wanted: Sequence[_Wanted]) -> list[Block]:
-    """Make those latents, each of another dream."""
-    groups: list[list[int]] = []
-    for i, one in enumerate(wanted):
-        fitting = next((group for group in groups if wanted[group[0]].fits(one)), None)
-        groups.append([i]) if fitting is None else fitting.append(i)
-    made: list[Block | None] = [None] * len(wanted)
-    for group in groups:
-        rows = [wanted[i] for i in group]
-        one = rows[0] if len(rows) == 1 else _side_by_side(rows)
-        rollout = one.dream._rollout if len(rows) == 1 else Chorus([row.dream._rollout for row in rows])
-        tokens, views = rollout.step(one.conditions, view=one.view, things=one.things, known=one.known)
-        for b, i in enumerate(group):
-            made[i] = wanted[i].dream._made(*(None if x is None else x[b : b + 1] for x in (tokens, views)))
-    return made
-
-
-def _side_by_side(rows: Sequence[_Wanted]) -> _Wanted:
-    conditions = Conditions(*(torch.cat([getattr(row.conditions, f.name) for row in rows]) for f in fields(Conditions)))
-    both = _Wanted(rows[0].dream, conditions, None if rows[0].view is None else torch.cat([row.view for row in rows]))
-    if any(row.known is not None for row in rows):
-        empty = torch.zeros(1, th.TOKENS, th.WIDTH)
-        both.things = torch.cat([empty if row.known is None else row.things for row in rows])
-        both.known = torch.cat([empty[..., 0] > 0 if row.known is None else row.known for row in rows])
-    return both
+        advance([dream._next(None, None) for dream in early])

@@ -38,8 +38,9 @@ class Study:
 
     @cached_property
     def world(self) -> World:
-        """The model, loaded when it is first needed."""
-        return self.model if isinstance(self.model, World) else World.load(self.model)
+        """The model, loaded when it is first needed; figures are of the CPU and of torch alone."""
+        return self.model if isinstance(self.model, World) else World.load(self.model, device="cpu",
+                                                                                  exported=False)
 
     @cached_property
     def observer(self) -> Observer:

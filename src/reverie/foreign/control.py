@@ -173,12 +173,12 @@ class Happening:
         enter, leave = _slab(o, d, (0, 1, 2))
         if name in FLAT or self.canvas is None:
             return _first(enter, leave)
-        drawn = self.canvas(Scene(thing[None, None], tokens[None, th.CAMERA_TOKEN], tokens[None, th.SETTING_TOKEN]),
-                            *size)
+        seen = thing[None, None], tokens[None, th.CAMERA_TOKEN], tokens[None, th.SETTING_TOKEN]
+        drawn = self.canvas(Scene(*(part.to(self.canvas.colours.weight.device) for part in seen)), *size)
         middle = (torch.maximum(enter, torch.zeros_like(enter)) + leave) / 2
         beside = (-(o * d).sum(-1) / d.square().sum(-1)).clamp(min=0.1)  # drawn a little beyond its box
         where = torch.where(enter < leave, middle, beside)
-        return torch.where(drawn.cover[0, ..., 0] > 0.5, where, torch.inf)
+        return torch.where(drawn.cover[0, ..., 0].cpu() > 0.5, where, torch.inf)
 
 
 def _first(enter: Tensor, leave: Tensor) -> Tensor:

@@ -138,7 +138,7 @@ class Canvas(nn.Module):
             cast = _meetings(boxes, stage.place[stage.of], stage.light[stage.of], stage.spot, setting,
                              (stage.place[..., 2] == 0)[stage.of], stage.sun[stage.of])
             content = self._content(things, setting).flatten(0, 2)
-        tint = torch.sigmoid(self.colours(things[..., th.THING["colour"]] / th.ONE_HOT))
+        tint = torch.sigmoid(self.colours(things[..., th.THING["colour"]] / th.ONE_HOT).float())
         tint = tint[:, None].expand(-1, th.F, -1, -1).flatten(0, 2)
         shape = stage.direction.shape[:3]
         drawn, cover = self._things(seen, content, tint, shape)
@@ -302,7 +302,7 @@ def _meetings(boxes: Boxes, origin: Tensor, direction: Tensor, spot: Tensor, set
     near &= (boxes.there[:, None] & (first | ~boxes.still[:, None]))[:, :, None]
     if asked is not None:
         near &= asked[..., None]
-    ray, slot = near.view(-1, s).nonzero().unbind(1) if s else (torch.zeros(0, dtype=torch.long),) * 2
+    ray, slot = near.view(-1, s).nonzero().unbind(1) if s else (near.new_zeros(0, dtype=torch.long),) * 2
     frame = ray // p
     thing = frame * s + slot
     size = boxes.size[:, None].expand(-1, f, -1, -1).flatten(0, 2)[thing]

@@ -40,18 +40,19 @@ class Conditions:
 
 class Schedule:
     """Which line of a script holds in which latent. starts: seconds at which each begins; first: the number of the
-    first of them. actions: how many the model has; none is known."""
+    first of them. actions: how many the model has; none is known. device: of what holds."""
 
-    def __init__(self, starts: Sequence[float], fps: float, first: int = 0, *, actions: int) -> None:
-        self.starts, self.fps, self.first = np.array(starts), fps, first
-        self.unknown = torch.full((1, FRAMES_PER_LATENT * actions), torch.nan)
+    def __init__(self, starts: Sequence[float], fps: float, first: int = 0, *, actions: int,
+                 device: torch.device | None = None) -> None:
+        self.starts, self.fps, self.first, self.device = np.array(starts), fps, first, device
+        self.unknown = torch.full((1, FRAMES_PER_LATENT * actions), torch.nan, device=device)
 
     def at(self, n: int) -> Conditions:
         """What holds in latent n; before the beginning, the first line with its clock at zero."""
         time = max(n, 0) * FRAMES_PER_LATENT / self.fps
         line = max(int(np.searchsorted(self.starts, time + 1e-6, side="right")) - 1, 0)
-        return Conditions(torch.tensor([line + self.first]), torch.tensor([max(time - self.starts[line], 0.0)],
-                                                                          dtype=torch.float32), self.unknown)
+        since = torch.tensor([max(time - self.starts[line], 0.0)], dtype=torch.float32, device=self.device)
+        return Conditions(torch.tensor([line + self.first], device=self.device), since, self.unknown)
 
 
 GUIDED = 1.0  # seconds after a new line began in which guidance acts
@@ -78,6 +79,7 @@ class Rollout:
         self.things: Tensor | None = None  # (B, S, WIDTH), the last latent's
         self.identity: Tensor | None = None  # (B, things, static channels) of every slot that ever existed
         self.met = torch.zeros(self.batch, MAX_THINGS, dtype=torch.bool, device=self.device)
+        self._ahead: tuple[Tensor | None, tuple[Tensor, Tensor]] | None = None  # of which things, and how they go on
 
     # -- one latent ---------------------------------------------------------------------------------------
 
@@ -290,12 +292,13 @@ class Rollout:
         if self.memory.given or self.memory.goal:
             return known[(known - look).norm(dim=-1).argmin()]
         generator = self.generators[b * len(self.generators) // self.batch]
-        return known[int(torch.randint(len(known), (), generator=generator, device=self.device))]
+        return known[int(torch.randint(len(known), (), generator=generator))]
 
     def _drawn(self, chance: Callable[..., Tensor], shape: Sequence[int]) -> Tensor:
-        """Numbers (B, ...) by chance, each row's from its own generator."""
+        """Numbers (B, ...) by chance, each row's from its own generator; drawn on the CPU, so that a seed means the
+        same on every device."""
         rows = shape[0] // len(self.generators)
-        return torch.cat([chance(rows, *shape[1:], generator=g, device=self.device) for g in self.generators])
+        return torch.cat([chance(rows, *shape[1:], generator=g) for g in self.generators]).to(self.device)
 
     def _meet(self, x: Tensor) -> None:
         static = x[:, :MAX_THINGS, th.STATIC]
@@ -368,13 +371,16 @@ class Rollout:
             first = self.n == 0
             w.previous = torch.zeros_like(w.things) if first else self.things[:, None, slots]
             w.previous_noise = full(len(slots), value=1.0 if first else self.sampling.calm)
-            w.grid = self.grid
+            if self._ahead is None or self._ahead[0] is not self.things:  # the same in all passes of a latent
+                self._ahead = self.things, motion.continuation(w.previous, w.previous_noise, w.fps)
+            w.ahead, w.grid = self._ahead[1], self.grid if self.with_views else None
         if views is not None:
             w.views, w.views_noise = views[:, None], full(value=noise)
             w.views_known = full(value=views_known)
             w.goal = full(value=goal)
             w.sketch = sketch
-        output = self.model(w, self.text, past)
+        with self.model.reckoning(views is not None):
+            output = (self.model.runner or self.model)(w, self.text, past)
         if output.things is not None and len(slots) < th.TOKENS:  # slots that the model does not have stay empty
             empty = output.things.new_zeros(b, 1, th.TOKENS - len(slots), th.WIDTH)
             empty[..., 0] = -1.0

@@ -18,6 +18,7 @@ channels, D width, A action channels, R script lines, P text tokens of a line, M
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -32,6 +33,8 @@ from reverie.model.layers import Block, Rotary, fourier, rms_norm, rotate
 from reverie.model.sketch import Sketch
 from reverie.model.text import TextEncoder
 from reverie.model.window import Output, Past, Text, Window
+
+Runner = Callable[[Window, Text, Past], Output]
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def _spread(mask_BTT: Tensor, rows: int, columns: int) -> Tensor:
     return mask_BTT.repeat_interleave(rows, 1).repeat_interleave(columns, 2)
 
 
-def _expected(noisy: Tensor, level: Tensor, prior: Tensor, variance: Tensor) -> Tensor:
+def expected(noisy: Tensor, level: Tensor, prior: Tensor, variance: Tensor) -> Tensor:
     """What is best said of x, of this mean and variance, from the noisy x alone: the network says the rest.
 
     Without it the first hundreds of steps go into learning to copy what has little noise.
@@ -118,6 +121,8 @@ class Transformer(nn.Module):
         self.config = c = config
         d, heads, kv = c.width, 4, 2
         self.head = d // heads
+        self.half = False  # whether it paints in bfloat16 when dreaming
+        self.runner: Runner | None = None  # what makes the passes of dreams instead of ``forward``, if anything does
         self.rotary = Rotary(self.head)
         self.text_encoder = TextEncoder(d, vector_width=c.text)
         # things
@@ -143,6 +148,11 @@ class Transformer(nn.Module):
             "things": nn.ModuleList(Block(d, heads, kv, text=i % 2 == 0) for i in range(c.depth)),
             "views": nn.ModuleList(Block(d, heads, kv, text=i % 4 == 1) for i in range(c.depth)),
         })
+
+    def reckoning(self, pictures: bool = True) -> torch.autocast:
+        """A context in which networks of a dream reckon in bfloat16 where ``half``, else as they are; things are few,
+        and exact: they always do as they are."""
+        return torch.autocast(self.marks.device.type, torch.bfloat16, enabled=self.half and pictures)
 
     # -- text ---------------------------------------------------------------------------------------------
 
@@ -192,7 +202,7 @@ class Transformer(nn.Module):
             gains["views"] = self.gains["views"](F.silu(self._conditions("views", w, w.views_noise)))
             turns["views"] = self.rotary(self._view_positions(w))
         if w.things is not None and (w.views is not None or w.grid is not None):
-            turns["place"] = self.rotary(self._thing_positions(w))
+            turns["place"] = self.rotary(self.thing_positions(w))
         masks = self._masks(w, text, past is not None)
         gains = {g: x.unflatten(-1, (6, -1)) for g, x in gains.items()}
         things_keys, views_keys, count = [], [], {"things": 0, "views": 0}
@@ -306,8 +316,8 @@ class Transformer(nn.Module):
         n = w.things.shape[2] - 2
         out = torch.cat([self.things_out[0](x[:, :, :n]), self.things_out[1](x[:, :, n : n + 1]),
                          self.things_out[2](x[:, :, n + 1 :])], 2)
-        prior, variance = motion.continuation(w.previous, w.previous_noise, w.fps)
-        return out.float() + _expected(w.things, w.things_noise[..., None], prior, variance)
+        prior, variance = w.ahead or motion.continuation(w.previous, w.previous_noise, w.fps)
+        return out.float() + expected(w.things, w.things_noise[..., None], prior, variance)
 
     def _embed_views(self, w: Window) -> Tensor:
         b, t, height, width, _ = w.views.shape
@@ -327,7 +337,7 @@ class Transformer(nn.Module):
         gain, shift = self.final["views"](F.silu(self._conditions("views", w, w.views_noise))).chunk(2, -1)
         out = self.views_out(rms_norm(x) * (1 + gain) + shift).view(b, t, height, width, c)
         level = w.views_noise[:, :, None, None, None]
-        return out.float() + _expected(w.views, level, torch.zeros_like(w.views), torch.ones_like(level))
+        return out.float() + expected(w.views, level, torch.zeros_like(w.views), torch.ones_like(level))
 
     # -- positions ----------------------------------------------------------------------------------------
 
@@ -339,8 +349,8 @@ class Transformer(nn.Module):
         time = w.index[:, :, None, None].expand(b, t, height * width, 1)
         return torch.cat([time, place], -1).flatten(1, 2)
 
-    def _thing_positions(self, w: Window) -> Tensor:
-        """Where the view sees each thing token, in latent cells; camera and setting stand in the middle."""
+    def thing_positions(self, w: Window) -> Tensor:
+        """(B, T S, 3): where the view sees each thing token, in cells; camera and setting stand in the middle."""
         b, t = w.index.shape
         height, width = w.views.shape[2:4] if w.views is not None else w.grid
         cameras = th.cameras_of(w.things[:, :, -2].float())

@@ -30,12 +30,13 @@ class Window:
     things_done: Tensor | None = None  # (B, T) bool: False where they are being denoised, unseen by later latents
     previous: Tensor | None = None  # (B, T, S, WIDTH): things one latent before, as noisy as they stand
     previous_noise: Tensor | None = None  # (B, T, S), 1 where there is none
+    ahead: tuple[Tensor, Tensor] | None = None  # of these what motion.continuation says, where it is known
     views: Tensor | None = None  # (B, T, H, W, C), noisy
     views_noise: Tensor | None = None  # (B, T)
     views_known: Tensor | None = None  # (B, T) bool
     goal: Tensor | None = None  # (B, T) bool: an end image, standing first, seen by all
     sketch: Tensor | None = None  # (B, T, H, W, D): the finished things sketched, where views are painted alone
-    grid: tuple[int, int] | None = None  # (H, W) of the views, where things are denoised alone
+    grid: tuple[int, int] | None = None  # (H, W) of the views, where things are denoised alone and views follow
 
     def to(self, device: torch.device) -> Window:
         """The same on another device."""

@@ -32,7 +32,7 @@ def _generate(args) -> None:
         seed=args.seed, steps=args.steps, image=args.image, end_image=args.end_image, loop=args.loop,
         video=args.video, script=args.script, camera=args.camera or "", things=not args.no_things,
         things_out=args.things, lora=args.lora, chunk=args.chunk, paint=args.paint, paint_from=args.paint_from,
-        control=args.control, tell=lambda text: cli._say(f"note: {text}"), quiet=False)
+        control=args.control, device=args.device, tell=lambda text: cli._say(f"note: {text}"), quiet=False)
     if args.json:
         cli._print_json(made.as_dict())
     else:
@@ -72,4 +72,5 @@ def register(verbs) -> None:
     add("--paint-from", default="depth", metavar="KIND", help="guided by its depth, kinds, boxes, edges or picture "
                                                               "(default depth)")
     add("--control", metavar="DIR", help="also write depth.mp4, kinds.mp4, boxes.mp4, edges.mp4 and things.jsonl there")
+    add("--device", default="auto", metavar="NAME", help="of our own model: auto, cpu or cuda (default auto)")
     cli._add_json(add)

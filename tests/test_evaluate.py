@@ -110,7 +110,7 @@ def shrunk(monkeypatch):
 # what may have no case in two clips of a model that knows nothing
 OPEN = ("_error_", "psnr_moving_", "psnr_moving", "accuracy", "place", "precision", "things", "time_error",
         "thing_minute", "behind", "late_over_early", "motion_", "hota", "moving", "changes", "idf1", "map50", "recall",
-        "over_true_trained")
+        "over_true_trained", "frechet", "deta", "assa")
 
 
 COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the command line
@@ -123,7 +123,7 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
         can_draw()
     elif name in ("things", "steps"):
         pytest.importorskip("mujoco")
-    elif name in ("road", "road_pictures", "driver"):
+    elif name in ("road", "road_pictures", "road_tracks", "driver"):
         if name == "road_pictures":
             can_draw()
         pytest.importorskip("libsumo")
@@ -133,7 +133,7 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
     )
     assert set(report) == {"suite", "commit", "model", "seconds", "figures"}
     assert report["suite"] == name and report["seconds"] >= 0 and ("tiny" in report["model"] or name in (
-        "road", "road_pictures", "driver"))
+        "road", "road_pictures", "road_tracks", "driver"))
     names = [f["name"] for f in report["figures"]]
     assert len(names) == len(set(names)) >= 4
     for f in report["figures"]:

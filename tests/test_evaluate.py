@@ -32,6 +32,8 @@ from reverie.evaluate import (
     prompts,
     results,
     road,
+    road_pictures,
+    road_tracks,
     speed,
     steps,
     suite,
@@ -105,12 +107,16 @@ def shrunk(monkeypatch):
     for name, value in (("SECONDS", 3.0), ("PRESENT", 1.0), ("HORIZONS", (0.5, 1.0)), ("MANY", 2), ("ACTED", 1.0),
                         ("AT", 1.0)):
         monkeypatch.setattr(road, name, value)
+    for module, values in ((road_pictures, {"SECONDS": 4.0, "HORIZONS": (0.5, 1.0), "MOMENTS": (0.0, 1.0)}),
+                           (road_tracks, {"SECONDS": 4.0, "FOLLOWED": 0.5, "WATCHED": 1.0})):
+        for name, value in values.items():
+            monkeypatch.setattr(module, name, value)
 
 
 # what may have no case in two clips of a model that knows nothing
 OPEN = ("_error_", "psnr_moving_", "psnr_moving", "accuracy", "place", "precision", "things", "time_error",
         "thing_minute", "behind", "late_over_early", "motion_", "hota", "moving", "changes", "idf1", "map50", "recall",
-        "over_true_trained", "frechet", "deta", "assa")
+        "over_true_trained", "frechet", "deta", "assa", "iou", "observer_finds", "agree", "not_seen")
 
 
 COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the command line

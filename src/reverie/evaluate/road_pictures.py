@@ -4,13 +4,12 @@ Pictures of true things, and of futures with the true actions beside the last pi
 the rig says, read from the pixels that change when it is left out. Of traffic that the suite simulates itself, with
 seeds that training never sees, in all weathers.
 
-The observer can't say what is painted here, for it knows the lab: of 190 agents that MuJoCo drew at 80 pixels and more
-it found 47, and of what it found 959 of 1,006 were houses, trees and the like. So no tracker of pictures is measured.
-HOTA and IoU are of the pixels that change when an agent is left out, in rain, when nothing casts a shadow: against
-MuJoCo's masks of the same agents, and their box against the box of the thing by the rig, where it is in plain sight
-(road_tracks.py); MuJoCo's own masks beside, for a car fills less than its box. Whose pixels they are is therefore
-known, and what is painted of nobody is not seen by these figures: they say that each thing is there, whole, where it
-should be, and nothing else of it elsewhere.
+The observer can't say what is painted here, for it knows the lab: how few agents it finds in MuJoCo's own pictures, and
+how much else, are figures of their own. So no tracker of pictures is measured. HOTA and IoU are of the pixels that
+change when an agent is left out, in rain, when nothing casts a shadow: against MuJoCo's masks of the same agents, and
+their box against the box of the thing by the rig, where it is in plain sight (road_tracks.py); MuJoCo's own masks
+beside, for a car fills less than its box. Whose pixels they are is therefore known, and what is painted of nobody is
+not seen by these figures: they say that each thing is there, whole, where it should be, and nothing of it elsewhere.
 
 Fréchet distances are of the observer's features all the same, which are some of any picture (features.py). Copied
 pictures are true ones, so that theirs are small however wrong they are.
@@ -47,6 +46,7 @@ SECONDS, PRESENT = 12.5, 2.0  # of a clip, and where its past ends
 HORIZONS = (0.5, 1.0, 2.0, 5.0, 10.0)
 FRINGE = 2  # pixels around agents that are "near"
 MOMENTS = (0.0, 0.5, 1.0, 1.5, 2.0)  # seconds at which agents are looked for
+LARGE = 100  # pixels of a box from which on the observer is asked about an agent
 CHANGED = 2.5 / 255  # of a colour, from which on a pixel has changed
 EVENTS = 4  # handovers of a clip that are looked at
 STEP = 4  # frames
@@ -111,6 +111,7 @@ class _Clip:
             self.compare(f"copy_{h:g}s", true[begins], true[t], masks[t])
             for name, seen in (("", true[t]), ("future", made), ("copy", true[begins]), ("true_things", painted[t])):
                 self.found.features.setdefault(f"{name}_{h:g}s", []).append(features(self.observer, seen))
+        self.observed(rig, begins, true[begins])
         self.shown("", rig, {t: masks[t] for t in moments})
         self.shown("_in_futures", future, {t - begins: None for t in moments})
         self.agree("", rig, floor)
@@ -194,6 +195,19 @@ class _Clip:
                     take("masks", chosen[some], made[0], both / np.maximum(either, 1))
         for name, pictures in rows.items():
             self.found.sequences.setdefault(name, []).append(tracking.gathered(pictures))
+
+    def observed(self, rig: Rig, t: int, pictures: np.ndarray) -> None:
+        """Which agents in plain sight the observer finds in pictures (cameras, H, W, 3), whatever it takes them for,
+        and which of what it finds are any agent."""
+        painter = rig.painter(self.canvas)
+        for m, seen in enumerate(self.observer.detect(pictures)):
+            boxes = rig.boxes[m][t]
+            alike = overlap(boxes, np.array([one.box for one in seen], np.float32).reshape(-1, 4)) >= 0.5
+            large = (boxes[:, 2:] - boxes[:, :2]).prod(-1) >= LARGE
+            for n in np.flatnonzero(rig.plain(painter, m, t) & large):
+                self.mark("observer finds", alike[n].any())
+            for right in alike.any(0):
+                self.mark("observer right", right)
 
     def agree(self, said: str, rig: Rig, floor: dict | None) -> None:
         """Degrees between where an agent that came over from another camera is seen and where the rig has it."""
@@ -289,6 +303,8 @@ def _figures(found: _Found) -> list[dict]:
     for h in HORIZONS:
         made = {name: found.features[f"{name}_{h:g}s"] for name in ("future", "copy", "true_things")}
         figures += frechet_figures(found.features[f"_{h:g}s"], made, f"{{}}_{h:g}s_frechet")
+    figures += [figure("observer_finds_agents", *_valued(mean("observer finds"))),
+                figure("observer_finds_that_are_agents", *_valued(mean("observer right")))]
     for name, called in (("masks", "agents_{}_with_true_masks"), *(
             (f"lie{said}", f"agents_{{}}_with_things{said}") for said in ("", "_in_futures", "_in_truth"))):
         figures.append(figure(called.format("iou"), *_valued(mean(f"{name} iou"))))

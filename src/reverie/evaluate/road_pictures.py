@@ -111,7 +111,7 @@ class _Clip:
             self.compare(f"copy_{h:g}s", true[begins], true[t], masks[t])
             for name, seen in (("", true[t]), ("future", made), ("copy", true[begins]), ("true_things", painted[t])):
                 self.found.features.setdefault(f"{name}_{h:g}s", []).append(features(self.observer, seen))
-        self.observed(rig, begins, true[begins])
+        self.observed(rig, {t: true[t] for t in moments})
         self.shown("", rig, {t: masks[t] for t in moments})
         self.shown("_in_futures", future, {t - begins: None for t in moments})
         self.agree("", rig, floor)
@@ -196,11 +196,12 @@ class _Clip:
         for name, pictures in rows.items():
             self.found.sequences.setdefault(name, []).append(tracking.gathered(pictures))
 
-    def observed(self, rig: Rig, t: int, pictures: np.ndarray) -> None:
-        """Which agents in plain sight the observer finds in pictures (cameras, H, W, 3), whatever it takes them for,
-        and which of what it finds are any agent."""
+    def observed(self, rig: Rig, pictures: dict[int, np.ndarray]) -> None:
+        """Which agents in plain sight the observer finds in pictures (cameras, H, W, 3) of some frames, whatever it
+        takes them for, and which of what it finds are any agent."""
         painter = rig.painter(self.canvas)
-        for m, seen in enumerate(self.observer.detect(pictures)):
+        views = [(t, m, view) for t, whole in pictures.items() for m, view in enumerate(whole)]
+        for (t, m, _), seen in zip(views, self.observer.detect(np.stack([view for *_, view in views])), strict=True):
             boxes = rig.boxes[m][t]
             alike = overlap(boxes, np.array([one.box for one in seen], np.float32).reshape(-1, 4)) >= 0.5
             large = (boxes[:, 2:] - boxes[:, :2]).prod(-1) >= LARGE

@@ -32,6 +32,8 @@ from reverie.evaluate import (
     prompts,
     results,
     road,
+    road_pictures,
+    road_tracks,
     speed,
     steps,
     suite,
@@ -105,12 +107,16 @@ def shrunk(monkeypatch):
     for name, value in (("SECONDS", 3.0), ("PRESENT", 1.0), ("HORIZONS", (0.5, 1.0)), ("MANY", 2), ("ACTED", 1.0),
                         ("AT", 1.0)):
         monkeypatch.setattr(road, name, value)
+    for module, values in ((road_pictures, {"SECONDS": 4.0, "HORIZONS": (0.5, 1.0), "MOMENTS": (0.0, 1.0)}),
+                           (road_tracks, {"SECONDS": 4.0, "FOLLOWED": 0.5, "WATCHED": 1.0})):
+        for name, value in values.items():
+            monkeypatch.setattr(module, name, value)
 
 
 # what may have no case in two clips of a model that knows nothing
 OPEN = ("_error_", "psnr_moving_", "psnr_moving", "accuracy", "place", "precision", "things", "time_error",
         "thing_minute", "behind", "late_over_early", "motion_", "hota", "moving", "changes", "idf1", "map50", "recall",
-        "over_true_trained")
+        "over_true_trained", "frechet", "deta", "assa", "iou", "observer_finds", "agree", "not_seen")
 
 
 COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the command line
@@ -123,7 +129,7 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
         can_draw()
     elif name in ("things", "steps"):
         pytest.importorskip("mujoco")
-    elif name in ("road", "road_pictures", "driver"):
+    elif name in ("road", "road_pictures", "road_tracks", "driver"):
         if name == "road_pictures":
             can_draw()
         pytest.importorskip("libsumo")
@@ -133,7 +139,7 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
     )
     assert set(report) == {"suite", "commit", "model", "seconds", "figures"}
     assert report["suite"] == name and report["seconds"] >= 0 and ("tiny" in report["model"] or name in (
-        "road", "road_pictures", "driver"))
+        "road", "road_pictures", "road_tracks", "driver"))
     names = [f["name"] for f in report["figures"]]
     assert len(names) == len(set(names)) >= 4
     for f in report["figures"]:

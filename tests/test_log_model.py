@@ -199,8 +199,9 @@ def test_the_suite_log(made, shards) -> None:
 
     report = suite.run("log", model=made, n=2, data=shards, progress=False)
     found = {figure["name"]: figure for figure in report["figures"]}
-    assert {"dream_psnr_0.5s", "copied_ssim_1s", "round_trip_psnr_0.5s", "probe_on_truth_correlation",
-            "steered_gently_slope", "seeds_apart_over_actions_apart"} <= set(found)
+    assert {"dream_psnr_0.5s", "copied_ssim_1s", "round_trip_psnr_0.5s", "dream_frechet_1s",
+            "probe_on_truth_correlation", "steered_gently_slope", "seeds_apart_over_actions_apart"} <= set(found)
+    assert found["round_trip_frechet_1s"]["value"] > 0 and ", observer " in report["model"]
     assert found["copied_psnr_0.5s"]["value"] > 0 and found["copied_psnr_0.5s"]["n"] == 2
     with pytest.raises(BadInput, match="no ingested log"):
         suite.run("log", model=made, n=1, data=shards / "no", progress=False)

@@ -60,13 +60,13 @@ def box(one: Painter, name: str, n: int, t: int = T) -> np.ndarray:
 
 def test_a_car_ahead_covers_the_pixels_of_its_box() -> None:
     one = painter()
-    made = changed(one, path(one, "front"), T, 0)
+    made = changed(one, path(one, "front"), T, [0])[0]
     left, top, right, bottom = box(one, "front", 0)
     rows, columns = np.nonzero(made)
     assert abs(columns.min() - left) < 2 and abs(columns.max() + 1 - right) < 2
     assert rows.min() > top - 2 and abs(rows.max() + 1 - bottom) < 2.5
     assert made.sum() > 0.6 * (right - left) * (bottom - top)
-    assert not any(changed(one, path(one, name), T, 0).any() for name in ("left", "right", "rear"))
+    assert not any(changed(one, path(one, name), T, [0])[0].any() for name in ("left", "right", "rear"))
 
 
 @pytest.mark.parametrize("side", [1, -1])
@@ -75,23 +75,23 @@ def test_left_is_left(side: int) -> None:
     made.place[:, 0] = made.place[:, 1] + (1.0, 4.5 * side)
     one = painter(made)
     seen, other = ("left", "right")[:: side]
-    assert changed(one, path(one, seen), T, 0).mean() > 0.05
-    assert not changed(one, path(one, other), T, 0).any()
+    assert changed(one, path(one, seen), T, [0])[0].mean() > 0.05
+    assert not changed(one, path(one, other), T, [0])[0].any()
     made.place[:, 0] = made.place[:, 1] + (6.0, 3.5 * side)  # before us, aside: on that side of the front picture
-    columns = np.nonzero(changed(one, path(one, "front"), T, 0))[1]
+    columns = np.nonzero(changed(one, path(one, "front"), T, [0])[0])[1]
     assert (columns.mean() < SIZE[1] / 2) == (side > 0)
 
 
 def test_an_agent_behind_is_in_the_rear_camera_alone_and_behind_a_house_nowhere() -> None:
     one = painter()
-    assert changed(one, path(one, "rear"), 40, 3).any()
-    assert not changed(one, path(one, "front"), 40, 3).any()
+    assert changed(one, path(one, "rear"), 40, [3])[0].any()
+    assert not changed(one, path(one, "front"), 40, [3])[0].any()
     solids = one.streets.solids
     gap = torch.tensor([*one.trace.place[T, one.trace.ego] + (8.0, 0.0), 2.0], dtype=torch.float32)
     solids.place[0], solids.half[0], solids.part[0] = gap, torch.tensor([0.5, 9.0, 6.0]), 0
     solids.heading[0] = 0
     one.streets.solids = solids.chosen(torch.arange(len(solids.part)))
-    assert not changed(one, path(one, "front"), T, 0).any()
+    assert not changed(one, path(one, "front"), T, [0])[0].any()
 
 
 def test_the_same_twice_and_of_some_pixels_as_of_all() -> None:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from reverie.audit.judge import audit_frames
 from reverie.audit.observer import Observer
-from reverie.audit.observer_net import resized, to_input, working_size
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.evaluate import minute
 from reverie.evaluate.dreams import dream, pixels_of
+from reverie.evaluate.features import features, named
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.quality import frechet, picture_statistics
 from reverie.evaluate.study import SEED, Study
@@ -52,20 +51,6 @@ class Seen:
         self.features.append(features(observer, frames[::LOOK_EVERY]))
 
 
-@torch.no_grad()
-def features(observer: Observer, frames: np.ndarray) -> np.ndarray:
-    """The observer's deepest features (T, D) of frames uint8 (T, H, W, 3), averaged over each."""
-    found: list[torch.Tensor] = []
-    hook = observer.net.level32.register_forward_hook(lambda _, given, made: found.append(made.mean((2, 3))))
-    try:
-        for start in range(0, len(frames), 16):
-            piece = torch.from_numpy(np.ascontiguousarray(frames[start : start + 16]))
-            observer.net(to_input(resized(piece, working_size(*frames.shape[1:3]))))
-    finally:
-        hook.remove()
-    return torch.cat(found).float().numpy()
-
-
 def measure(study: Study) -> list[dict]:
     """Each statistic's late value over its early one, imagined over true, over n minutes; the Fréchet distance, which
     is from truth already, late over early; and the values that these are made of."""
@@ -85,6 +70,11 @@ def measure(study: Study) -> list[dict]:
                                study.observer)
             bar.advance()
     return figures(made, true, len(chosen))
+
+
+def model_name(study: Study) -> str:
+    """The model's name and hash, and the observer's."""
+    return f"{study.name}, {named(study.observer)}"
 
 
 def figures(made: dict[str, Seen], true: dict[str, Seen], n: int) -> list[dict]:

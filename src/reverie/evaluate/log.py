@@ -4,6 +4,10 @@ Pasts of the test split go on with the actions that the driver chose then, and w
 what followed is measured at some moments, beside the last picture of the past, copied, and the tokenizer alone; whether
 the road bends as it is steered is read by a probe (turning.py) that was fitted to the training split's own pictures.
 
+As a set, pictures of the half second that ends at a moment are compared by the Fréchet distance of the observer's
+features (features.py). It has never seen a road, and pictures of half a second are much alike: so many cases stand
+behind a distance, not so many pictures.
+
 Legend: T frames, N cases, A actions.
 """
 
@@ -18,6 +22,7 @@ from reverie.core.actions import by_name, told
 from reverie.core.errors import BadInput
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.shards import ClipSet, split_of
+from reverie.evaluate.features import features, frechet_figures, named
 from reverie.evaluate.figures import figure
 from reverie.evaluate.quality import psnr, ssim
 from reverie.evaluate.study import SEED, Study
@@ -29,6 +34,7 @@ from reverie.world import World, step_together
 F = FRAMES_PER_LATENT
 MOMENTS = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds after the past at which pictures are compared
 PAST = 32  # frames of a past, at the most
+STRETCH = 0.5  # seconds before a moment whose pictures are looked at as a set
 STEERED = 4.0  # seconds of the dreams in which it is steered otherwise
 BLOCK = 1.0  # seconds over which turning is averaged
 MOVING = 2.0  # m/s: below it a car hardly turns, however it is steered
@@ -66,6 +72,11 @@ def measure(study: Study) -> list[dict]:
     elif not told(drive):
         raise BadInput(f"{world.name} knows no action that can be asked for")
     return figures
+
+
+def model_name(study: Study) -> str:
+    """The model's name and hash, and the observer's."""
+    return f"{study.name}, {named(study.observer)}"
 
 
 def held_out(clips: ClipSet, world: World, n: int) -> list[Case]:
@@ -132,7 +143,8 @@ def dreams(world: World, cases: Sequence[Case], asked: Sequence[np.ndarray], *, 
 
 def looks(study: Study, world: World, cases: Sequence[Case]) -> list[dict]:
     """PSNR and SSIM at each moment, of dreams with the true actions, of the copied last picture, and of the
-    tokenizer's round trip."""
+    tokenizer's round trip; and Fréchet distances of these."""
+    seen: dict[tuple[str, float], list[np.ndarray]] = {}
     found: dict[tuple[str, float], list[tuple[float, float]]] = {}
     with study.track(len(cases), "dreams with the true actions") as bar:
         for case in cases:
@@ -142,14 +154,22 @@ def looks(study: Study, world: World, cases: Sequence[Case]) -> list[dict]:
             for moment in MOMENTS:
                 at = round(moment * case.fps) - 1
                 if at < len(true):
-                    ways = {"dream": made, "copied": [case.frames[case.past - 1]] * len(true), "round_trip": back}
+                    copied = np.repeat(case.frames[case.past - 1 : case.past], len(true), 0)
+                    ways = {"dream": made, "copied": copied, "round_trip": back}
+                    stretch = slice(max(at + 1 - round(STRETCH * case.fps), 0), at + 1)
+                    for way, frames in {"": true, **ways}.items():
+                        seen.setdefault((way, moment), []).append(features(study.observer, frames[stretch]))
                     for way, frames in ways.items():
                         found.setdefault((way, moment), []).append((psnr(frames[at], true[at]),
                                                                     ssim(frames[at], true[at])))
             bar.advance()
-    return [figure(f"{way}_{what}_{moment:g}s", np.mean([pair[k] for pair in pairs]), unit, None, len(pairs))
-            for k, (what, unit) in enumerate((("psnr", "dB"), ("ssim", "")))
-            for (way, moment), pairs in found.items()]
+    figures = [figure(f"{way}_{what}_{moment:g}s", np.mean([pair[k] for pair in pairs]), unit, None, len(pairs))
+               for k, (what, unit) in enumerate((("psnr", "dB"), ("ssim", "")))
+               for (way, moment), pairs in found.items()]
+    for moment in [moment for way, moment in seen if not way]:
+        made = {way: seen[way, moment] for way in ("dream", "copied", "round_trip")}
+        figures += frechet_figures(seen["", moment], made, f"{{}}_frechet_{moment:g}s")
+    return figures
 
 
 def obeyed(study: Study, world: World, clips: ClipSet, cases: Sequence[Case], steering: int,

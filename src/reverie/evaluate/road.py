@@ -31,17 +31,18 @@ F = FRAMES_PER_LATENT
 
 def measure(study: Study) -> list[dict]:
     """Of every second of n clips forecasts and futures, of all n actions; and how many steps a second."""
-    model = _model(study)
+    model = model_of(study)
     found = [Trace.load(path) for path in traces(study, study.n, SECONDS)]
     return [*_forecasts(study, model, found[::2]), *_obeyed(study, model, found), *_speed(model, found[0])]
 
 
 def model_name(study: Study) -> str:
     """The model of traffic's name and hash."""
-    return _model(study).name
+    return model_of(study).name
 
 
-def _model(study: Study) -> Road:
+def model_of(study: Study) -> Road:
+    """The model folder's own model of traffic where it has one, or what ships."""
     own = Path(study.model) / WEIGHTS.name if isinstance(study.model, (str, Path)) else WEIGHTS
     return Road.load(own if own.exists() else None)
 

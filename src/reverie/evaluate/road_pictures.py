@@ -3,34 +3,50 @@
 Pictures of true things, and of futures with the true actions beside the last picture seen; whether an agent is where
 the rig says, read from the pixels that change when it is left out. Of traffic that the suite simulates itself, with
 seeds that training never sees, in all weathers.
+
+The observer can't say what is painted here, for it knows the lab: how few agents it finds in MuJoCo's own pictures, and
+how much else, are figures of their own. So no tracker of pictures is measured. HOTA and IoU are of the pixels that
+change when an agent is left out, in rain, when nothing casts a shadow: against MuJoCo's masks of the same agents, and
+their box against the box of the thing by the rig, where it is in plain sight (road_tracks.py); MuJoCo's own masks
+beside, for a car fills less than its box. Whose pixels they are is therefore known, and what is painted of nobody is
+not seen by these figures: they say that each thing is there, whole, where it should be, and nothing of it elsewhere.
+
+Fréchet distances are of the observer's features all the same, which are some of any picture (features.py). Copied
+pictures are true ones, so that theirs are small however wrong they are.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from reverie.core.camera import CameraPath, project
+from reverie.audit.observer import Observer, overlap
+from reverie.core.camera import CameraPath
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road.trace import Trace
 from reverie.data.road.weather import WEATHERS, of_seed
 from reverie.data.road.world import Look, from_start
+from reverie.evaluate import tracking
+from reverie.evaluate.features import features, frechet_figures, named
 from reverie.evaluate.figures import figure, share
+from reverie.evaluate.road import model_of
+from reverie.evaluate.road_tracks import LEAST, Rig, driven
 from reverie.evaluate.study import SEED, Study
 from reverie.evaluate.traffic import traces
+from reverie.model.road.canvas import RoadCanvas
 from reverie.painter import Painter, canvas_file, shipped
-from reverie.road import WEIGHTS, Road
+from reverie.road import Road
 
 SECONDS, PRESENT = 12.5, 2.0  # of a clip, and where its past ends
 HORIZONS = (0.5, 1.0, 2.0, 5.0, 10.0)
 FRINGE = 2  # pixels around agents that are "near"
-FAR, LEAST = 40.0, 30  # metres within which, and pixels from which on, agents are looked for
+MOMENTS = (0.0, 0.5, 1.0, 1.5, 2.0)  # seconds at which agents are looked for
+LARGE = 100  # pixels of a box from which on the observer is asked about an agent
 CHANGED = 2.5 / 255  # of a colour, from which on a pixel has changed
 EVENTS = 4  # handovers of a clip that are looked at
 STEP = 4  # frames
@@ -38,103 +54,103 @@ STEP = 4  # frames
 
 def measure(study: Study) -> list[dict]:
     """Of n clips, one weather after the other."""
-    model, canvas = _models(study)
+    model, canvas = model_of(study), shipped(canvas_file(study.model))[0]
     files = traces(study, study.n, SECONDS)
-    marks: dict[str, list[float]] = {}
+    found = _Found()
     with study.track(len(files), "clips painted") as bar:
         for i, path in enumerate(files):
             trace = from_start(Trace.load(path))
             look = replace(Look.of({"seed": SEED + i}), weather=of_seed(SEED + i, WEATHERS[i % len(WEATHERS)]))
-            _Clip(trace, look, canvas, marks).measure(model, SEED + i)
+            _Clip(trace, look, canvas, study.observer, found).measure(model, SEED + i)
             bar.advance()
-    return _figures(marks)
+    return _figures(found)
 
 
 def model_name(study: Study) -> str:
-    """The canvas's name and hash."""
-    return shipped(canvas_file(study.model))[1]
+    """The canvas's name and hash, and the observer's."""
+    return f"{shipped(canvas_file(study.model))[1]}, {named(study.observer)}"
 
 
-def _models(study: Study):
-    own = Path(study.model) / WEIGHTS.name if isinstance(study.model, (str, Path)) else WEIGHTS
-    return Road.load(own if own.exists() else None), shipped(canvas_file(study.model))[0]
+@dataclass
+class _Found:
+    """By name: every measurement; the observer's features of each clip's pictures; agents as trackeval takes them, of
+    each clip."""
+
+    marks: dict[str, list[float]] = field(default_factory=dict)
+    features: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    sequences: dict[str, list[dict]] = field(default_factory=dict)
 
 
 @dataclass
 class _Clip:
-    """One clip; ``marks`` takes every measurement by name."""
+    """One clip, and what it adds to what was found."""
 
     trace: Trace
     look: Look
-    canvas: torch.nn.Module
-    marks: dict[str, list[float]]
+    canvas: RoadCanvas
+    observer: Observer
+    found: _Found
 
     def mark(self, name: str, value: float) -> None:
-        self.marks.setdefault(name, []).append(float(value))
+        self.found.marks.setdefault(name, []).append(float(value))
 
     def measure(self, model: Road, seed: int) -> None:
         trace, begins = self.trace, round(PRESENT * 24) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
-        frames = [begins + round(h * 24) for h in HORIZONS]
-        actions = trace.actions[begins : begins + round(HORIZONS[-1] * 24) + FRAMES_PER_LATENT]
-        ride = model.begin(trace, begins, [seed])
-        for n in range(-(-round(HORIZONS[-1] * 24) // FRAMES_PER_LATENT)):
-            rows = (n * FRAMES_PER_LATENT + np.arange(FRAMES_PER_LATENT)).clip(max=len(actions) - 1)
-            ride.step(actions[None, rows])
-        future = ride.trace_of(0)
-        true, masks, floor = self.drawn([begins, *frames])
-        painted = list(self.painted(trace, [begins, *frames]))
-        dreamed = list(self.painted(future, [frame - begins - 1 for frame in frames]))
-        for k, made in enumerate(painted):
-            self.compare("true_things", made, true[k], masks[k])
-            self.compare(f"true_things_{self.look.weather.name}", made, true[k], masks[k])
-        for k, h in enumerate(HORIZONS):
-            self.compare(f"future_{h:g}s", dreamed[k], true[k + 1], masks[k + 1])
-            self.compare(f"copy_{h:g}s", true[0], true[k + 1], masks[k + 1])
-        self.overlaps([begins, *frames[1::2]], dict(zip([begins, *frames], masks, strict=True)))
-        self.agree("", trace, floor)
+        frames, moments = ([begins + round(s * 24) for s in times] for times in (HORIZONS, MOMENTS))
+        rig, way = Rig(trace, self.look), trace.place[:, trace.ego]
+        future = Rig(driven(model, trace, begins, HORIZONS[-1], seed), self.look, way)
+        shown = sorted({begins, *frames, *moments})
+        true, masks, floor = self.drawn(rig, shown)
+        painted = dict(zip([begins, *frames], self.painted(rig, [begins, *frames]), strict=True))
+        dreamed = self.painted(future, [frame - begins for frame in frames])
+        for t, made in painted.items():
+            self.compare("true_things", made, true[t], masks[t])
+            self.compare(f"true_things_{self.look.weather.name}", made, true[t], masks[t])
+        for h, t, made in zip(HORIZONS, frames, dreamed, strict=True):
+            self.compare(f"future_{h:g}s", made, true[t], masks[t])
+            self.compare(f"copy_{h:g}s", true[begins], true[t], masks[t])
+            for name, seen in (("", true[t]), ("future", made), ("copy", true[begins]), ("true_things", painted[t])):
+                self.found.features.setdefault(f"{name}_{h:g}s", []).append(features(self.observer, seen))
+        self.observed(rig, {t: true[t] for t in moments})
+        self.shown("", rig, {t: masks[t] for t in moments})
+        self.shown("_in_futures", future, {t - begins: None for t in moments})
+        self.agree("", rig, floor)
         self.agree("_in_futures", future, None)
 
-    def drawn(self, frames: list[int]) -> tuple[np.ndarray, np.ndarray, dict]:
-        """MuJoCo's pictures (K, cameras, H, W, 3) and masks of frames, and masks of the trace's handovers."""
+    def drawn(self, rig: Rig, frames: list[int]) -> tuple[dict, dict, dict]:
+        """MuJoCo's pictures (cameras, H, W, 3) and masks of each frame, and masks of the trace's handovers."""
         from reverie.data.road.drawing import staged
 
         look, size = self.look, self.look.size
-        pictures = np.empty((len(frames), len(look.mounts), *size, 3), np.uint8)
-        masks, events = np.empty(pictures.shape[:-1], np.uint8), {}
+        pictures = {t: np.empty((len(look.mounts), *size, 3), np.uint8) for t in frames}
+        masks, events = {t: np.empty((len(look.mounts), *size), np.uint8) for t in frames}, {}
         with staged(self.trace, look.weather, size, look.seed) as stage:
-            for k, t in enumerate(frames):
+            for t in frames:
                 stage.at(t)
-                for m, path in enumerate(self.paths(self.trace)):
+                for m, path in enumerate(rig.paths):
                     stage.through(path, t, size[1] / size[0])
-                    stage.picture(pictures[k, m])
-                    masks[k, m] = stage.mask()
-            for t, n, m in self.handovers(self.trace):
+                    stage.picture(pictures[t][m])
+                    masks[t][m] = stage.mask()
+            for t, n, m in handovers(rig):
                 stage.at(t)
-                stage.through(self.paths(self.trace)[m], t, size[1] / size[0])
+                stage.through(rig.paths[m], t, size[1] / size[0])
                 events[t, n, m] = stage.mask() == n + 1
         return pictures, masks, events
 
-    def paths(self, trace: Trace) -> list[CameraPath]:
-        own = trace.place[:, trace.ego], trace.heading[:, trace.ego]
-        return [mount.path(*own, self.look.size) for mount in self.look.mounts]
-
-    def painted(self, trace: Trace, frames: list[int]) -> Iterator[np.ndarray]:
+    def painted(self, rig: Rig, frames: list[int]) -> Iterator[np.ndarray]:
         """The canvas's pictures (cameras, H, W, 3) of each frame, in the town of the whole true way."""
-        painter = self.painter(trace)
+        look = self.look
+        way = self.trace.place[:, self.trace.ego]
+        painter = Painter(rig.trace, look.weather, look.size, look.seed, way, self.canvas)
         for t in frames:
             painter.at(t)
-            out = np.empty((len(self.look.mounts), *self.look.size, 3), np.uint8)
+            out = np.empty((len(look.mounts), *look.size, 3), np.uint8)
             began = time.process_time()
-            for m, path in enumerate(self.paths(trace)):
+            for m, path in enumerate(rig.paths):
                 painter.through(path, t, 1.0)
                 painter.picture(out[m])
             self.mark("seconds", (time.process_time() - began) / len(out))
             yield out
-
-    def painter(self, trace: Trace, weather: str | None = None) -> Painter:
-        look = self.look
-        there = look.weather if weather is None else of_seed(look.seed, weather)
-        return Painter(trace, there, look.size, look.seed, self.trace.place[:, self.trace.ego], self.canvas)
 
     def compare(self, name: str, made: np.ndarray, true: np.ndarray, masks: np.ndarray) -> None:
         """Squared errors, over all pixels and near agents, and SSIM."""
@@ -149,63 +165,65 @@ class _Clip:
         if close.any():
             self.mark(f"{name} ssim near", whole[close].mean())
 
-    def overlaps(self, frames: list[int], masks: dict[int, np.ndarray]) -> None:
-        """IoU of the pixels that change when an agent is left out with its true mask."""
-        painter, paths = self.painter(self.trace, "rain"), self.paths(self.trace)
-        for t in frames:
-            for m, mask in enumerate(masks[t]):
-                for n in np.unique(mask[mask > 0]).astype(int) - 1:
-                    true = mask == n + 1
-                    gap = np.hypot(*(self.trace.place[t, n] - self.trace.place[t, self.trace.ego]))
-                    if true.sum() >= LEAST and gap < FAR:
-                        made = changed(painter, paths[m], t, n)
-                        self.mark("iou", (made & true).sum() / (made | true).sum())
+    def shown(self, said: str, rig: Rig, masks: dict[int, np.ndarray | None]) -> None:
+        """What is shown of agents against MuJoCo's masks (cameras, H, W) of some frames, where these are known, and
+        against where the things are that are in plain sight; and MuJoCo's masks against these."""
+        painter = rig.painter(self.canvas)
+        rows: dict[str, list[tuple]] = {}
 
-    def handovers(self, trace: Trace) -> list[tuple[int, int, int]]:
-        """Frame, agent and camera of agents that come wholly into a camera's picture from another's."""
-        steps = range(0, trace.frames, STEP)
-        boxes = np.array([[self.box(trace, path, t) for path in self.paths(trace)] for t in steps])  # T cameras N 4
-        height, width = self.look.size
-        size = (boxes[..., 2:] - boxes[..., :2]).prod(-1)
-        inside = ((boxes[..., :2] > 0).all(-1) & (boxes[..., 2] < width) & (boxes[..., 3] < height) & (size >= LEAST))
-        found = []
-        for n in range(len(trace.kinds)):
-            before = -1
-            for k in range(len(inside)):
-                for m in np.flatnonzero(inside[k, :, n]):
-                    if before not in (-1, m):
-                        found.append((steps[k], n, int(m)))
-                    before = int(m)
-        return found[:: max(1, len(found) // EVENTS)][:EVENTS]
+        def take(name: str, chosen: np.ndarray, shown: np.ndarray, alike: np.ndarray) -> None:
+            seen = shown.sum((1, 2)) >= LEAST / 4
+            rows.setdefault(name, []).append((chosen, chosen[seen], alike[:, seen]))
+            for value in alike.diagonal():
+                self.mark(f"{name} iou", value)
 
-    def box(self, trace: Trace, path: CameraPath, t: int) -> np.ndarray:
-        """Where the rig has agents' boxes (N, 4) in pixels, NaN behind the camera, far away, and for our own car."""
-        half, turn = trace.size / 2, trace.heading[t]
-        corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (0, 2)]) * half[:, None]
-        cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
-        place = np.stack([trace.place[t, :, None, 0] + cos * corners[..., 0] - sin * corners[..., 1],
-                          trace.place[t, :, None, 1] + sin * corners[..., 0] + cos * corners[..., 1],
-                          corners[..., 2]], -1)
-        pixel, depth = project(place, path.position[t], path.rotation[t], path.fovy, *self.look.size)
-        gap = np.hypot(*(trace.place[t] - trace.place[t, trace.ego]).T)
-        out = np.concatenate([pixel.min(1), pixel.max(1)], -1)
-        out[(depth < 0.3).any(1) | ~trace.exists[t] | (gap > FAR) | (np.arange(len(gap)) == trace.ego)] = np.nan
-        return out
+        for t, mask in masks.items():
+            for m, path in enumerate(rig.paths):
+                plain, near = rig.plain(painter, m, t), rig.near[t]
+                pixels = np.zeros(len(near)) if mask is None else np.bincount(mask[m].ravel(), minlength=len(near) + 1
+                                                                              )[1:]
+                chosen = np.flatnonzero(plain | (pixels >= LEAST) & near)
+                made, some = changed(painter, path, t, chosen), plain[chosen]
+                box = rig.boxes[m][t, chosen[some]]
+                take(f"lie{said}", chosen[some], made[some], overlap(box, _around(made[some])))
+                if mask is not None:
+                    true = mask[m] == chosen[:, None, None] + 1
+                    take("lie_in_truth", chosen[some], true[some], overlap(box, _around(true[some])))
+                    some = pixels[chosen] >= LEAST
+                    true, made = true[some][:, None], made[some][None]
+                    both, either = (true & made).sum((2, 3)), (true | made).sum((2, 3))
+                    take("masks", chosen[some], made[0], both / np.maximum(either, 1))
+        for name, pictures in rows.items():
+            self.found.sequences.setdefault(name, []).append(tracking.gathered(pictures))
 
-    def agree(self, said: str, trace: Trace, floor: dict | None) -> None:
+    def observed(self, rig: Rig, pictures: dict[int, np.ndarray]) -> None:
+        """Which agents in plain sight the observer finds in pictures (cameras, H, W, 3) of some frames, whatever it
+        takes them for, and which of what it finds are any agent."""
+        painter = rig.painter(self.canvas)
+        views = [(t, m, view) for t, whole in pictures.items() for m, view in enumerate(whole)]
+        for (t, m, _), seen in zip(views, self.observer.detect(np.stack([view for *_, view in views])), strict=True):
+            boxes = rig.boxes[m][t]
+            alike = overlap(boxes, np.array([one.box for one in seen], np.float32).reshape(-1, 4)) >= 0.5
+            large = (boxes[:, 2:] - boxes[:, :2]).prod(-1) >= LARGE
+            for n in np.flatnonzero(rig.plain(painter, m, t) & large):
+                self.mark("observer finds", alike[n].any())
+            for right in alike.any(0):
+                self.mark("observer right", right)
+
+    def agree(self, said: str, rig: Rig, floor: dict | None) -> None:
         """Degrees between where an agent that came over from another camera is seen and where the rig has it."""
-        painter, paths = self.painter(trace, "rain"), self.paths(trace)
-        for t, n, m in self.handovers(trace):
+        painter = rig.painter(self.canvas)
+        for t, n, m in handovers(rig):
             if floor is not None and floor[t, n, m].sum() < LEAST / 2:
                 continue  # something stands before it
-            box = self.box(trace, paths[m], t)[n]
-            bearing = self.bearing(paths[m], (box[0] + box[2]) / 2)
-            made = changed(painter, paths[m], t, n)
+            box, path = rig.boxes[m][t, n], rig.paths[m]
+            bearing = self.bearing(path, (box[0] + box[2]) / 2)
+            made = changed(painter, path, t, [n])[0]
             if floor is not None:
                 self.mark("unseen", made.sum() < LEAST / 4)
-                self.mark("agree_in_truth", abs(self.bearing(paths[m], _middle(floor[t, n, m])) - bearing))
+                self.mark("agree_in_truth", abs(self.bearing(path, _middle(floor[t, n, m])) - bearing))
             if made.sum() >= LEAST / 4:
-                self.mark(f"agree{said}", abs(self.bearing(paths[m], _middle(made)) - bearing))
+                self.mark(f"agree{said}", abs(self.bearing(path, _middle(made)) - bearing))
 
     def bearing(self, path: CameraPath, x: float) -> float:
         """Degrees to the right of the camera's axis of a column of its picture."""
@@ -219,15 +237,39 @@ def _middle(shown: np.ndarray) -> float:
     return (columns[0] + columns[-1] + 1) / 2 if len(columns) else float(np.flatnonzero(shown.any(0)).mean() + 0.5)
 
 
-def changed(painter: Painter, path: CameraPath, t: int, n: int) -> np.ndarray:
-    """Pixels (H, W) bool that are others when agent n is left out."""
+def _around(shown: np.ndarray) -> np.ndarray:
+    """The boxes (K, 4) around pixels (K, H, W), NaN around none."""
+    out = np.full((len(shown), 4), np.nan)
+    for box, one in zip(out, shown, strict=True):
+        y, x = np.nonzero(one)
+        if len(x):
+            box[:] = x.min(), y.min(), x.max() + 1, y.max() + 1
+    return out
+
+
+def handovers(rig: Rig) -> list[tuple[int, int, int]]:
+    """Frame, agent and camera of some agents that come wholly into a camera's picture from another's."""
+    whole, found = np.stack(rig.whole)[:, ::STEP], []
+    for n in range(whole.shape[2]):
+        before = -1
+        for k in range(whole.shape[1]):
+            for m in np.flatnonzero(whole[:, k, n]):
+                if before not in (-1, m):
+                    found.append((k * STEP, n, int(m)))
+                before = int(m)
+    return found[:: max(1, len(found) // EVENTS)][:EVENTS]
+
+
+def changed(painter: Painter, path: CameraPath, t: int, agents: Sequence[int] | np.ndarray
+            ) -> np.ndarray:
+    """Pixels (K, H, W) bool that are others when one of K agents is left out."""
     views = []
-    for without in (None, n):
+    for without in (None, *agents) if len(agents) else ():
         painter.at(t, without)
         painter.through(path, t, 1.0)
         with torch.inference_mode():
-            views.append(painter.canvas(painter.sight()).picture)
-    return ((views[0] - views[1]).abs().amax(-1) > CHANGED).view(painter.size).numpy()
+            views.append(painter.canvas(painter.sight()).picture.view(*painter.size, 3).numpy())
+    return np.array([np.abs(view - views[0]).max(-1) > CHANGED for view in views[1:]], bool).reshape(-1, *painter.size)
 
 
 def ssim(made: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -245,8 +287,8 @@ def ssim(made: np.ndarray, true: np.ndarray) -> np.ndarray:
     return out[:, 0].numpy()
 
 
-def _figures(marks: dict[str, list[float]]) -> list[dict]:
-    figures = []
+def _figures(found: _Found) -> list[dict]:
+    figures, marks = [], found.marks
 
     def mean(name: str) -> tuple[float, int]:
         values = marks.get(name, [])
@@ -259,12 +301,22 @@ def _figures(marks: dict[str, list[float]]) -> list[dict]:
             likeness, _ = mean(f"{name} ssim{part}")
             figures += [figure(f"{name}_psnr{said}", -10 * np.log10(error) if n else float("nan"), "dB", None, n),
                         figure(f"{name}_ssim{said}", likeness, "", None, n)]
-    figures.append(figure("agents_iou_with_true_masks", *_valued(mean("iou"))))
+    for h in HORIZONS:
+        made = {name: found.features[f"{name}_{h:g}s"] for name in ("future", "copy", "true_things")}
+        figures += frechet_figures(found.features[f"_{h:g}s"], made, f"{{}}_{h:g}s_frechet")
+    figures += [figure("observer_finds_agents", *_valued(mean("observer finds"))),
+                figure("observer_finds_that_are_agents", *_valued(mean("observer right")))]
+    for name, called in (("masks", "agents_{}_with_true_masks"), *(
+            (f"lie{said}", f"agents_{{}}_with_things{said}") for said in ("", "_in_futures", "_in_truth"))):
+        figures.append(figure(called.format("iou"), *_valued(mean(f"{name} iou"))))
+        boxes = sum(data["num_gt_dets"] for data in found.sequences[name])
+        figures += [figure(called.format(score), value, "share", None, boxes)
+                    for score, value in tracking.scores(found.sequences[name]).items() if score != "idf1"]
     for said in ("", "_in_truth", "_in_futures"):
-        found = marks.get(f"agree{said}", [])
-        figures += [figure(f"cameras_agree{said}", mean(f"agree{said}")[0], "degrees", None, len(found)),
-                    figure(f"cameras_agree{said}_median", np.median(found) if found else float("nan"), "degrees", None,
-                           len(found))]
+        angles = marks.get(f"agree{said}", [])
+        middle = np.median(angles) if angles else float("nan")
+        figures += [figure(f"cameras_agree{said}", mean(f"agree{said}")[0], "degrees", None, len(angles)),
+                    figure(f"cameras_agree{said}_median", middle, "degrees", None, len(angles))]
     figures.append(figure("handed_over_but_not_seen", *_valued(mean("unseen"))))
     figures.append(figure("seconds_per_picture", *_valued(mean("seconds"), "s")))
     return figures

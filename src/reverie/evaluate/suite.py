@@ -57,7 +57,7 @@ SUITES = {
                     *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py", "evaluate/dreams.py")),
     "drift": Suite("drift", "a minute's end beside its beginning: violations, pictures, motion, things", 16, (*_BOTH,
                    "observer"), (*_WORLDS, *_TEXTS, *_MODEL, *_JUDGE, "evaluate/minute.py", "evaluate/quality.py",
-                   "evaluate/dreams.py")),
+                   "evaluate/dreams.py", "evaluate/features.py")),
     "memory": Suite("memory", "what a screen hides for 1, 5, 20 s: is it there when the screen has risen", 40, (*_BOTH,
                     "observer"), (*_WORLDS, *_MODEL, *_PAST, "evaluate/curtain.py", "evaluate/dreams.py",
                     "evaluate/watch.py")),
@@ -80,8 +80,13 @@ SUITES = {
                               "data/road/[lmnr]*.py", "data/road/dri*.py", "data/road/tra*.py",
                               "evaluate/forecast.py", "evaluate/traffic.py")),
     "road_pictures": Suite("road_pictures", "the road's cameras as the model paints them, beside MuJoCo's pictures", 24,
-                           ("road", "road_canvas"), ("painter.py", "road.py", "model/road/*.py", "data/road/*.py",
-                                                     "evaluate/traffic.py")),
+                           ("road", "road_canvas", "observer"), ("painter.py", "road.py", "model/road/*.py",
+                                                                 "data/road/*.py", "audit/observer*.py",
+                                                                 "evaluate/features.py", "evaluate/quality.py",
+                                                                 "evaluate/road*.py", "evaluate/tr*.py")),
+    "road_tracks": Suite("road_tracks", "futures with the true actions as tracks through the car's cameras", 48,
+                         ("road",), ("painter.py", "road.py", "model/road/*.py", "data/road/*.py", "evaluate/road.py",
+                                     "evaluate/forecast.py", "evaluate/tracking.py", "evaluate/traffic.py")),
     "driver": Suite("driver", "drivers trained in the dream, in truth, and cloned, driving in the true simulator", 50,
                     ("driver",), ("drivers/*.py", "envs/road.py", "envs/judging.py", "envs/seeing.py",
                                   "data/road/[ln]*.py", "data/road/dri*.py", "data/road/tra*.py",
@@ -97,7 +102,8 @@ SUITES = {
 # of models that do not ship: measured by name, and no part of make results
 APART = {
     "log": Suite("log", "a model of a recorded log on the log's held-out end: pictures, and actions obeyed", 12, (),
-                 (*_MODEL, "core/actions.py", "train/log.py", "evaluate/turning.py", "evaluate/quality.py")),
+                 (*_MODEL, "core/actions.py", "train/log.py", "evaluate/turning.py", "evaluate/quality.py",
+                  "evaluate/features.py")),
 }
 
 

@@ -42,7 +42,7 @@ def see(trace: Trace, weather: Weather, mounts: Sequence[Mount], size: tuple[int
     paths = {mount.name: mount.path(trace.place[:, trace.ego], trace.heading[:, trace.ego], size) for mount in mounts}
     height, width = size
     frames, count = trace.frames, len(trace.kinds)
-    seen = {name: Seen(np.empty((frames, height, width, 3), np.uint8), _boxes(trace, path, size),
+    seen = {name: Seen(np.empty((frames, height, width, 3), np.uint8), boxes_of(trace, path, size),
                        np.zeros((frames, count), np.float32), np.zeros((frames, height, width), np.uint8))
             for name, path in paths.items()}
     with staged(trace, weather, size, seed) as stage:
@@ -325,7 +325,7 @@ def _edges(trace: Trace) -> np.ndarray:
     return np.stack([x, y, np.broadcast_to(local[None, ..., 2], x.shape)], -1)
 
 
-def _boxes(trace: Trace, path: CameraPath, size: tuple[int, int]) -> np.ndarray:
+def boxes_of(trace: Trace, path: CameraPath, size: tuple[int, int]) -> np.ndarray:
     """Boxes (T, N, 4) in pixels, clipped to the picture; NaN where nothing of it is there, and for our own car."""
     pixel, depth = project(_edges(trace), path.position[:, None, None], path.rotation[:, None, None], path.fovy, *size)
     pixel = np.where((depth > NEAREST)[..., None], pixel, np.nan)

@@ -142,8 +142,8 @@ def test_a_second_look_may_call_it_by_another_name_and_what_is_sure_needs_none(m
 
 
 def test_what_the_second_look_finds_is_said_of_what_the_first_followed():
-    def said(what, law, start, box=(10, 10, 30, 30), number=1, amount=1.0):
-        return Violation(law, what, number, start, start, amount, 0.5, "m", f"it {what}", box)
+    def said(what, law, start, box=(10, 10, 30, 30), number=1):
+        return Violation(law, what, number, start, start, 1.0, 0.5, "m", f"it {what}", box)
 
     frames = np.arange(72)
     one = np.zeros((72, 1), np.float32)
@@ -160,10 +160,6 @@ def test_what_the_second_look_finds_is_said_of_what_the_first_followed():
     assert judge.agreed(verdict, [], twice) == []
     same = judge.agreed(verdict, [said("merged", "permanence", 1.1, large, 3)], twice)
     assert same == verdict.violations  # once
-    # one look is enough where its evidence is beyond what looks at truth get wrong
-    little, much = (said("grew", "rigidity", 2.5, large, 3, amount) for amount in (1.5, 2.0))
-    assert judge.agreed(verdict, [little], twice) == []
-    assert [(v.what, v.track) for v in judge.agreed(verdict, [much], twice)] == [("grew", 7)]
 
 
 def test_what_became_of_a_thing_is_looked_for_about_the_moment():
@@ -172,8 +168,8 @@ def test_what_became_of_a_thing_is_looked_for_about_the_moment():
     boxes = np.tile(np.array([10, 10, 30, 30], np.float32), (72, 1))
     boxes[24:] = 26, 26, 30, 30
     track = Track(7, "ball", "red", frames, boxes, one[:, 0], one[:, 0], one[:, 0], one[:, 0], one, one, one)
-    shrank = Violation("rigidity", "shrank", 3, 1.0, 1.0, 5.0, 1.4, "times", "it shrank", (10, 10, 30, 30))
-    [found] = judge.agreed(Verdict("", FPS, 72, SIZE, [track], None, []), [shrank], SIZE)
+    leapt = Violation("continuity", "jumped", 3, 1.0, 1.0, 5.0, 1.4, "widths", "it jumped", (10, 10, 30, 30))
+    [found] = judge.agreed(Verdict("", FPS, 72, SIZE, [track], None, []), [leapt], SIZE)
     assert found.track == 7
 
 

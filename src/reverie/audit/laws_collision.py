@@ -23,7 +23,7 @@ SPURTS = 0.25  # seconds before and after, over which these are taken: longer th
 _WALL = KINDS.index("wall")
 SLAB_LIKE = 0.2  # mean score of a wall: seen end on, it is like a domino now and then
 SLAB = 0.65  # of its height: a wall that is seen less wide stands end on, and what is before its middle is beside it
-INSIDE, CUT_OFF = 0.13, 0.12  # of its width: how far a thing's front is in the wall's picture; how much of it is gone
+INSIDE, CUT_OFF = 0.22, 0.12  # of its width: how far a thing's front is in the wall's picture; how much of it is gone
 GOES_ON = 0.2  # of its width that its back goes on by meanwhile
 FOOT = 0.07  # of their widths: things whose feet are so level are at one depth
 

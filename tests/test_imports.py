@@ -17,7 +17,8 @@ MAX_LINES, MAX_TOTAL = 400, 35000
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {
     "core": (), "data": ("core",), "model": ("core",), "audit": ("core",),
-    "world": ("core", "data", "model", "audit", "witness"),
+    "world": ("core", "data", "model", "audit", "witness", "direction"),
+    "direction": ("core", "audit"),
     "witness": ("core", "model", "audit"),
     "road": ("core", "data", "model"),
     "painter": ("core", "data", "model"),
@@ -28,8 +29,8 @@ MAY = {
     "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world", "painter"),
     "drivers": ("core", "data", "model", "road", "futures", "envs"),
-    "evaluate": ("core", "data", "model", "audit", "world", "road", "painter", "generation", "train", "serve",
-                 "drivers"),
+    "evaluate": ("core", "data", "model", "audit", "world", "direction", "road", "painter", "generation", "train",
+                 "serve", "drivers"),
     "futures": ("core", "data", "model", "audit", "world", "road", "painter", "train"),
     "envs": ("core", "data", "model", "audit", "world", "road", "painter", "futures"),
     "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),

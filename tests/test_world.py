@@ -111,6 +111,8 @@ def still_ball() -> Truth:
 def test_camera_goes_where_it_was_told(world: World) -> None:
     moves = parse_moves("dolly in 1")
     assert not np.array_equal(frames(world), frames(world, moves=moves))
+    told, asked = [Line(0.0, "the camera pans left 20 degrees")], parse_moves("pan left 20")
+    assert np.array_equal(frames(world, script=told), frames(world, script=told, moves=asked))
     from reverie.model.steering import camera_vectors
 
     vectors, actions = camera_vectors([(0.5, moves)], None, 6, 24.0)

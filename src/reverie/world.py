@@ -23,6 +23,7 @@ from reverie.core.runtime import bf16_pays
 from reverie.core.runtime import device as device_called
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.direction import moves_told
 from reverie.model import things as th
 from reverie.model.block import Block, describe
 from reverie.model.checkpoint import content_hash, load_into, load_model
@@ -120,8 +121,9 @@ class World:
         (default: the model's). past: uint8 (T, H, W, 3) frames at fps that it goes on from (the last 8 s count, and
         they are not yielded again; an image is T = 1, and the video begins with it). goal: an end image, uint8
         (H, W, 3). loop: end where it began. moves: camera moves over the whole length, or (start second, moves) for
-        each part. things=False: pictures alone. known, driven: as of ``dream``. actions: the rates of each latent, as
-        Dream.step takes them. step: what makes a dream's next block, if not the dream alone (others in the same pass).
+        each part; none: what the script's words ask for. things=False: pictures alone. known, driven: as of ``dream``.
+        actions: the rates of each latent, as Dream.step takes them. step: what makes a dream's next block, if not the
+        dream alone (others in the same pass).
         """
         dream = Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
                       known=known, driven=driven, moves=moves, seconds=seconds, things=things,
@@ -251,6 +253,7 @@ class Dream:
             self.sampling = replace(self.sampling, haze=0.0)
         side = world.tokenizer.config.spatial
         script = list(script) or [Line(0.0, "")]
+        moves = moves or ([] if self._of_a_log else moves_told(script, seconds))
         self._rollout = Rollout(
             world.transformer, world._encode_text(script), fps=torch.tensor([self.fps], device=world.device),
             grid=(self.size[0] // side, self.size[1] // side), generator=torch.Generator().manual_seed(seed),

@@ -16,8 +16,10 @@ from torch import Tensor
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT, MAX_THINGS
+from reverie.direction import moves_told
 from reverie.model import things as th
 from reverie.model.rollout import Conditions, Rollout, Sampling
+from reverie.model.steering import camera_vectors
 from reverie.model.text import TokenVectors
 from reverie.world import World
 
@@ -71,11 +73,11 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
           with_things: bool = True, with_views: bool = True, batch: int = BATCH, tell: Callable[[int], None] | None =
           None) -> tuple[np.ndarray | None, Tensor | None]:
     """Things (N, T, S, W) and views (N, T, H, W, C) of each script's dream, at the model's own settings; no views
-    where they are not asked for, or not needed to see the things.
+    where they are not asked for, or not needed to see the things. known: None leaves the camera to the words alone.
 
     tell is called with the number of dreams done after each batch.
     """
-    known = known or Known()
+    known = known or _directed(scripts, latents, world.fps)
     paints = with_views and (known.views is not None or world.paints(Sampling.of(world.meta), with_things))
     height, width = world.default_size
     spatial = world.tokenizer.config.spatial
@@ -107,6 +109,18 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
         if tell is not None:
             tell(count)
     return np.concatenate(things) if things else None, torch.cat(views) if views else None
+
+
+def _directed(scripts: Sequence[Sequence[Line]], latents: int, fps: float) -> Known:
+    """The cameras that scripts ask for in words, as World.imagine has them go."""
+    shape = len(scripts), latents
+    things, which = np.zeros((*shape, th.TOKENS, th.WIDTH), np.float32), np.zeros((*shape, th.TOKENS), bool)
+    actions = np.full((*shape, F * len(ACTION_SCALE)), np.nan, np.float32)
+    for i, script in enumerate(scripts):
+        if moves := moves_told(script, latents * F / fps):
+            vectors, rates = camera_vectors(moves, None, latents, fps)
+            things[i, :, th.CAMERA_TOKEN], which[i, :, th.CAMERA_TOKEN], actions[i] = vectors, True, rates
+    return Known(things, which, actions=actions)
 
 
 @torch.inference_mode()

@@ -195,22 +195,24 @@ class World:
     def seen(self, past: np.ndarray, fps: float) -> Seen:
         """Past frames to latents (1, H, W, C), one still or whole groups of four, the last 8 s, and what the observer
         sees in them: what dreams of one past may share."""
-        slots, sizes = self.transformer.config.slots, Sampling.of(self.meta).sizes
         if len(past) == 1:
-            found = Seen([self._encode_still(past[0])])
-            found.tokens = tokens_of(past.repeat(F, 0), fps, slots, sizes)
-            return found
-        keep = int(min(len(past), CONTEXT_SECONDS * fps)) // F * F
-        frames = past[len(past) - keep :] if keep else np.repeat(past[:1], F, 0)
+            frames, found = past.repeat(F, 0), Seen([self._encode_still(past[0])])
+        else:
+            keep = int(min(len(past), CONTEXT_SECONDS * fps)) // F * F
+            frames = past[len(past) - keep :] if keep else np.repeat(past[:1], F, 0)
+            found = Seen(self._encode_video(frames))
+        found.tokens = tokens_of(frames, fps, self.transformer.config.slots, Sampling.of(self.meta).sizes)
+        return found
+
+    def _encode_video(self, frames: np.ndarray) -> list[Tensor]:
+        """Frames (4 L, H, W, 3) to L latents (1, H, W, C); what the first new picture sees of them is refined."""
         pixels = self._pixels(frames)
         latents, _ = self.tokenizer.encode(pixels)
-        near, state = self.transformer.config.views_window, None  # what the first new picture sees of them is refined
+        near, state = self.transformer.config.views_window, None
         if len(frames) > near * F:
             _, state = self.tokenizer.decode(latents[:, :-near])
         fine = self.tokenizer.refined(latents[:, -near:], pixels[:, -near * F :], state)
-        found = Seen([*latents[:, :-near].unbind(1), *fine.unbind(1)])
-        found.tokens = tokens_of(frames, fps, slots, sizes)
-        return found
+        return [*latents[:, :-near].unbind(1), *fine.unbind(1)]
 
     def _encode_still(self, image: np.ndarray) -> Tensor:
         """An image (H, W, 3) to the latent (1, H, W, C) of four equal frames."""

@@ -316,34 +316,33 @@ def _grows_at_once(scene: Scene, track: Track) -> list[Violation]:
     """The moment at which a track's size changes most, of those at which that is no motion."""
     path = scene.paths[track.number]
     span = max(3, round(STEADY * scene.fps))
-    size = np.log(np.maximum(track.sides, 1)).mean(1)
-    for by, k in sorted(_spurts(track, span), key=lambda found: -abs(found[0])):
-        frame = int(track.frames[k])
+    for was, now, k in sorted(_spurts(track, span), key=lambda found: -abs(found[1] - found[0])):
+        by, frame = float(now - was), int(track.frames[k])
         sure = min(track.confidence[k - span : k].mean(), track.confidence[k : k + span].mean())
         if abs(by) < np.log(GROWTH if sure > SURE_SIZE else GREATLY):
             continue
-        was, now = float(np.median(size[k - span : k])), float(np.median(size[k : k + span]))
         if whole(path, int(track.frames[k - 1]), frame, scene) and plain(
-                scene, track, k, lambda other: _as_large(other, frame, was, now)):  # noqa: B023  (called at once)
+                scene, track, k, lambda other: _as_large(other, frame, float(was), float(now))):  # noqa: B023
             return [_grew(scene, track, frame, by, None, k)]
     return []
 
 
-def _spurts(track: Track, span: int) -> Iterator[tuple[float, int]]:
-    """Where a track's size changes at once, both sides alike, and is steady for ``span`` rows before and after: by how
-    much (a logarithm), and the row."""
+def _spurts(track: Track, span: int) -> Iterator[tuple[np.floating, np.floating, int]]:
+    """Where a track's size changes at once, both sides alike, and is steady for ``span`` rows before and after: the
+    sizes before and after (logarithms of pixels), and the row."""
     shape = np.log(np.maximum(track.sides, 1))
     size = shape.mean(1)
     for k in range(span, len(track.frames) - span + 1):
         if track.frames[k] - track.frames[k - 1] > 4 or track.frames[k + span - 1] - track.frames[k - span] > 3 * span:
             continue
-        by = float(np.median(size[k : k + span]) - np.median(size[k - span : k]))
+        was, now = np.median(size[k - span : k]), np.median(size[k : k + span])
+        by = float(now - was)
         at_once = np.median(size[k : k + 3]) - np.median(size[k - 3 : k])
         both = shape[k : k + 3].mean(0) - shape[k - 3 : k].mean(0)
         steady = max(size[k : k + span].std(), size[k - span : k].std())
         if (abs(at_once) > 0.7 * abs(by) and both.prod() > 0 and abs(both).min() > 0.5 * abs(both).max()
                 and steady < 0.25 * abs(by)):
-            yield by, k
+            yield was, now, k
 
 
 def _as_large(other: Track, frame: int, was: float, now: float) -> bool:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,6 @@ from reverie.data.road.traffic import BODIES, EGO, PERSON, Run, started
 
 AWAY = 60.0  # metres from our car beyond which others set out
 ROUTE = 3  # streets of our car's way that SUMO knows
-_OF_ROWS = ("exists", "place", "heading", "speed", "lane", "signals")
 
 
 @dataclass
@@ -65,7 +64,8 @@ class Live:
                 [sys.executable, "-c", f"from {__name__} import serve; serve()"], stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=paths)
         first = self._asked((seed, seconds, fps))
-        rows = {name: getattr(first, name).repeat(max(round(seconds * fps), 1), 0) for name in (*_OF_ROWS, "actions")}
+        names = *(part.name for part in fields(Row)), "actions"
+        rows = {name: getattr(first, name).repeat(max(round(seconds * fps), 1), 0) for name in names}
         rows["exists"][1:] = np.arange(len(first.kinds)) == first.ego
         return replace(first, **rows)
 

@@ -103,7 +103,7 @@ def test_a_sentence_becomes_a_video_that_plays_with_what_is_in_it(browser, serve
         until(page, "document.querySelector('#viewer video').currentTime > 0.6")
         assert "orbit left 30" in page.inner_text("#viewer header")
         page.keyboard.press("Escape")
-        assert not page.locator("#viewer").is_visible()
+        page.wait_for_selector("#viewer", state="hidden")
 
 
 def test_the_growing_preview_and_deleting(browser, server, made):
@@ -222,7 +222,7 @@ def test_futures_stand_side_by_side_under_one_clock(browser, server, made):
         page.evaluate(SLIDE, [".scrubber input", 1.1])
         until(page, """[...document.querySelectorAll('.future video')].every(
             film => Math.abs(film.currentTime - 1.1) < 0.1)""")
-        assert page.locator(".past-mark").is_visible()
+        page.wait_for_selector(".past-mark")
         until(page, "[...document.querySelectorAll('.future canvas')].every(one => one.width > 0)")
         page.click(".clock .tool")
         until(page, "document.querySelectorAll('.future video')[1].currentTime > 1.2")
@@ -274,7 +274,12 @@ def test_the_keyboard_is_enough(browser, server):
         assert page.evaluate("document.activeElement.className") == "skip"
         page.focus("#tab-dream")
         page.keyboard.press("ArrowRight")
-        assert page.evaluate("document.activeElement.id") == "tab-drive" and page.locator("#drive").is_visible()
+        assert page.evaluate("document.activeElement.id") == "tab-drive"
+        page.wait_for_selector("#drive")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")  # faster than the parts change
+        assert page.evaluate("document.activeElement.id") == "tab-dream"
+        page.wait_for_selector("#dream")
         unnamed = page.evaluate("""[...document.querySelectorAll('button, a, input, select, textarea')].filter(one =>
             !(one.textContent.trim() || one.ariaLabel || one.labels?.length || one.type === 'file')).length""")
         assert unnamed == 0

@@ -29,7 +29,7 @@ addEventListener("hashchange", show);
 document.querySelector(".tabs").addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (!step) return;
-  const now = PARTS.findIndex((part) => !document.getElementById(part).hidden);
+  const now = PARTS.findIndex((part) => event.target.closest(`#tab-${part}`));
   const next = PARTS[(now + step + PARTS.length) % PARTS.length];
   location.hash = next;
   document.getElementById(`tab-${next}`).focus();

@@ -18,7 +18,7 @@ MAX_LINES, MAX_TOTAL = 400, 35000
 MAY = {
     "core": (), "data": ("core",), "model": ("core",), "audit": ("core",),
     "world": ("core", "data", "model", "audit", "witness", "direction"),
-    "direction": ("core", "audit"),
+    "direction": ("core", "model", "audit"),
     "witness": ("core", "model", "audit"),
     "road": ("core", "data", "model"),
     "painter": ("core", "data", "model"),

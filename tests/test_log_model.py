@@ -13,7 +13,9 @@ from reverie.core.errors import BadInput
 from reverie.core.video import VideoWriter, stream_video
 from reverie.ingesting import ingest
 from reverie.model.checkpoint import load_model
-from reverie.model.rollout import Conditions, Rollout, Sampling
+from reverie.model.rollout import Rollout
+from reverie.model.sampling import Sampling
+from reverie.model.schedule import Conditions
 from reverie.model.tokenizer import PRESETS, Tokenizer
 from reverie.model.transformer import Config, Transformer
 from reverie.model.window import Window

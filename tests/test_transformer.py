@@ -8,7 +8,9 @@ import torch
 from reverie.core.vocabulary import KINDS, MAX_THINGS
 from reverie.model import flow, motion, physics
 from reverie.model import things as th
-from reverie.model.rollout import Conditions, Rollout, Sampling
+from reverie.model.rollout import Rollout
+from reverie.model.sampling import Sampling
+from reverie.model.schedule import Conditions
 from reverie.model.transformer import Config, Transformer, Window
 
 GRID = (2, 3)

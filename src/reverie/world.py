@@ -23,12 +23,14 @@ from reverie.core.runtime import bf16_pays
 from reverie.core.runtime import device as device_called
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import FRAMES_PER_LATENT
-from reverie.direction import moves_told
+from reverie.direction import cast_told, moves_told
 from reverie.model import things as th
 from reverie.model.block import Block, describe
 from reverie.model.checkpoint import content_hash, load_into, load_model
 from reverie.model.exported import Exported, installed
-from reverie.model.rollout import Conditions, Rollout, Sampling, Schedule
+from reverie.model.rollout import Rollout
+from reverie.model.sampling import Sampling
+from reverie.model.schedule import Conditions, Schedule
 from reverie.model.steering import Steering, checked_rates
 from reverie.model.text import TokenVectors, unknown_words
 from reverie.model.tokenizer import Tokenizer
@@ -269,7 +271,8 @@ class Dream:
         self.n = 0 if self._still else -len(self._known or self._given)  # below 0 until the past was taken in
         self._schedule = Schedule([line.start for line in script], self.fps, actions=len(world.drive),
                                   device=world.device)
-        self._lines = len(script)
+        self._script, self._lines, self._numbers = script, len(script), list(range(len(script)))
+        self._uncast = things  # whether its words are still to be cast, among the things that are there
         self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps)
         self._decoder: list[Tensor] | None = None
 
@@ -295,6 +298,9 @@ class Dream:
 
     def _hear(self, text: str) -> None:
         number = self._lines if self.n else 0  # at the very beginning it is the first line, and takes its place
+        heard = sum(line.start < self.seconds for line in self._script)
+        self._script = [*self._script[:heard], Line(self.seconds, text)]
+        self._numbers, self._uncast = [*self._numbers[:heard], number], self._rollout.with_things
         self._rollout.text = self.world._encode_text([Line(0.0, text)])
         self._rollout.text.line[self._rollout.text.line == 0] = number
         self._schedule = Schedule([self.n * F / self.fps], self.fps, number, actions=len(self.world.drive),
@@ -319,6 +325,10 @@ class Dream:
             return wanted
         if self.n < 0:
             return wanted
+        if self._uncast:
+            there = None if rollout.things is None else rollout.things[0]
+            rollout.cast = cast_told(self._script, there, rollout.met[0], self._numbers).to(device)
+            self._uncast = False
         before = None if rollout.things is None else rollout.things[0, th.CAMERA_TOKEN].cpu()
         camera = self._steering.at(self.n, before, rates)
         if camera is not None:

@@ -16,9 +16,12 @@ from torch import Tensor
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT, MAX_THINGS
-from reverie.direction import moves_told
+from reverie.direction import cast_told, moves_told
 from reverie.model import things as th
-from reverie.model.rollout import Conditions, Rollout, Sampling
+from reverie.model.cast import Cast
+from reverie.model.rollout import Rollout
+from reverie.model.sampling import Sampling
+from reverie.model.schedule import Conditions
 from reverie.model.steering import camera_vectors
 from reverie.model.text import TokenVectors
 from reverie.world import World
@@ -92,6 +95,10 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
                           with_views=paints)
         seen, painted = [], []
         for n in range(latents):
+            if with_things and n == known.past:  # what the words name is sought among what is there
+                there = [None] * count if rollout.things is None else rollout.things
+                rollout.cast = Cast.stacked([cast_told(*each) for each in zip(scripts[part], there, rollout.met,
+                                                                              strict=True)])
             given = {}
             if known.things is not None and n < known.things.shape[1]:
                 given["things"] = torch.from_numpy(known.things[part, n])

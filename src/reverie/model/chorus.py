@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reverie.model.cast import Cast
 from reverie.model.memory import Memories, side_by_side
-from reverie.model.rollout import Conditions, Rollout
+from reverie.model.rollout import Rollout
+from reverie.model.schedule import Conditions
 from reverie.model.transformer import Past, Text
 
 
@@ -32,6 +34,7 @@ class Chorus(Rollout):
             raise ValueError("a chorus is of single dreams that have all begun, or of such that all begin")
         self.rollouts = rollouts
         self.n = max(r.n for r in rollouts)  # only whether it is the first is asked; see _index
+        self.cast = Cast.stacked([r.cast for r in rollouts])
         self.memory = Memories([r.memory for r in rollouts], [r.n for r in rollouts])
         if first.things is not None:
             self.things = torch.cat([r.things for r in rollouts])
@@ -46,7 +49,7 @@ class Chorus(Rollout):
             rollout.n += 1
             if self.things is not None:
                 rollout.things, rollout.identity = self.things[row].clone(), self.identity[row].clone()
-                rollout.met = self.met[row].clone()
+                rollout.met, rollout.cast = self.met[row].clone(), self.cast.rows(torch.tensor([b], device=self.device))
         return out
 
     def _index(self) -> Tensor:

@@ -6,17 +6,18 @@ Legend as in transformer.py. Batch B runs several dreams at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from reverie.core.vocabulary import FRAMES_PER_LATENT, MAX_THINGS
+from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import contact, flow, motion, physics
 from reverie.model import things as th
+from reverie.model.cast import Cast
 from reverie.model.memory import Memory, joined, layers
 from reverie.model.sampling import Sampling
+from reverie.model.schedule import Conditions
 from reverie.model.transformer import Output, Past, Text, Transformer, Window
 
 
@@ -27,32 +28,6 @@ def _inventory(tokens: Tensor) -> tuple:
     there = (things[:, 0] > 0).tolist()
     pairs = sorted(pair for pair, exists in zip(zip(kinds, colours, strict=True), there, strict=True) if exists)
     return (int(tokens[th.SETTING_TOKEN, th.SETTING["name"]].argmax()), *pairs)
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What holds during one latent: (B,) line in force, (B,) seconds since it began, (B, 4 A) actions."""
-
-    line: Tensor
-    since: Tensor
-    actions: Tensor
-
-
-class Schedule:
-    """Which line of a script holds in which latent. starts: seconds at which each begins; first: the number of the
-    first of them. actions: how many the model has; none is known. device: of what holds."""
-
-    def __init__(self, starts: Sequence[float], fps: float, first: int = 0, *, actions: int,
-                 device: torch.device | None = None) -> None:
-        self.starts, self.fps, self.first, self.device = np.array(starts), fps, first, device
-        self.unknown = torch.full((1, FRAMES_PER_LATENT * actions), torch.nan, device=device)
-
-    def at(self, n: int) -> Conditions:
-        """What holds in latent n; before the beginning, the first line with its clock at zero."""
-        time = max(n, 0) * FRAMES_PER_LATENT / self.fps
-        line = max(int(np.searchsorted(self.starts, time + 1e-6, side="right")) - 1, 0)
-        since = torch.tensor([max(time - self.starts[line], 0.0)], dtype=torch.float32, device=self.device)
-        return Conditions(torch.tensor([line + self.first], device=self.device), since, self.unknown)
 
 
 GUIDED = 1.0  # seconds after a new line began in which guidance acts
@@ -79,6 +54,7 @@ class Rollout:
         self.things: Tensor | None = None  # (B, S, WIDTH), the last latent's
         self.identity: Tensor | None = None  # (B, things, static channels) of every slot that ever existed
         self.met = torch.zeros(self.batch, MAX_THINGS, dtype=torch.bool, device=self.device)
+        self.cast = Cast.open(self.batch, self.device)
         self._ahead: tuple[Tensor | None, tuple[Tensor, Tensor]] | None = None  # of which things, and how they go on
 
     # -- one latent ---------------------------------------------------------------------------------------
@@ -166,7 +142,9 @@ class Rollout:
         sure = torch.where(line <= 0, self.sampling.sure, 1.0)[:, None]
         exists = exists**sure / (exists**sure + (1 - exists) ** sure)
         exists = torch.where(exists < RARE, 0.0, torch.where(exists > 1 - RARE, 1.0, exists))
+        exists = self.cast.comes(exists, line, self.met, self.n == 0)
         moves = torch.cat([clean[:, :MAX_THINGS, moving], clean[:, th.CAMERA_TOKEN, camera, None]], 1) / 2 + 0.5
+        moves[:, :-1] = self.cast.acts(moves[:, :-1], line)
         moves[:, -1] -= LOATH
         drawn = self._drawn(torch.rand, (self.batch, MAX_THINGS + 2))
         out = torch.zeros_like(clean)
@@ -201,6 +179,7 @@ class Rollout:
         count = self.sampling.candidates
         many = Rollout(self.model, self.text.repeated(count), fps=self.fps.repeat_interleave(count), grid=self.grid,
                        generator=self.generators, sampling=self.sampling, with_views=False)
+        many.cast = self.cast.rows(torch.arange(self.batch, device=self.device).repeat_interleave(count))
         past = Past(given=[tuple(part.repeat_interleave(count, 0) for part in layer) for layer in past.given])
         again = Conditions(*(getattr(conditions, f.name).repeat_interleave(count, 0) for f in fields(conditions)))
         found = many._denoised(again, given.repeat_interleave(count, 0), known.repeat_interleave(count, 0), past)
@@ -214,8 +193,10 @@ class Rollout:
         return torch.stack(chosen)
 
     def _steady(self, clean: Tensor) -> Tensor:
-        """A thing that was ever seen keeps its kind, colour, material and size: the same slot, the same thing. And
-        what is in the picture goes on being there: it may leave, not vanish."""
+        """A thing that was ever seen keeps its kind, colour, material and size: the same slot, the same thing; one
+        that is new is whom the words cast for it. And what is in the picture goes on being there: it may leave, not
+        vanish."""
+        clean = torch.cat([self.cast.played(clean[:, :MAX_THINGS]), clean[:, MAX_THINGS:]], 1)
         if self.identity is None:
             return clean
         there = self.met[..., None]
@@ -308,6 +289,7 @@ class Rollout:
         new = (x[:, :MAX_THINGS, 0] > 0) & ~self.met
         self.identity = static if self.identity is None else torch.where(new[..., None], static, self.identity)
         self.met = self.met | new
+        self.cast = self.cast.acted((x[:, :MAX_THINGS, 0] > 0) & (x[:, :MAX_THINGS, th.THING["moving"].start] > 0))
 
     # -- views --------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from reverie.model import things as th
 from reverie.model.block import Block
 from reverie.model.chorus import Chorus
-from reverie.model.rollout import Conditions, Rollout
+from reverie.model.rollout import Rollout
+from reverie.model.schedule import Conditions
 
 
 @dataclass

@@ -8,8 +8,9 @@ import time
 
 from reverie.core.clip import Line
 from reverie.core.runtime import set_threads
+from reverie.dream import step_together
 from reverie.evaluate import machine
-from reverie.world import World, step_together
+from reverie.world import World
 
 
 def frames_per_second(world: World, batch: int, size: int, latents: int) -> float:

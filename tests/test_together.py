@@ -10,10 +10,10 @@ from tiny_world import tiny_world
 from reverie.core.clip import Line
 from reverie.core.moves import parse_moves
 from reverie.core.video import read_video
+from reverie.dream import step_together
 from reverie.serve.jobs import New, Store
 from reverie.serve.settings import Settings
 from reverie.serve.together import Apart, Meeting, jobs_at_once
-from reverie.world import step_together
 
 SPEC = {"prompt": "a ball", "seconds": 0.5, "size": [64, 64], "fps": 12.0, "seed": 1, "things": True}
 

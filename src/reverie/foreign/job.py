@@ -18,7 +18,7 @@ from reverie.foreign import calling, drift, finding, loading, memory, siblings
 from reverie.foreign.keeping import Work
 from reverie.foreign.pieces import BLEND_FRAMES, Piece, context_frames, pieces_of, without_cut
 from reverie.foreign.preview import Preview
-from reverie.world import Block
+from reverie.model.block import Block
 
 if TYPE_CHECKING:
     from reverie.foreign.asking import Abilities

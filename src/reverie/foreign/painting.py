@@ -13,7 +13,8 @@ from reverie.core.errors import BadInput
 from reverie.foreign.control import KINDS, Happening
 from reverie.foreign.job import Job
 from reverie.foreign.world import ForeignWorld
-from reverie.world import Block, World
+from reverie.model.block import Block
+from reverie.world import World
 
 FROM = (*KINDS, "picture")  # what a painter can be guided by
 

@@ -17,7 +17,7 @@ from reverie.foreign import finding, loading
 from reverie.foreign.asking import Abilities, ask
 from reverie.foreign.job import Job, Step
 from reverie.foreign.memory import Plan
-from reverie.world import Block
+from reverie.model.block import Block
 
 
 @dataclass

@@ -27,8 +27,9 @@ from reverie.futures.driven import Driving, driven_on, past_driven
 from reverie.futures.wishes import WORDS, Edit, check_edits, parse_edit, rates_of, read_actions, told_of
 
 if TYPE_CHECKING:
+    from reverie.dream import Dream
     from reverie.futures.past import Past
-    from reverie.world import Block, Dream, World
+    from reverie.world import World
 
 MOST, LONGEST = 16, 60.0  # futures, and seconds of each
 F = FRAMES_PER_LATENT
@@ -76,10 +77,10 @@ class _Future:
 
     def path(self) -> CameraPath | None:
         """The way of its first camera."""
-        if not self.poses:
+        positions, rotations = [p.position for p in self.poses], [p.rotation for p in self.poses]
+        if not positions:
             return None
-        return CameraPath(np.concatenate([p.position for p in self.poses]),
-                          np.concatenate([p.rotation for p in self.poses]), self.poses[-1].fovy)
+        return CameraPath(np.concatenate(positions), np.concatenate(rotations), self.poses[-1].fovy)
 
 
 def futures(past: str | Path | Sequence[str | Path], out: str | Path = "futures", *, count: int = 4,
@@ -207,7 +208,7 @@ def _begin(world: World, fps: float, pasts: list[dict], prompt: str, seed: int) 
 def _dream(whole: list[_Future], made: Futures, edits: Sequence[Edit], frames: int, driving: Driving | None, out: Path,
            note: Callable[[str], None], quiet: bool) -> None:
     """Step all dreams together, and write their videos as they are made."""
-    from reverie.world import step_together, take_in_pasts
+    from reverie.dream import step_together, take_in_pasts
 
     dreams = [dream for future in whole for dream in future.dreams]
     latents, fps, targets = math.ceil(frames / F), made.fps, {}
@@ -250,7 +251,7 @@ def _told(edit: Edit, dream: Dream, n: int, targets: dict, d: int):
 
 def _keep(future: _Future, blocks, frames: int) -> None:
     for c, dream in enumerate(future.dreams):
-        block: Block = next(blocks)
+        block = next(blocks)
         rest = frames - block.start
         future.frames[c].append(block.frames[:rest])
         if c == 0:

@@ -12,15 +12,16 @@ from torch.nn.functional import one_hot
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import things as th
 
-
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
 
 
 @dataclass(frozen=True)
 class Cast:
-    """Of B dreams and each of their slots (B, things), -1 where nothing is settled: kind and colour, the numbers of
-    their channels; present, 1 where it is there at the opening, 0 where nothing may come to be; due and cued, the line in
-    which it comes, not earlier than after the opening, and that in which it is set going."""
+    """Of B dreams and each of their slots (B, things), -1 where nothing is settled.
+
+    kind, colour: the numbers of their channels. present: 1 where a thing is there at the opening, 0 where nothing may
+    come to be. due: the line in which it comes, after the opening. cued: that in which it is set going.
+    """
 
     kind: Tensor
     colour: Tensor

@@ -31,9 +31,9 @@ class Entry:
                        torch.stack([v for _, _, v in output.things_keys]))
         return cls(torch.stack([k for k, _ in output.views_keys]), torch.stack([v for _, v in output.views_keys]))
 
-    def row(self, b: int) -> Entry:
-        """That of one row, which may be kept when the others are not."""
-        return Entry(self.keys[:, b : b + 1].clone(), self.values[:, b : b + 1].clone())
+    def rows(self, rows: Sequence[int] | Tensor) -> Entry:
+        """A copy of that of these rows, which may be kept when the others are not."""
+        return Entry(self.keys[:, rows], self.values[:, rows])
 
 
 @dataclass
@@ -58,6 +58,11 @@ class Memory:
             self.views[n] = entry
             if given:
                 self.given[n] = entry
+
+    def rows(self, rows: Tensor) -> Memory:
+        """What these rows remember."""
+        return Memory(*({n: entry.rows(rows) for n, entry in store.items()} for store in
+                        (self.things, self.views, self.given)), None if self.goal is None else self.goal.rows(rows))
 
     def forget(self, n: int, things_window: int, views_window: int, stride: int) -> None:
         """Drop what latent n and all after it do not see."""
@@ -88,7 +93,7 @@ class Memories:
         """Each dream's row of the clean pass, as that of the latent it is at."""
         entry = Entry.of(output, group)
         for b, (memory, age) in enumerate(zip(self.own, self.ages, strict=True)):
-            memory._store(age, group, entry.row(b), given)
+            memory._store(age, group, entry.rows([b]), given)
 
     def forget(self, n: int, things_window: int, views_window: int, stride: int) -> None:
         """Drop what no later latent of each dream sees."""

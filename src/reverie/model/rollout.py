@@ -79,6 +79,16 @@ class Rollout:
         self.n += 1
         return None if self.things is None else motion.plain(self.things), view
 
+    def rows(self, rows: Sequence[int]) -> Rollout:
+        """Of its dreams these, each as often as it is named, to go on from here by other chances."""
+        at = torch.tensor(rows, device=self.device)
+        some = Rollout(self.model, self.text.rows(at), fps=self.fps[at], grid=self.grid, generator=self.generators[0],
+                       sampling=self.sampling, with_things=self.with_things, with_views=self.with_views)
+        some.memory, some.n, some.met, some.cast = self.memory.rows(at), self.n, self.met[at], self.cast.rows(at)
+        if self.things is not None:
+            some.things, some.identity = self.things[at], self.identity[at]
+        return some
+
     def aim(self, conditions: Conditions, view: Tensor, at: int) -> None:
         """Make ``view`` (B, H, W, C) the goal that stands at latent ``at``."""
         output = self._pass(conditions, views=view, noise=0.0, goal=True, past=Past(), index=at)
@@ -115,16 +125,22 @@ class Rollout:
     def _denoised(self, conditions: Conditions, given: Tensor, known: Tensor, past: Past) -> Tensor:
         """The things of this latent, from noise; what exists and what moves is decided first."""
         noise = self._drawn(torch.randn, given.shape)
+        heat = torch.ones_like(noise[..., :1])
         if self.things is not None:  # chance is in what is decided and in what is new; what goes on does so without
-            noise[:, :MAX_THINGS] *= torch.where(self.things[:, :MAX_THINGS, :1] > 0, self.sampling.heat, 1.0)
-            noise[:, MAX_THINGS:] *= self.sampling.heat
-        x = torch.where(known[..., None], given, noise)
+            heat = torch.full_like(heat, self.sampling.heat)
+            heat[:, :MAX_THINGS] = torch.where(self.things[:, :MAX_THINGS, :1] > 0, self.sampling.heat, 1.0)
+        x = torch.where(known[..., None], given, noise * heat)
         steps = self.sampling.things_steps if self.n else self.sampling.opening_steps
         times = flow.levels(steps).tolist()
         decided = None
         for level, target in zip(times[:-1], times[1:], strict=True):
             clean = self._clean_things(conditions, x, level, known, past)
-            decided = self._decided(clean, conditions.line) if decided is None else decided
+            if decided is None:
+                decided = self._decided(clean, conditions.line)
+                starts = self._set_going(decided) & ~known
+                if bool(starts.any()):  # which way and how fast is chance, whose mean is to stay
+                    x = torch.where(starts[..., None], noise, x)
+                    clean = self._clean_things(conditions, x, level, known, past)
             clean = self._steady(torch.where(decided == 0, clean, decided))
             x = torch.where(known[..., None], given, flow.step(x, clean, level, target))
         return self._settle(x)
@@ -153,6 +169,15 @@ class Rollout:
         out[:, :MAX_THINGS, moving], out[:, th.CAMERA_TOKEN, camera] = moves[:, :-1], moves[:, -1]
         return out
 
+    def _set_going(self, decided: Tensor) -> Tensor:
+        """(B, S) bool: the things that were at rest in the last latent, and are decided to move."""
+        moving = th.THING["moving"].start
+        starts = torch.zeros(decided.shape[:2], dtype=torch.bool, device=self.device)
+        if self.things is not None:
+            was = self.things[:, :MAX_THINGS]
+            starts[:, :MAX_THINGS] = (was[..., 0] > 0) & (was[..., moving] <= 0) & (decided[:, :MAX_THINGS, moving] > 0)
+        return starts
+
     def _before(self) -> tuple[Tensor | None, Tensor | None]:
         """Things (B, things, WIDTH) and camera (B, WIDTH) of the last latent."""
         if self.things is None:
@@ -177,9 +202,10 @@ class Rollout:
         """Of several openings of each dream the first of the fewest things among those whose kinds and colours at
         least a quarter agree on: what is missing may yet come, what is too much stays."""
         count = self.sampling.candidates
-        many = Rollout(self.model, self.text.repeated(count), fps=self.fps.repeat_interleave(count), grid=self.grid,
+        rows = torch.arange(self.batch, device=self.device).repeat_interleave(count)
+        many = Rollout(self.model, self.text.rows(rows), fps=self.fps[rows], grid=self.grid,
                        generator=self.generators, sampling=self.sampling, with_views=False)
-        many.cast = self.cast.rows(torch.arange(self.batch, device=self.device).repeat_interleave(count))
+        many.cast = self.cast.rows(rows)
         past = Past(given=[tuple(part.repeat_interleave(count, 0) for part in layer) for layer in past.given])
         again = Conditions(*(getattr(conditions, f.name).repeat_interleave(count, 0) for f in fields(conditions)))
         found = many._denoised(again, given.repeat_interleave(count, 0), known.repeat_interleave(count, 0), past)

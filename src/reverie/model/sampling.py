@@ -12,7 +12,8 @@ class Sampling:
     steps: denoising steps of a view. things_steps: of a latent's things, and opening_steps of the very first
     one's, where all is open. guidance: how far the things lean towards the text (1: not beyond what the network
     says) in the first latent and for GUIDED seconds after each new line. candidates: openings that are dreamt,
-    of which the one is taken whose things most of them agree on. sure: how far, in the first line, the chance p that
+    of which the one is taken whose things most of them agree on. takes: how often a line is imagined as things alone
+    before it is painted (see rehearsal). sure: how far, in the first line, the chance p that
     a thing exists is drawn to 0 or 1: to p^s / (p^s + (1 - p)^s). heat: the share of the noise that what goes on is
     begun with; what is new has all of it. looks: for each setting some of the looks it had in training, as
     th.SETTING has them, of which a dream takes one. sizes: for each kind the extents it had in training, as th.THING
@@ -29,6 +30,7 @@ class Sampling:
     opening_steps: int = 16
     guidance: float = 3.0
     candidates: int = 8
+    takes: int = 4
     sure: float = 2.0
     heat: float = 0.0
     looks: tuple = ()

@@ -50,11 +50,10 @@ class Text:
     layers: dict[str, list[tuple[Tensor, Tensor]]]  # group -> per text layer (B, R P, K, E) twice
     line: Tensor  # (B, R P) int64, -1 for padding
 
-    def repeated(self, count: int) -> Text:
-        """The same with every script ``count`` times in a row."""
-        layers = {group: [(k.repeat_interleave(count, 0), v.repeat_interleave(count, 0)) for k, v in pairs]
-                  for group, pairs in self.layers.items()}
-        return Text(layers, self.line.repeat_interleave(count, 0))
+    def rows(self, rows: Tensor) -> Text:
+        """Those of its scripts, each as often as it is named."""
+        layers = {group: [(k[rows], v[rows]) for k, v in pairs] for group, pairs in self.layers.items()}
+        return Text(layers, self.line[rows])
 
 
 @dataclass

@@ -67,7 +67,8 @@ class _Session:
 def load_world(model: str) -> tuple[Any, Callable]:
     """The world of that name, and what steps its dreams together."""
     from reverie.core.runtime import set_threads
-    from reverie.world import World, step_together
+    from reverie.dream import step_together
+    from reverie.world import World
 
     set_threads()
     world = World.load(model)

@@ -16,7 +16,8 @@ from reverie.serve.together import Meeting
 if TYPE_CHECKING:
     import numpy as np
 
-    from reverie.world import Block, World
+    from reverie.model.block import Block
+    from reverie.world import World
 
 PREVIEW_EVERY = 0.5  # seconds
 CHECK_EVERY = 0.2  # seconds between looks whether the job is still ours

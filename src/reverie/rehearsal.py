@@ -1,0 +1,146 @@
+"""Takes: what a line asks for is imagined several times, as things alone, and goes on from the take that shows most.
+
+Things cost little beside their pictures (model.chorus), so that a line can be rehearsed before it is painted. How far
+a take shows what is asked is told by the judge's grammar and its rules of what happens (audit.prompt), of which all of
+truth's own things pass; whether the pictures show it the judge says later, from pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reverie.audit.asking import Claim, asked
+from reverie.audit.findings import Track
+from reverie.audit.prompt import judge_claims
+from reverie.audit.story import Stage
+from reverie.core.camera import CameraPath, project
+from reverie.core.clip import Line
+from reverie.core.errors import ReverieError
+from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS
+from reverie.model import things as th
+from reverie.model.rollout import Rollout
+from reverie.model.schedule import Conditions
+
+F = FRAMES_PER_LATENT
+HORIZON = 6.0  # seconds of a line that are rehearsed
+CHECKED = 1.0  # seconds after which takes that show less go on from those that show more
+OPENINGS = 2  # times as many openings as takes
+HIDDEN = 0.15  # share of a thing below which it is out of sight
+CORNERS = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(8, 3)
+INSIDE = (np.arange(6) + 0.5) / 6  # of a box's sides, where it is asked whether another covers it
+
+Next = Callable[[int], tuple[Conditions, Tensor | None, Tensor | None]]
+
+
+def claims_of(script: Sequence[Line]) -> list[Claim]:
+    """What a script claims of its things; nothing where nobody can read it."""
+    try:
+        return [claim for claim in asked(list(script)) if claim.aspect != "camera"]
+    except ReverieError:
+        return []
+
+
+def rehearsed(rollout: Rollout, past: Sequence[Tensor], claims: Sequence[Claim], following: Next, latents: int,
+              size: tuple[int, int]) -> tuple[Rollout, list[Tensor]]:
+    """The next so many latents of one dream: the best take's rollout, which has made them, and its things
+    (S, WIDTH) of each.
+
+    past: the things of the dream's latents so far. following: conditions of the n-th latent from now, and what of its
+    things is given, as Rollout.step has it, (1, ...) each. size: H, W.
+    """
+    fps, takes = float(rollout.fps[0]), rollout.sampling.takes
+    count = takes * OPENINGS if rollout.n == 0 else takes
+    many = rollout.rows([0] * count)
+    many.sampling = replace(rollout.sampling, candidates=1)  # these are the candidates
+    told = torch.stack([*past])[None].expand(count, -1, -1, -1) if past else None
+    every = max(1, round(CHECKED * fps / F))
+    for n in range(latents):
+        made = _stepped(many, *following(n))[:, None]
+        told = made if told is None else torch.cat([told, made], 1)
+        last = n + 1 == latents
+        if last or n == 0 and count > takes or (n + 1) % every == 0:
+            scores = [shown(claims, one.numpy(), fps, size) for one in told.cpu()]
+            best = sorted(range(len(scores)), key=lambda i: -scores[i])
+            kept = best[:1] if last else [i for i in best[:takes] if scores[i] == scores[best[0]]]
+            rows = kept if last else [kept[i % len(kept)] for i in range(takes)]
+            many, told = many.rows(rows), told[rows]
+    return many, list(told[0, len(past) :])
+
+
+def _stepped(many: Rollout, conditions: Conditions, given: Tensor | None, known: Tensor | None) -> Tensor:
+    def each(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.expand(many.batch, *x.shape[1:])
+
+    conditions = Conditions(each(conditions.line), each(conditions.since), each(conditions.actions))
+    return many.step(conditions, things=each(given), known=each(known))[0]
+
+
+def shown(claims: Sequence[Claim], tokens: np.ndarray, fps: float, size: tuple[int, int]) -> float:
+    """How much of what is claimed things (T, S, WIDTH) show: the mean over the aspects, 0..1."""
+    camera = th.decode_camera(tokens[:, th.CAMERA_TOKEN])
+    stage = Stage(tracks_of(tokens, camera, size), [()] * (len(tokens) * F), fps, size, path=camera)
+    scores = [aspect.score for aspect in judge_claims(claims, stage) if aspect.score is not None]
+    return float(np.mean(scores)) if scores else 1.0
+
+
+def tracks_of(tokens: np.ndarray, camera: CameraPath, size: tuple[int, int]) -> list[Track]:
+    """Things (T, S, WIDTH) as an eye would follow them that makes no mistakes; a thing's number is its slot."""
+    height, width = size
+    things = torch.from_numpy(np.ascontiguousarray(tokens[:, :MAX_THINGS], np.float32))
+    frames = len(tokens) * F
+    there = np.repeat(tokens[:, :MAX_THINGS, 0] > 0, F, 0)  # (m, S)
+    place = th.positions_of(things).transpose(1, 2).flatten(0, 1).numpy()  # (m, S, 3)
+    turn = np.repeat(th.rotations_of(things).transpose(1, 2).flatten(0, 1).numpy(), F // len(th.HALVES), 0)
+    reach = np.repeat(th.extents_of(things).numpy(), F, 0)
+    corners = place[:, :, None] + np.einsum("msij,mskj->mski", turn, CORNERS * reach[:, :, None])
+    pixels, away = project(corners, camera.position[:, None, None], camera.rotation[:, None, None], camera.fovy,
+                           height, width)
+    whole = np.concatenate([pixels.min(2), pixels.max(2)], -1)
+    box = whole.clip(0, [width, height] * 2)
+    seen = there & (away > 0.1).all(2) & ((box[..., 2:] - box[..., :2]).min(-1) > 1)
+    depth, lift = away.mean(2), corners[..., 2].min(2)
+    visible = _visible(box, depth, seen)
+    tracks = []
+    for s in np.flatnonzero(seen.any(0)):
+        rows = np.flatnonzero(seen[:, s] & (visible[:, s] > HIDDEN))
+        if len(rows) < F:
+            continue
+        cut = (np.abs(whole[:, s] - box[:, s]) > 0.02 * width).any(1) | (box[:, s, :2] < 2).any(1) | (
+            box[:, s, 2:] > np.array([width, height]) - 2).any(1)
+
+        def end(row: int, beyond: int, s: int = s, cut: np.ndarray = cut) -> str:
+            if not 0 <= beyond < frames:
+                return "clip"
+            return "hidden" if seen[beyond, s] else "border" if cut[row] else "sight"
+
+        names = []
+        for name, known in (("kind", KINDS), ("colour", tuple(COLOURS))):
+            number = min(int(tokens[rows[0] // F, s, th.THING[name]].argmax()), len(known) - 1)
+            names.append((known[number], np.tile(np.eye(len(known))[number], (len(rows), 1))))
+        (kind, kinds), (colour, colours) = names
+        tracks.append(Track(int(s), kind, colour, rows, box[rows, s].astype(np.float32), np.ones(len(rows)),
+                            visible[rows, s], depth[rows, s], lift[rows, s], kinds, colours, np.ones((len(rows), 1)),
+                            end(rows[0], rows[0] - 1), end(rows[-1], rows[-1] + 1)))
+    return tracks
+
+
+def _visible(box: np.ndarray, depth: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The share (m, S) of each box that no nearer one covers."""
+    shares = np.zeros(seen.shape)
+    for s in np.flatnonzero(seen.any(0)):
+        own = box[:, s, :, None]
+        x, y = (own[:, k] + (own[:, k + 2] - own[:, k]) * INSIDE for k in (0, 1))  # (m, 6)
+        covered = np.zeros((len(box), len(INSIDE), len(INSIDE)), bool)
+        for o in np.flatnonzero(seen.any(0)):
+            nearer = seen[:, o] & (depth[:, o] < depth[:, s])
+            if o != s and nearer.any():
+                low, high = box[:, o, :2, None], box[:, o, 2:, None]
+                across, down = ((v >= low[:, k]) & (v <= high[:, k]) for k, v in enumerate((x, y)))
+                covered |= nearer[:, None, None] & down[:, :, None] & across[:, None]
+        shares[:, s] = 1 - covered.mean((1, 2))
+    return shares

@@ -8,9 +8,8 @@ import time
 
 from reverie.core.clip import Line
 from reverie.core.runtime import set_threads
-from reverie.dream import step_together
 from reverie.evaluate import machine
-from reverie.world import World
+from reverie.world import World, step_together
 
 
 def frames_per_second(world: World, batch: int, size: int, latents: int) -> float:

@@ -9,8 +9,7 @@ from tiny_world import tiny_world
 from reverie.core.clip import Line
 from reverie.core.errors import BadInput
 from reverie.core.moves import parse_moves
-from reverie.dream import step_together
-from reverie.world import World
+from reverie.world import World, step_together
 
 SCRIPT = [Line(0.0, "a red ball falls"), Line(0.3, "a blue box slides in")]
 PICTURE = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), dtype=np.uint8)

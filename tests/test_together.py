@@ -10,10 +10,10 @@ from tiny_world import tiny_world
 from reverie.core.clip import Line
 from reverie.core.moves import parse_moves
 from reverie.core.video import read_video
-from reverie.dream import step_together
 from reverie.serve.jobs import New, Store
 from reverie.serve.settings import Settings
 from reverie.serve.together import Apart, Meeting, jobs_at_once
+from reverie.world import step_together
 
 SPEC = {"prompt": "a ball", "seconds": 0.5, "size": [64, 64], "fps": 12.0, "seed": 1, "things": True}
 
@@ -53,7 +53,7 @@ def test_videos_made_together_are_those_made_alone():
     world = tiny_world()
     said = [("a red ball falls", 0.5, "still"), ("a dog walks", 0.67, "tilt up 5"),
             ("a blue box slides", 0.17, "pan left 9")]
-    asked = [dict(script=[Line(0.0, text)], seconds=seconds, seed=seed, fps=24.0, moves=parse_moves(camera))
+    asked = [dict(script=[Line(0.0, text)], seconds=seconds, seed=seed, fps=24.0, takes=1, moves=parse_moves(camera))
              for seed, (text, seconds, camera) in enumerate(said)]
     alone = [np.concatenate([block.frames for block in world.imagine(**one)]) for one in asked]
     passes = []

@@ -48,14 +48,14 @@ class Dream:
     def __init__(self, world: World, script: Sequence[Line], *, size: tuple[int, int] | None, fps: float | None,
                  seed: int, steps: int | None, guidance: float | None, past: np.ndarray | list[Tensor] | None,
                  moves: Sequence, seconds: float, things: bool, known: np.ndarray | None = None,
-                 driven: np.ndarray | None = None, painted: bool = False) -> None:
+                 driven: np.ndarray | None = None, painted: bool = False, takes: int | None = None) -> None:
         self.world, self.size, self.fps = world, tuple(size or world.default_size), float(fps or world.fps)
         self._of_a_log, things = world.transformer.config.of_a_log, things and not world.transformer.config.of_a_log
         if self._of_a_log and (moves or known is not None):
             raise BadInput(f"the model {world.name} was trained on a log: it has no camera moves and no things")
         self.things: list[dict] = []
         self.tokens: np.ndarray | None = None
-        self.sampling = Sampling.of(world.meta, steps=steps, things_steps=steps, guidance=guidance)
+        self.sampling = Sampling.of(world.meta, steps=steps, things_steps=steps, guidance=guidance, takes=takes)
         seen = past if past is None or isinstance(past, list) else world.seen(past, self.fps)
         witnessed = getattr(seen, "tokens", None) if things and known is None else None
         # pictures that were given are gone on from as pictures: 20.1 dB a second after a true past, 15.2 if its things
@@ -222,7 +222,7 @@ class Dream:
 def step_together(dreams: Sequence[Dream], inputs: Sequence[Mapping]) -> list[Block]:
     """Each dream's next Block, as by ``step`` with its inputs, those that fit together in one pass.
 
-    Equal to stepping them alone but for the last bits of sums: thing vectors within 1e-4, unless a chance falls within
+    Equal to stepping them alone but for the last bits of sums: thing vectors within 5e-3, unless a chance falls within
     such a bit. They may be of any age. Raises BadInput, and then nothing has happened.
     """
     heard = [{"text": None, "rates": None, "given": None, **given} for given in inputs]

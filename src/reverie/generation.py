@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reverie.world import World
 
 MAX_SECONDS = 600.0
+MAX_TAKES = 16
 PAST_SECONDS = 10.0  # of a given video, how much of its end the model is shown
 BYTES_PER_PIXEL = 0.06  # of video at the writer's quality, generously; twice while it is rewritten
 
@@ -75,7 +76,7 @@ class Stopped(KeyboardInterrupt):
 def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 60.0,
              size: tuple[int, int] | None = None, fps: float | None = None,
              model: str | Path | World = "base", seed: int | None = 0,
-             steps: int | None = None, image: str | Path | None = None,
+             steps: int | None = None, takes: int | None = None, image: str | Path | None = None,
              end_image: str | Path | None = None, loop: bool = False, video: str | Path | None = None,
              script: str | Path | None = None, camera: str = "", things: bool = True,
              things_out: str | Path | None = None, lora: Sequence[str | Path] = (), chunk: float | None = None,
@@ -83,13 +84,14 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
              device: str = "auto", tell: Callable[[str], None] | None = None, quiet: bool = True) -> Made:
     """Imagine a video and write it to ``out`` (.mp4) as it is made; memory stays flat with its length.
 
-    prompt: what happens; may be "" with image, video or script. seconds: of new video, up to 600.
-    size: (H, W), multiples of 32 from 64 to 1024; fps: 1 to 60 (None: what the model was trained
-    at). model: a name, a folder, or a loaded World. seed: 0 to 2**63 - 1, None draws one. steps: 1
-    to 64 denoising steps. image: the first frame. end_image: the last. loop: the end meets the
-    beginning. video: a past to extend; the new seconds are appended to it (at the size and fps of
-    the result) in the output. script: a TOML file of texts with times. camera: moves over the whole clip.
-    things: imagine things before painting them; things_out: a .jsonl file to write them to.
+    prompt: what happens; may be "" with image, video or script. seconds: of new video, up to 600. size: (H, W),
+    multiples of 32 from 64 to 1024; fps: 1 to 60 (None: what the model was trained at). model: a name, a folder, or
+    a loaded World. seed: 0 to 2**63 - 1, None draws one. steps: 1 to 64 denoising steps. takes: 1 to 16 times that
+    each line's things are imagined before the best are painted (None: the model's; where a past or an end is given
+    nothing is rehearsed). image: the first frame. end_image: the last. loop: the end meets the beginning. video: a
+    past to extend; the new seconds are appended to it (at the size and fps of the result) in the output. script: a
+    TOML file of texts with times. camera: moves over the whole clip. things: imagine things before painting them;
+    things_out: a .jsonl file to write them to.
 
     model may also be somebody else's (foreign/): a folder with a model_index.json, or owner/name on the hub. Then size,
     fps and steps are met by the nearest that it can make; lora: LoRA weights for it; chunk: seconds that it makes at
@@ -110,7 +112,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
 
     began = time.perf_counter()
     tell = tell or (lambda note: None)
-    check_numbers(seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
+    check_numbers(seconds=seconds, size=size, fps=fps, seed=seed, steps=steps, takes=takes,
                   limits=FOREIGN if paint or is_foreign(model) or hasattr(model, "nearest") else OWN)
     _check_together(prompt, image, end_image, loop, video, script, things, things_out, control, chunk)
     prompt = clean_text(prompt) if prompt else ""
@@ -138,6 +140,8 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
         size, fps = world.nearest(size, fps, note)
         if things_out is not None and not world.imagines_things:
             raise BadInput(f"{world.name} imagines no things that could be written (--things)")
+        if takes is not None:
+            raise BadInput("takes are of our own model alone: leave out --takes")
     if control is not None and not getattr(world, "imagines_things", True):
         raise BadInput(f"{world.name} imagines no things that control videos could be made of (--control)")
     frames = max(1, round(seconds * fps))
@@ -149,7 +153,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
         tell(f"the model never met these words in training and may not understand them: {words}")
 
     goal = read_image(end_image, size) if end_image else None
-    metadata = _provenance(made, prompt, plan, camera, image, end_image, loop, video, things, seconds)
+    metadata = _provenance(made, prompt, plan, camera, image, end_image, loop, video, things, seconds, takes)
     if foreign:
         metadata |= {"made_with": world.name, "lora": [Path(each).name for each in lora], "chunk": chunk,
                      "painted_from": paint_from if paint else None}
@@ -171,7 +175,9 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             more: dict = {"past": past}
             if foreign:
                 more |= {"out": out, "note": note, "watch": lambda step: progress.advance(0, note=step.words())}
-            elif known is not None:
+            elif takes is not None:
+                more["takes"] = takes
+            if known is not None:
                 more = {"known": known}
                 note("it goes on from the things that the video carries")
             blocks = world.imagine(plan.lines, seconds=seconds + shown / fps, size=size, fps=fps, seed=seed,
@@ -204,7 +210,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
 
 
 def check_numbers(*, seconds: float, size: tuple[int, int] | None, fps: float | None, seed: int | None,
-                  steps: int | None, limits: Limits = OWN) -> None:
+                  steps: int | None, takes: int | None = None, limits: Limits = OWN) -> None:
     """Raise BadInput for the first of these that makes no sense."""
     if not math.isfinite(seconds) or not 0 < seconds <= MAX_SECONDS:
         raise BadInput(f"seconds must be above 0 and at most {MAX_SECONDS:g}, not {seconds:g}")
@@ -220,6 +226,8 @@ def check_numbers(*, seconds: float, size: tuple[int, int] | None, fps: float | 
         raise BadInput(f"seed must be from 0 to 2**63 - 1, not {seed}")
     if steps is not None and not 1 <= steps <= limits.steps:
         raise BadInput(f"steps must be from 1 to {limits.steps}, not {steps}")
+    if takes is not None and not 1 <= takes <= MAX_TAKES:
+        raise BadInput(f"takes must be from 1 to {MAX_TAKES}, not {takes}")
 
 
 def _check_together(prompt, image, end_image, loop, video, script, things, things_out, control, chunk) -> None:
@@ -336,7 +344,7 @@ def _write_things(rows, things: list[dict], offset: int, total: int) -> None:
 
 
 def _provenance(made: Made, prompt: str, plan: Script, camera: str, image, end_image, loop: bool, video,
-                things: bool, seconds: float) -> dict:
+                things: bool, seconds: float, takes: int | None) -> dict:
     """What the file says of itself; with it and the same model the video can be made again."""
     from reverie import __version__
     from reverie.core.runtime import commit
@@ -346,7 +354,7 @@ def _provenance(made: Made, prompt: str, plan: Script, camera: str, image, end_i
         "prompt": prompt or plan.lines[0].text, "script": [asdict(line) for line in plan.lines],
         "camera": camera or [{"start": start, "moves": ", ".join(move.text for move in moves)}
                              for start, moves in plan.moves],
-        "seed": made.seed, "steps": made.steps, "seconds": seconds, "fps": made.fps,
+        "seed": made.seed, "steps": made.steps, "takes": takes, "seconds": seconds, "fps": made.fps,
         "size": f"{made.size[1]}x{made.size[0]}", "things": things, "loop": loop,
         **{key: Path(path).name if path else None
            for key, path in (("image", image), ("end_image", end_image), ("video", video))},

@@ -21,7 +21,7 @@ from reverie.core.moves import Move
 from reverie.core.runtime import bf16_pays
 from reverie.core.runtime import device as device_called
 from reverie.core.vocabulary import FRAMES_PER_LATENT
-from reverie.dream import Dream
+from reverie.dream import Dream, step_together, take_in_pasts
 from reverie.model.block import Block
 from reverie.model.checkpoint import content_hash, load_into, load_model
 from reverie.model.exported import Exported, installed
@@ -31,6 +31,7 @@ from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Text, Transformer
 from reverie.witness import Seen, tokens_of
 
+__all__ = ["WEIGHTS", "Dream", "World", "step_together", "take_in_pasts"]
 WEIGHTS = Path(__file__).parent / "weights"
 CONTEXT_SECONDS = 8.0  # of a past video; more of it is not looked at
 F = FRAMES_PER_LATENT
@@ -109,7 +110,8 @@ class World:
                 guidance: float | None = None, past: np.ndarray | None = None, goal: np.ndarray | None = None,
                 loop: bool = False, moves: Sequence[Move] | Sequence[tuple[float, Sequence[Move]]] = (),
                 things: bool = True, known: np.ndarray | None = None, driven: np.ndarray | None = None, actions:
-                Sequence[Mapping | None] = (), step: Callable[[Dream], Block] | None = None) -> Iterator[Block]:
+                Sequence[Mapping | None] = (), takes: int | None = None,
+                step: Callable[[Dream], Block] | None = None) -> Iterator[Block]:
         """Imagine ``seconds`` of video, block by block of four frames, as it is made.
 
         script: lines by start time, the first at 0. size (H, W): multiples of 32. steps: denoising steps of a latent
@@ -117,12 +119,13 @@ class World:
         they are not yielded again; an image is T = 1, and the video begins with it). goal: an end image, uint8
         (H, W, 3). loop: end where it began. moves: camera moves over the whole length, or (start second, moves) for
         each part; none: what the script's words ask for. things=False: pictures alone. known, driven: as of ``dream``.
-        actions: the rates of each latent, as Dream.step takes them. step: what makes a dream's next block, if not the
-        dream alone (others in the same pass).
+        actions: the rates of each latent, as Dream.step takes them. takes: how often each line is rehearsed before it
+        is painted (default: the model's; 1: not at all), see Dream.rehearse; not with a past, a goal or actions. step:
+        what makes a dream's next block, if not the dream alone (others in the same pass).
         """
         dream = Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
                       known=known, driven=driven, moves=moves, seconds=seconds, things=things,
-                      painted=goal is not None or loop)
+                      painted=goal is not None or loop, takes=takes)
         frames = max(1, round(seconds * dream.fps))
         latents = math.ceil(frames / F)
         if goal is not None:
@@ -140,7 +143,8 @@ class World:
     def dream(self, script: Sequence[Line] = (), *, size: tuple[int, int] | None = None, fps: float | None = None,
               seed: int = 0, steps: int | None = None, guidance: float | None = None,
               past: np.ndarray | list[Tensor] | None = None, known: np.ndarray | None = None, moves: Sequence = (),
-              seconds: float = 60.0, things: bool = True, driven: np.ndarray | None = None) -> Dream:
+              seconds: float = 60.0, things: bool = True, driven: np.ndarray | None = None,
+              takes: int | None = None) -> Dream:
         """A dream to be stepped one latent at a time, for as long as one likes; arguments as of ``imagine``.
 
         past: frames, or what ``seen`` made of them (one latent is an image). seconds: over which the moves are
@@ -149,7 +153,7 @@ class World:
         such a model imagines no things, and has learned no words and no camera moves (BadInput).
         """
         return Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
-                     known=known, driven=driven, moves=moves, seconds=seconds, things=things)
+                     known=known, driven=driven, moves=moves, seconds=seconds, things=things, takes=takes)
 
     # -- decoding -----------------------------------------------------------------------------------------
 

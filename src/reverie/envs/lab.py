@@ -13,11 +13,10 @@ from reverie.core.clip import Line
 from reverie.core.errors import BadInput, ReverieError
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import CAMERA_CHANNELS, FRAMES_PER_LATENT
-from reverie.dream import Dream, step_together
 from reverie.envs.base import Env, action_space, checked_action, checked_options, picture_space
 from reverie.envs.filming import Filming, rates_of
 from reverie.model.block import Block
-from reverie.world import World
+from reverie.world import Dream, World, step_together
 
 PROMPTS = ("a red ball rolls to the right", "a dog walks to the left", "a blue box is pushed", "a person walks by",
            "a yellow ball is thrown and bounces", "a green cylinder stands on the ground")

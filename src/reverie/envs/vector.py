@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from reverie.core.errors import BadInput, ReverieError
-from reverie.dream import step_together
 from reverie.envs.filming import detections
 from reverie.envs.lab import LabEnv
+from reverie.world import step_together
 
 try:
     from gymnasium.vector import AutoresetMode, VectorEnv

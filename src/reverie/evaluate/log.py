@@ -22,7 +22,6 @@ from reverie.core.actions import by_name, told
 from reverie.core.errors import BadInput
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.shards import ClipSet, split_of
-from reverie.dream import step_together
 from reverie.evaluate.features import features, frechet_figures, named
 from reverie.evaluate.figures import figure
 from reverie.evaluate.quality import psnr, ssim
@@ -30,7 +29,7 @@ from reverie.evaluate.study import SEED, Study
 from reverie.evaluate.turning import Probe, answered, by_blocks, line
 from reverie.train.log import is_log
 from reverie.train.tokenizer import round_trip
-from reverie.world import World
+from reverie.world import World, step_together
 
 F = FRAMES_PER_LATENT
 MOMENTS = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds after the past at which pictures are compared

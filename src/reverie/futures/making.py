@@ -27,9 +27,8 @@ from reverie.futures.driven import Driving, driven_on, past_driven
 from reverie.futures.wishes import WORDS, Edit, check_edits, parse_edit, rates_of, read_actions, told_of
 
 if TYPE_CHECKING:
-    from reverie.dream import Dream
     from reverie.futures.past import Past
-    from reverie.world import World
+    from reverie.world import Dream, World
 
 MOST, LONGEST = 16, 60.0  # futures, and seconds of each
 F = FRAMES_PER_LATENT
@@ -208,7 +207,7 @@ def _begin(world: World, fps: float, pasts: list[dict], prompt: str, seed: int) 
 def _dream(whole: list[_Future], made: Futures, edits: Sequence[Edit], frames: int, driving: Driving | None, out: Path,
            note: Callable[[str], None], quiet: bool) -> None:
     """Step all dreams together, and write their videos as they are made."""
-    from reverie.dream import step_together, take_in_pasts
+    from reverie.world import step_together, take_in_pasts
 
     dreams = [dream for future in whole for dream in future.dreams]
     latents, fps, targets = math.ceil(frames / F), made.fps, {}

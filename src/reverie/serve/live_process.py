@@ -67,8 +67,7 @@ class _Session:
 def load_world(model: str) -> tuple[Any, Callable]:
     """The world of that name, and what steps its dreams together."""
     from reverie.core.runtime import set_threads
-    from reverie.dream import step_together
-    from reverie.world import World
+    from reverie.world import World, step_together
 
     set_threads()
     world = World.load(model)

@@ -114,7 +114,7 @@ class Worker:
 
     def _do_several(self, store: Store, first: Job, at_once: int) -> None:
         """A job, and beside it, while it is made, those after it in the queue that can be stepped in the same pass."""
-        from reverie.dream import step_together
+        from reverie.world import step_together
 
         meeting, apart = Meeting(step_together), []
 

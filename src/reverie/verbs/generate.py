@@ -29,7 +29,7 @@ def _generate(args) -> None:
 
     made = generate(
         args.prompt or "", args.output, seconds=args.seconds, size=args.size, fps=args.fps, model=args.model,
-        seed=args.seed, steps=args.steps, image=args.image, end_image=args.end_image, loop=args.loop,
+        seed=args.seed, steps=args.steps, takes=args.takes, image=args.image, end_image=args.end_image, loop=args.loop,
         video=args.video, script=args.script, camera=args.camera or "", things=not args.no_things,
         things_out=args.things, lora=args.lora, chunk=args.chunk, paint=args.paint, paint_from=args.paint_from,
         control=args.control, device=args.device, tell=lambda text: cli._say(f"note: {text}"), quiet=False)
@@ -55,6 +55,8 @@ def register(verbs) -> None:
         "diffusers as OWNER/NAME (default base; see reverie models)")
     add("--seed", type=whole, default=0, metavar="N", help="same seed, same video (default 0)")
     add("--steps", type=whole, metavar="N", help="1 to 64: fewer is faster (default: the model's)")
+    add("--takes", type=whole, metavar="N", help="1 to 16: how often each line is rehearsed, as things alone, "
+        "before the take that shows most of it is painted (default: the model's)")
     add("--image", metavar="FILE", help="begin with this picture")
     add("--end-image", metavar="FILE", help="end with this picture")
     add("--loop", action="store_true", help="let the end meet the beginning")

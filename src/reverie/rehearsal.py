@@ -28,8 +28,7 @@ from reverie.model.schedule import Conditions
 
 F = FRAMES_PER_LATENT
 HORIZON = 6.0  # seconds of a line that are rehearsed
-CHECKED = 1.0  # seconds after which takes that show less go on from those that show more
-OPENINGS = 2  # times as many openings as takes
+CHECKED = 1.0  # seconds after which takes that show less go on from those that show most; one that shows all is taken
 HIDDEN = 0.15  # share of a thing below which it is out of sight
 CORNERS = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(8, 3)
 INSIDE = (np.arange(6) + 0.5) / 6  # of a box's sides, where it is asked whether another covers it
@@ -54,22 +53,42 @@ def rehearsed(rollout: Rollout, past: Sequence[Tensor], claims: Sequence[Claim],
     things is given, as Rollout.step has it, (1, ...) each. size: H, W.
     """
     fps, takes = float(rollout.fps[0]), rollout.sampling.takes
-    count = takes * OPENINGS if rollout.n == 0 else takes
-    many = rollout.rows([0] * count)
-    many.sampling = replace(rollout.sampling, candidates=1)  # these are the candidates
-    told = torch.stack([*past])[None].expand(count, -1, -1, -1) if past else None
+    many, told = rollout.rows([0] * takes), torch.stack([*past])[None].expand(takes, -1, -1, -1) if past else None
     every = max(1, round(CHECKED * fps / F))
+
+    def scored(takes: Tensor) -> list[float]:
+        return [shown(claims, one.numpy(), fps, size) for one in takes.cpu()]
+
     for n in range(latents):
-        made = _stepped(many, *following(n))[:, None]
-        told = made if told is None else torch.cat([told, made], 1)
-        last = n + 1 == latents
-        if last or n == 0 and count > takes or (n + 1) % every == 0:
-            scores = [shown(claims, one.numpy(), fps, size) for one in told.cpu()]
-            best = sorted(range(len(scores)), key=lambda i: -scores[i])
-            kept = best[:1] if last else [i for i in best[:takes] if scores[i] == scores[best[0]]]
-            rows = kept if last else [kept[i % len(kept)] for i in range(takes)]
-            many, told = many.rows(rows), told[rows]
-    return many, list(told[0, len(past) :])
+        opens = n == 0 and told is None
+        made = _opened(many, following, scored) if opens else _stepped(many, *following(n))
+        told = made[:, None] if told is None else torch.cat([told, made[:, None]], 1)
+        if n and n % every and n + 1 < latents:
+            continue
+        scores = scored(told)
+        best = max(scores)
+        if best == 1.0 or n + 1 == latents:
+            chosen = [scores.index(best)]
+            return many.rows(chosen), list(told[chosen[0], len(past) :])
+        kept = [i for i, score in enumerate(scores) if score == best]
+        rows = [kept[i % len(kept)] for i in range(takes)]
+        many, told = many.rows(rows), told[rows]
+    raise ValueError("nothing was to be rehearsed")
+
+
+def _opened(many: Rollout, following: Next, scored: Callable[[Tensor], list[float]]) -> Tensor:
+    """Things (takes, S, WIDTH) of the first latent of so many takes: of as many openings and their mirror images those
+    that show most, each as it was or the other way round."""
+    found = many.rows(range(many.batch))
+    found.sampling = replace(many.sampling, candidates=1)  # these are the candidates
+    made = _stepped(found, *following(0))
+    other = made.clone()
+    other[:, :MAX_THINGS] = th.mirrored(made[:, :MAX_THINGS], made[:, th.CAMERA_TOKEN])
+    both = torch.cat([made, other])
+    scores = scored(both[:, None])
+    best = sorted(range(len(both)), key=lambda i: -scores[i])[: many.batch]
+    conditions, _, _ = following(0)
+    return _stepped(many, conditions, both[best], torch.ones_like(both[best][..., 0], dtype=torch.bool))
 
 
 def _stepped(many: Rollout, conditions: Conditions, given: Tensor | None, known: Tensor | None) -> Tensor:

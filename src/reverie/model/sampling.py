@@ -30,7 +30,7 @@ class Sampling:
     opening_steps: int = 16
     guidance: float = 3.0
     candidates: int = 8
-    takes: int = 4
+    takes: int = 8
     sure: float = 2.0
     heat: float = 0.0
     looks: tuple = ()

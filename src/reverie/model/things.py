@@ -241,6 +241,28 @@ def in_picture(things: Tensor, camera: Tensor, aspect: float) -> Tensor:
     return (inside & (local[..., 2] > 0)).any(-1)
 
 
+def mirrored(things: Tensor, camera: Tensor) -> Tensor:
+    """Thing vectors (B, S, WIDTH) with left and right exchanged, as the first frame of a camera (B, WIDTH) sees them.
+
+    What is chiral about them is not: their second axes are turned over, about which all kinds are symmetric.
+    """
+    seen = cameras_of(camera[:, None].float())
+    right, eye = seen.rotation[:, 0, 0, :, 0][:, None], seen.position[:, 0, 0][:, None]
+
+    def over(x: Tensor) -> Tensor:  # (B, ..., 3)
+        way = right.view(len(right), *[1] * (x.ndim - 2), 3)
+        return x - 2 * (x * way).sum(-1, keepdim=True) * way
+
+    centre = (eye - eye.new_tensor(POSITION_CENTRE)) / POSITION_SCALE
+    out = things.clone()
+    place = things[..., THING["position"]].unflatten(-1, (F, 3)) - centre[:, :, None]
+    out[..., THING["position"]] = (over(place) + centre[:, :, None]).flatten(-2)
+    out[..., THING["velocity"]] = over(things[..., THING["velocity"]])
+    axes = over(things[..., THING["rotation"]].unflatten(-1, (len(HALVES), 2, 3)))
+    out[..., THING["rotation"]] = torch.stack([axes[..., 0, :], -axes[..., 1, :]], -2).flatten(-3)
+    return out
+
+
 def above_ground(things: Tensor) -> Tensor:
     """Thing vectors (..., WIDTH) of which none is sunk into the ground (z = 0) by more than SINKING.
 

@@ -76,12 +76,22 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
           with_things: bool = True, with_views: bool = True, batch: int = BATCH, tell: Callable[[int], None] | None =
           None) -> tuple[np.ndarray | None, Tensor | None]:
     """Things (N, T, S, W) and views (N, T, H, W, C) of each script's dream, at the model's own settings; no views
-    where they are not asked for, or not needed to see the things. known: None leaves the camera to the words alone.
+    where they are not asked for, or not needed to see the things. known: None goes by the words alone, as
+    World.imagine does, whose dreams are rehearsed one by one.
 
     tell is called with the number of dreams done after each batch.
     """
+    sampling = Sampling.of(world.meta)
+    paints = with_views and (known is not None and known.views is not None or world.paints(sampling, with_things))
+    if known is None and with_things and not paints and sampling.takes > 1:
+        made = []
+        for i, script in enumerate(scripts):
+            one = world.dream(script, seed=seed + i, seconds=latents * F / world.fps, takes=sampling.takes)
+            made.append(one.imagined(latents))
+            if tell is not None:
+                tell(1)
+        return np.stack(made), None
     known = known or _directed(scripts, latents, world.fps)
-    paints = with_views and (known.views is not None or world.paints(Sampling.of(world.meta), with_things))
     height, width = world.default_size
     spatial = world.tokenizer.config.spatial
     things, views = [], []
@@ -90,7 +100,7 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
         count = len(scripts[part])
         script = Script(world, scripts[part], None if known.actions is None else known.actions[part], known.past)
         rollout = Rollout(world.transformer, script.text, fps=torch.full((count,), world.fps),
-                          grid=(height // spatial, width // spatial), sampling=Sampling.of(world.meta),
+                          grid=(height // spatial, width // spatial), sampling=sampling,
                           generator=torch.Generator().manual_seed(seed + first), with_things=with_things,
                           with_views=paints)
         seen, painted = [], []

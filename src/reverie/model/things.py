@@ -244,7 +244,7 @@ def in_picture(things: Tensor, camera: Tensor, aspect: float) -> Tensor:
 def mirrored(things: Tensor, camera: Tensor) -> Tensor:
     """Thing vectors (B, S, WIDTH) with left and right exchanged, as the first frame of a camera (B, WIDTH) sees them.
 
-    What is chiral about them is not: their second axes are turned over, about which all kinds are symmetric.
+    Every kind has a left side like its right one, and so is its own mirror image, turned; legs change places.
     """
     seen = cameras_of(camera[:, None].float())
     right, eye = seen.rotation[:, 0, 0, :, 0][:, None], seen.position[:, 0, 0][:, None]
@@ -260,6 +260,8 @@ def mirrored(things: Tensor, camera: Tensor) -> Tensor:
     out[..., THING["velocity"]] = over(things[..., THING["velocity"]])
     axes = over(things[..., THING["rotation"]].unflatten(-1, (len(HALVES), 2, 3)))
     out[..., THING["rotation"]] = torch.stack([axes[..., 0, :], -axes[..., 1, :]], -2).flatten(-3)
+    strides = of_kind(things, ("person", "dog"))[..., None]
+    out[..., THING["phase"]] = torch.where(strides, -things[..., THING["phase"]], things[..., THING["phase"]])
     return out
 
 

@@ -1,0 +1,161 @@
+"""Words cast the things and cue them; a line is rehearsed, and the take that shows what is asked is painted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tiny_world import tiny_world
+
+from reverie import rehearsal
+from reverie.core.clip import Line
+from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS
+from reverie.data.scenes import SCENES
+from reverie.direction import cast_told
+from reverie.model import things as th
+from reverie.model.cast import ACTS, COMES, Cast
+from reverie.train import mirror
+from reverie.train.encode import slot_order, true_tokens
+
+F = FRAMES_PER_LATENT
+
+
+def told(text: str, **more) -> Cast:
+    return cast_told([Line(0.0, text)], **more)
+
+
+def names(cast: Cast) -> list[tuple[str, str]]:
+    return [(KINDS[kind], list(COLOURS)[colour] if colour >= 0 else "") for kind, colour in
+            zip(cast.kind[0].tolist(), cast.colour[0].tolist(), strict=True) if kind >= 0]
+
+
+@pytest.mark.parametrize("text", ["a red ball rolls past two green boxes and a chair", "一个红球滚过两个绿色的箱子和一把椅子"])
+def test_who_is_named_plays_in_the_order_of_naming(text: str) -> None:
+    cast = told(text)
+    assert names(cast) == [("ball", "red"), ("box", "green"), ("box", "green"), ("chair", "")]
+    assert cast.present[0, :4].tolist() == [1] * 4 and (cast.present[0, 4:] == 0).all()  # and nobody else
+    assert cast.cued[0].tolist() == [0] + [-1] * (MAX_THINGS - 1) and (cast.due == -1).all()
+
+
+def test_who_comes_is_not_there_at_the_opening_and_is_cued() -> None:
+    cast = told("a blue dog walks in from the left. a red wall stands nearby")
+    assert names(cast)[0] == ("dog", "blue") and cast.present[0, 0] == -1 and cast.due[0, 0] == cast.cued[0, 0] == 0
+    assert cast.present[0, 1] == 1 and cast.due[0, 1] == -1
+
+
+def test_of_what_follows_something_only_the_first_is_cued() -> None:
+    cast = told("a red box slides to the right, and then a blue ball falls")
+    assert cast.cued[0, :2].tolist() == [0, -1]
+
+
+def test_where_a_word_is_not_known_something_else_may_come() -> None:
+    assert (told("a red ball and a zorblax").present[0, 1:] == -1).all() and (told("").present == -1).all()
+    assert (told("o cachorro anda").kind == -1).all()
+
+
+def test_who_is_there_already_is_not_cast_again() -> None:
+    there, met = torch.zeros(th.TOKENS, th.WIDTH), torch.zeros(MAX_THINGS, dtype=torch.bool)
+    there[1, th.THING["kind"].start + KINDS.index("box")] = there[1, th.THING["colour"].start] = th.ONE_HOT
+    met[1] = True
+    colour = list(COLOURS)[0]
+    cast = told(f"the {colour} box slides to the right. a green cone falls", things=there, met=met)
+    assert names(cast) == [("cone", "green"), ("box", colour)]  # in the slot that is free, and in its own
+    assert cast.cued[0, 1] == 0 and cast.due[0, 0] == 0
+
+
+def test_chances_are_as_the_cast_settles_them() -> None:
+    cast = told("a blue dog walks in from the left. a red wall stands nearby")
+    nobody, line = torch.zeros(1, MAX_THINGS, dtype=torch.bool), torch.tensor([0])
+    chance = torch.full((1, MAX_THINGS), 0.02)
+    opening = cast.comes(chance, line, nobody, opening=True)[0]
+    later = cast.comes(chance, line, nobody, opening=False)[0]
+    assert opening[:2].tolist() == [0.0, 1.0] and later[:2].tolist() == pytest.approx([COMES, 0.02])
+    assert (opening[2:] == 0).all() and (later[2:] == 0).all()
+    assert cast.comes(chance, torch.tensor([1]), nobody, opening=False)[0, 0] == pytest.approx(0.02)  # another line
+    assert cast.acts(chance, line)[0, 0] == ACTS
+    assert (cast.acted(nobody | True).acts(chance, line) == chance).all()
+
+
+def test_a_mirror_image_is_the_one_that_training_knows() -> None:
+    """Seen from a camera in the plane x = 0 it is the same as the mirror of train.mirror."""
+    scene = SCENES["lab"]
+    for seed in range(4):
+        clip = scene.simulate(scene.plan(seed, 2.0, fps=24.0, split="train", size=(64, 64)))
+        tokens = true_tokens(clip)[:1]
+        tokens[:, th.CAMERA_TOKEN, th.CAMERA["position"]] = 0  # at CAMERA_CENTRE
+        tokens[:, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = np.tile([1, 0, 0, 0, -1, 0], F)
+        things, camera = torch.from_numpy(tokens[:, :MAX_THINGS]), torch.from_numpy(tokens[:, th.CAMERA_TOKEN])
+        other = th.mirrored(things, camera)
+        there = tokens[0, :MAX_THINGS, 0] > 0
+        assert np.allclose(other[0, there], mirror.mirrored(tokens)[0, :MAX_THINGS][there], atol=1e-4)
+        assert torch.allclose(th.mirrored(other, camera)[0, there], things[0, there], atol=1e-4)
+
+
+def test_truth_shows_all_that_its_captions_claim() -> None:
+    scene, right, asked = SCENES["lab"], 0, 0
+    for seed in range(8):
+        clip = scene.simulate(scene.plan(seed, 4.0, fps=24.0, split="train", size=(128, 128)))
+        for language in ("en", "zh"):
+            lines = scene.caption(clip.truth, np.random.default_rng(seed), language=language, long=False,
+                                  held_out=False, cameras=clip.cameras, fps=clip.fps)
+            script = [Line(line.start, line.text) for line in lines]
+            order = slot_order([list(line.order) for line in lines], len(clip.truth.kinds))
+            claims = rehearsal.claims_of(script)
+            assert claims
+            right += rehearsal.shown(claims, true_tokens(clip, order), 24.0, (128, 128)) == 1.0
+            asked += 1
+    assert right >= 0.9 * asked
+
+
+def test_what_is_behind_another_is_out_of_sight() -> None:
+    tokens = np.zeros((1, th.TOKENS, th.WIDTH), np.float32)
+    tokens[:, :MAX_THINGS, 0] = -1
+    tokens[:, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = np.tile([1, 0, 0, 0, -1, 0], F)
+    for slot, (y, size) in enumerate([(0.0, 1.0), (2.0, 0.3), (-2.0, 0.2)]):
+        thing = tokens[0, slot]
+        thing[0], thing[th.THING["kind"].start + slot] = 1.0, th.ONE_HOT
+        thing[th.THING["colour"].start] = th.ONE_HOT
+        thing[th.THING["rotation"]] = np.tile([1, 0, 0, 0, 1, 0], 2)
+        thing[th.THING["extent"]] = np.log(size / 0.3) / 0.7
+        thing[th.THING["position"]] = np.tile([0.0, y / th.POSITION_SCALE, 0.0], F)
+    seen = rehearsal.tracks_of(tokens, th.decode_camera(tokens[:, th.CAMERA_TOKEN]), (64, 64))
+    assert [track.number for track in seen] == [0, 2] and seen[0].kind == KINDS[0]
+    assert seen[0].began == seen[0].ended == "clip" and seen[0].visible.min() < 1
+
+
+SCRIPT = [Line(0.0, "a red ball rolls to the left"), Line(0.5, "a blue box falls")]
+
+
+def test_imagine_goes_on_from_the_best_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, seen = tiny_world(), []
+    truly = rehearsal.shown
+
+    def shown(claims, tokens, fps, size):
+        score = 0.5 * truly(claims, tokens, fps, size) + 0.4 * float(np.abs(tokens).sum() % 1)
+        seen.append((score, tokens))
+        return score
+
+    monkeypatch.setattr(rehearsal, "shown", shown)
+    blocks = list(world.imagine(SCRIPT, seconds=1.0, seed=3, takes=4))
+    made = np.stack([block.vectors for block in blocks])
+    assert len(made) == 6 and sum(len(block.frames) for block in blocks) == 24
+    whole = [(score, tokens) for score, tokens in seen if len(tokens) == 6]
+    assert len(whole) == 4 and np.array_equal(max(whole, key=lambda pair: pair[0])[1], made)
+    same = world.dream(SCRIPT, seed=3, seconds=1.0, takes=4).imagined(6)
+    assert np.array_equal(same, made)  # one seed, one dream, painted or not
+
+
+def test_what_shows_all_at_once_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(rehearsal, "shown", lambda *of: asked.append(len(of[1])) or 1.0)
+    tiny_world().dream(SCRIPT[:1], seed=1, seconds=1.0, takes=3).imagined(4)
+    assert asked == [1] * 9  # three openings and their mirror images, and the three that were chosen
+
+
+def test_without_words_or_from_a_past_nothing_is_rehearsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "shown", lambda *of: pytest.fail("it was rehearsed"))
+    world = tiny_world()
+    list(world.imagine([Line(0.0, "")], seconds=0.2))
+    list(world.imagine(SCRIPT, seconds=0.2, takes=1))
+    list(world.imagine(SCRIPT, seconds=0.2, past=np.zeros((1, 64, 64, 3), np.uint8)))
+    world.dream(SCRIPT).step()

@@ -29,7 +29,8 @@ def names(cast: Cast) -> list[tuple[str, str]]:
             zip(cast.kind[0].tolist(), cast.colour[0].tolist(), strict=True) if kind >= 0]
 
 
-@pytest.mark.parametrize("text", ["a red ball rolls past two green boxes and a chair", "一个红球滚过两个绿色的箱子和一把椅子"])
+@pytest.mark.parametrize("text", ["a red ball rolls past two green boxes and a chair",
+                                  "一个红球滚过两个绿色的箱子和一把椅子"])
 def test_who_is_named_plays_in_the_order_of_naming(text: str) -> None:
     cast = told(text)
     assert names(cast) == [("ball", "red"), ("box", "green"), ("box", "green"), ("chair", "")]
@@ -45,7 +46,10 @@ def test_who_comes_is_not_there_at_the_opening_and_is_cued() -> None:
 
 def test_of_what_follows_something_only_the_first_is_cued() -> None:
     cast = told("a red box slides to the right, and then a blue ball falls")
-    assert cast.cued[0, :2].tolist() == [0, -1]
+    assert cast.cued[0, :2].tolist() == [0, 0] and cast.after[0, :2].tolist() == [-1, 0]
+    line, chance, met = torch.tensor([0]), torch.full((1, MAX_THINGS), 0.02), torch.arange(MAX_THINGS)[None] == 0
+    assert cast.comes(chance, line, met, opening=False)[0, 1] == pytest.approx(0.02)  # it waits
+    assert cast.acted(met).comes(chance, line, met, opening=False)[0, 1] == COMES
 
 
 def test_where_a_word_is_not_known_something_else_may_come() -> None:
@@ -72,8 +76,8 @@ def test_chances_are_as_the_cast_settles_them() -> None:
     assert opening[:2].tolist() == [0.0, 1.0] and later[:2].tolist() == pytest.approx([COMES, 0.02])
     assert (opening[2:] == 0).all() and (later[2:] == 0).all()
     assert cast.comes(chance, torch.tensor([1]), nobody, opening=False)[0, 0] == pytest.approx(0.02)  # another line
-    assert cast.acts(chance, line)[0, 0] == ACTS
-    assert (cast.acted(nobody | True).acts(chance, line) == chance).all()
+    assert cast.acts(chance, line, opening=False)[0, 0] == ACTS
+    assert (cast.acted(nobody | True).acts(chance, line, opening=False) == chance).all()
 
 
 def test_a_mirror_image_is_the_one_that_training_knows() -> None:

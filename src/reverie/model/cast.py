@@ -7,11 +7,22 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.functional import normalize, one_hot
 
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import things as th
 
+
+def inventory(tokens: Tensor) -> tuple:
+    """What a latent's tokens (S, WIDTH) hold: the setting, and the kind and colour of each thing."""
+    things = tokens[:MAX_THINGS]
+    kinds, colours = (things[:, th.THING[name]].argmax(-1).tolist() for name in ("kind", "colour"))
+    there = (things[:, 0] > 0).tolist()
+    pairs = sorted(pair for pair, exists in zip(zip(kinds, colours, strict=True), there, strict=True) if exists)
+    return (int(tokens[th.SETTING_TOKEN, th.SETTING["name"]].argmax()), *pairs)
+
+
+WAYS = ("by itself", "left", "right", "front", "back", "aside", "up")
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
 
 
@@ -20,7 +31,9 @@ class Cast:
     """Of B dreams and each of their slots (B, things), -1 where nothing is settled.
 
     kind, colour: the numbers of their channels. present: 1 where a thing is there at the opening, 0 where nothing may
-    come to be. due: the line in which it comes, after the opening. cued: that in which it is set going.
+    come to be. due: the line in which it comes, after the opening. cued: that in which it is set going, by itself or,
+    as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a second. after: the slot whose thing must
+    have been set going before.
     """
 
     kind: Tensor
@@ -28,6 +41,9 @@ class Cast:
     present: Tensor
     due: Tensor
     cued: Tensor
+    way: Tensor
+    pace: Tensor
+    after: Tensor
 
     @classmethod
     def open(cls, batch: int, device: torch.device | None = None) -> Cast:
@@ -52,12 +68,38 @@ class Cast:
         none = ~met & (self.present == 0)
         if opening:
             return torch.where(self.present == 1, 1.0, torch.where(none | (self.due >= 0), 0.0, chance))
-        due = (self.due == line[:, None]) & ~met
+        due = (self.due == line[:, None]) & ~met & self._turn()
         return torch.where(none, 0.0, torch.where(due, chance.clamp(min=COMES), chance))
 
-    def acts(self, chance: Tensor, line: Tensor) -> Tensor:
-        """The chances (B, things) that things move, as settled."""
-        return torch.where(self.cued == line[:, None], chance.clamp(min=ACTS), chance)
+    def acts(self, chance: Tensor, line: Tensor, opening: bool) -> Tensor:
+        """The chances (B, things) that things move, as settled; at the opening what waits for a hand is at rest."""
+        if opening:
+            return torch.where(self.way > 0, 0.0, chance)
+        turn = self._turn()
+        waits = torch.where((self.way > 0) & (self.cued >= 0) & ~turn, 0.0, chance)  # for a hand
+        return torch.where((self.cued == line[:, None]) & turn, chance.clamp(min=ACTS), waits)
+
+    def _turn(self) -> Tensor:
+        """(B, things) bool: those whose turn it is, for whom they come after has been set going."""
+        return (self.after < 0) | (self.cued.gather(1, self.after.clamp(min=0)) < 0)
+
+    def kicked(self, things: Tensor, before: Tensor, starts: Tensor, seconds: Tensor, chance: Tensor) -> Tensor:
+        """Things (B, things, WIDTH), those of ``starts`` (B, things) that a hand sets going as they leave it, a little
+        faster or slower by chance (B, things), 0..1. before: the latent before, its camera too; seconds: of a frame."""
+        axes = th.cameras_of(before[:, None, th.CAMERA_TOKEN].float()).rotation[:, 0, -1]
+        right, back = (normalize(axes[:, :, k] * axes.new_tensor([1.0, 1.0, 0.0]), dim=-1) for k in (0, 2))
+        up = torch.zeros_like(right) + right.new_tensor([0.0, 0.0, 1.0])
+        ways = torch.stack([torch.zeros_like(up), -right, right, back, -back, right, up], 1)
+        velocity = ways.gather(1, self.way.clamp(min=0)[..., None].expand(-1, -1, 3))
+        other = (self.way == WAYS.index("aside")) & (chance < 0.5)
+        velocity = velocity * (torch.where(other, -1.0, 1.0) * self.pace / 100 * (0.85 + 0.6 * chance % 0.3))[..., None]
+        velocity = velocity[:, :, None]
+        fall = torch.where(self.way == WAYS.index("up"), th.GRAVITY, 0.0)[..., None, None] * up[:, None, None]
+        time = (seconds[:, None, None] * torch.arange(1, th.F + 1, device=seconds.device))[..., None]
+        path = th.positions_of(before[:, :MAX_THINGS])[:, :, -1:] + velocity * time - fall * time.square() / 2
+        gone = th.at_positions(things, path.to(things.dtype))
+        gone[..., th.THING["velocity"]] = ((velocity - fall * time)[:, :, -1] / th.VELOCITY_SCALE).to(things.dtype)
+        return torch.where((starts & (self.way > 0) & (self.cued >= 0))[..., None], gone, things)
 
     def acted(self, moves: Tensor) -> Cast:
         """The cast once those (B, things) move: they need no cue."""

@@ -14,21 +14,11 @@ from torch import Tensor
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import contact, flow, motion, physics
 from reverie.model import things as th
-from reverie.model.cast import Cast
+from reverie.model.cast import Cast, inventory
 from reverie.model.memory import Memory, joined, layers
 from reverie.model.sampling import Sampling
 from reverie.model.schedule import Conditions
 from reverie.model.transformer import Output, Past, Text, Transformer, Window
-
-
-def _inventory(tokens: Tensor) -> tuple:
-    """What a latent's tokens (S, WIDTH) hold: the setting, and the kind and colour of each thing."""
-    things = tokens[:MAX_THINGS]
-    kinds, colours = (things[:, th.THING[name]].argmax(-1).tolist() for name in ("kind", "colour"))
-    there = (things[:, 0] > 0).tolist()
-    pairs = sorted(pair for pair, exists in zip(zip(kinds, colours, strict=True), there, strict=True) if exists)
-    return (int(tokens[th.SETTING_TOKEN, th.SETTING["name"]].argmax()), *pairs)
-
 
 GUIDED = 1.0  # seconds after a new line began in which guidance acts
 TWIN = 0.4  # metres
@@ -137,12 +127,15 @@ class Rollout:
             clean = self._clean_things(conditions, x, level, known, past)
             if decided is None:
                 decided = self._decided(clean, conditions.line)
-                starts = self._set_going(decided) & ~known
+                starts = self._starts(decided) & ~known[:, :MAX_THINGS]
                 if bool(starts.any()):  # which way and how fast is chance, whose mean is to stay
-                    x = torch.where(starts[..., None], noise, x)
+                    x[:, :MAX_THINGS] = torch.where(starts[..., None], noise[:, :MAX_THINGS], x[:, :MAX_THINGS])
                     clean = self._clean_things(conditions, x, level, known, past)
             clean = self._steady(torch.where(decided == 0, clean, decided))
             x = torch.where(known[..., None], given, flow.step(x, clean, level, target))
+        if bool(starts.any()):
+            x[:, :MAX_THINGS] = self.cast.kicked(x[:, :MAX_THINGS], self.things, starts, 1 / self.fps,
+                                                 self._drawn(torch.rand, (self.batch, MAX_THINGS)))
         return self._settle(x)
 
     def _decided(self, clean: Tensor, line: Tensor) -> Tensor:
@@ -160,7 +153,7 @@ class Rollout:
         exists = torch.where(exists < RARE, 0.0, torch.where(exists > 1 - RARE, 1.0, exists))
         exists = self.cast.comes(exists, line, self.met, self.n == 0)
         moves = torch.cat([clean[:, :MAX_THINGS, moving], clean[:, th.CAMERA_TOKEN, camera, None]], 1) / 2 + 0.5
-        moves[:, :-1] = self.cast.acts(moves[:, :-1], line)
+        moves[:, :-1] = self.cast.acts(moves[:, :-1], line, self.n == 0)
         moves[:, -1] -= LOATH
         drawn = self._drawn(torch.rand, (self.batch, MAX_THINGS + 2))
         out = torch.zeros_like(clean)
@@ -169,14 +162,12 @@ class Rollout:
         out[:, :MAX_THINGS, moving], out[:, th.CAMERA_TOKEN, camera] = moves[:, :-1], moves[:, -1]
         return out
 
-    def _set_going(self, decided: Tensor) -> Tensor:
-        """(B, S) bool: the things that were at rest in the last latent, and are decided to move."""
-        moving = th.THING["moving"].start
-        starts = torch.zeros(decided.shape[:2], dtype=torch.bool, device=self.device)
-        if self.things is not None:
-            was = self.things[:, :MAX_THINGS]
-            starts[:, :MAX_THINGS] = (was[..., 0] > 0) & (was[..., moving] <= 0) & (decided[:, :MAX_THINGS, moving] > 0)
-        return starts
+    def _starts(self, decided: Tensor) -> Tensor:
+        """(B, things) bool: what was at rest in the last latent, and is decided to move."""
+        if self.things is None:
+            return torch.zeros_like(self.met)
+        moving, was = th.THING["moving"].start, self.things[:, :MAX_THINGS]
+        return (was[..., 0] > 0) & (was[..., moving] <= 0) & (decided[:, :MAX_THINGS, moving] > 0)
 
     def _before(self) -> tuple[Tensor | None, Tensor | None]:
         """Things (B, things, WIDTH) and camera (B, WIDTH) of the last latent."""
@@ -212,7 +203,7 @@ class Rollout:
         found = found.unflatten(0, (self.batch, count))
         chosen = []
         for openings in found:
-            signs = [_inventory(opening) for opening in openings]
+            signs = [inventory(opening) for opening in openings]
             often = [signs.count(sign) for sign in signs]
             least = min(max(often), count / 4)
             chosen.append(openings[min(range(count), key=lambda i: (often[i] < least, len(signs[i]), -often[i], i))])

@@ -46,7 +46,7 @@ def moves_told(script: Sequence[Line], seconds: float) -> list[tuple[float, tupl
         parts.append((start, tuple(moves.values()) or STILL))
         if moves and start + lasts < end:
             parts.append((start + lasts, STILL))
-    return parts if any(part != STILL for _, part in parts) else []
+    return parts
 
 
 def _move(claim: Claim, lasts: float) -> Move:

@@ -44,6 +44,16 @@ def test_who_comes_is_not_there_at_the_opening_and_is_cued() -> None:
     assert cast.present[0, 1] == 1 and cast.due[0, 1] == -1
 
 
+def test_who_comes_from_the_other_side_is_mirrored() -> None:
+    cast = told("a blue dog walks in from the left")
+    things, camera = torch.zeros(1, MAX_THINGS, th.WIDTH), torch.zeros(1, th.WIDTH)
+    camera[0, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0] * F)
+    things[0, :, th.THING["position"].start : th.THING["position"].stop : 3] = 1.0
+    for new in (True, False):
+        other = cast.sided(things, camera, torch.full((1, MAX_THINGS), new))
+        assert (th.positions_of(other)[0, 0, :, 0] < 0).all() == new and torch.equal(other[0, 1:], things[0, 1:])
+
+
 def test_of_what_follows_something_only_the_first_is_cued() -> None:
     cast = told("a red box slides to the right, and then a blue ball falls")
     assert cast.cued[0, :2].tolist() == [0, 0] and cast.after[0, :2].tolist() == [-1, 0]
@@ -106,7 +116,7 @@ def test_truth_shows_all_that_its_captions_claim() -> None:
             order = slot_order([list(line.order) for line in lines], len(clip.truth.kinds))
             claims = rehearsal.claims_of(script)
             assert claims
-            right += rehearsal.shown(claims, true_tokens(clip, order), 24.0, (128, 128)) == 1.0
+            right += rehearsal.shown(claims, true_tokens(clip, order), 24.0, (128, 128)) == (1.0, 1.0)
             asked += 1
     assert right >= 0.9 * asked
 
@@ -135,23 +145,33 @@ def test_imagine_goes_on_from_the_best_take(monkeypatch: pytest.MonkeyPatch) -> 
     truly = rehearsal.shown
 
     def shown(claims, tokens, fps, size):
-        score = 0.5 * truly(claims, tokens, fps, size) + 0.4 * float(np.abs(tokens).sum() % 1)
+        score = 0.5 * truly(claims, tokens, fps, size)[0] + 0.4 * float(np.abs(tokens).sum() % 1)
         seen.append((score, tokens))
-        return score
+        return score, 0.0
 
     monkeypatch.setattr(rehearsal, "shown", shown)
-    blocks = list(world.imagine(SCRIPT, seconds=1.0, seed=3, takes=4))
+    blocks = list(world.imagine(SCRIPT[:1], seconds=1.0, seed=3, takes=4))
     made = np.stack([block.vectors for block in blocks])
     assert len(made) == 6 and sum(len(block.frames) for block in blocks) == 24
     whole = [(score, tokens) for score, tokens in seen if len(tokens) == 6]
     assert len(whole) == 4 and np.array_equal(max(whole, key=lambda pair: pair[0])[1], made)
-    same = world.dream(SCRIPT, seed=3, seconds=1.0, takes=4).imagined(6)
+    same = world.dream(SCRIPT[:1], seed=3, seconds=1.0, takes=4).imagined(6)
     assert np.array_equal(same, made)  # one seed, one dream, painted or not
+
+
+def test_each_line_is_rehearsed_when_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(rehearsal, "shown", lambda claims, tokens, *of: seen.append(
+        ([claim.words for claim in claims if claim.aspect == "event"], len(tokens))) or (0.5, 0.5))
+    world = tiny_world()
+    assert len(world.dream(SCRIPT, seed=3, seconds=1.0, takes=2).imagined(6)) == 6
+    first, second = "red ball rolled left", "blue box dropped"
+    assert {(words[0], length) for words, length in seen} == {(first, 1), (first, 3), (second, 2), (second, 4)}
 
 
 def test_what_shows_all_at_once_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(rehearsal, "shown", lambda *of: asked.append(len(of[1])) or 1.0)
+    monkeypatch.setattr(rehearsal, "shown", lambda *of: asked.append(len(of[1])) or (1.0, 1.0))
     tiny_world().dream(SCRIPT[:1], seed=1, seconds=1.0, takes=3).imagined(4)
     assert asked == [1] * 9  # three openings and their mirror images, and the three that were chosen
 

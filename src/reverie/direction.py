@@ -24,6 +24,7 @@ from reverie.model.cast import WAYS, Cast
 TAKES, LONGEST = 4.0, 8.0  # seconds in which a move of no given size is a usual one; that a move takes at most
 STILL = (Move("still", "", 0.0),)
 LATE = ("enters", "dropped", "stacked", "thrown", "covered")  # what may begin after the opening: who does it comes then
+SIDES = ("left", "right")
 BY_OTHERS = ("covered", "pushed")  # what another does
 KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410}  # centimetres a second that truth's hand gives
 
@@ -91,6 +92,8 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
                 continue
             if thing.number in late:
                 cast.due[0, slot] = line[claim.start]
+            if claim.what == "enters" and claim.detail in SIDES:
+                cast.side[0, slot] = SIDES.index(claim.detail)
             if cast.cued[0, slot] >= 0 or first is not None and lead in (None, slot):
                 continue  # it was cued before, or goes on by itself
             cast.cued[0, slot], cast.after[0, slot] = line[claim.start], -1 if lead is None else lead

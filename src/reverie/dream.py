@@ -83,9 +83,7 @@ class Dream:
         self._uncast = things  # whether its words are still to be cast, among the things that are there
         self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps)
         self._decoder: list[Tensor] | None = None
-        self._rehearses = self.sampling.takes > 1 and things and past is None and known is None and not painted
-        self._rehearses &= not self._rollout.with_views
-        self._past: list[Tensor] = []  # the things of each latent so far, for the rehearsals of lines
+        self._rehearses = self.sampling.takes > 1 and things and not painted and not self._rollout.with_views
         self._ready: list[Tensor] = []  # those of latents that were rehearsed, and are still to be shown
 
     @property
@@ -101,7 +99,9 @@ class Dream:
     @torch.inference_mode()
     def rehearse(self, latents: int) -> None:
         """If a line begins here, imagine its things by takes (see rehearsal), not beyond so many latents of the dream;
-        of them, as they are stepped, nothing else can be told. Where a past goes before nothing is rehearsed."""
+        of them, as they are stepped, nothing else can be told. What goes on from pictures is not rehearsed."""
+        if self._rehearses:
+            take_in_pasts([self])
         conditions = self._schedule.at(self.n)
         if not self._rehearses or self._ready or float(conditions.since) >= F / self.fps - 1e-6:
             return
@@ -111,7 +111,7 @@ class Dream:
         claims = claims_of(begun)
         if claims and end > self.n:
             self._take_cast()
-            self._rollout, self._ready = rehearsed(self._rollout, self._past, claims, lambda n: self._said(self.n + n),
+            self._rollout, self._ready = rehearsed(self._rollout, claims, lambda n: self._said(self.n + n),
                                                    end - self.n, self.size)
 
     @torch.inference_mode()
@@ -120,10 +120,10 @@ class Dream:
         made: list[Tensor] = []
 
         def keep(tokens: Tensor, view: Tensor | None) -> None:
-            self._past += [tokens[0]] * self._rehearses
             self.n += 1
             made.append(tokens[0].cpu())
 
+        take_in_pasts([self])
         end = self.n + latents
         while self.n < end:
             self.rehearse(end)
@@ -206,7 +206,6 @@ class Dream:
         pixels, self._decoder = self.world.decode(view, tokens if drawn else None, self._decoder, self.sampling,
                                                   size=self.size)
         start, self.n = self.n * F, self.n + 1
-        self._past += [] if tokens is None or not self._rehearses else [tokens[0]]
         self.tokens = None if tokens is None else tokens[0].cpu().numpy()
         picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
         self.things = [] if tokens is None or start < 0 else describe(self.tokens, start, self.fps, *self.size)

@@ -172,13 +172,12 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             offset = writer.frames
             total = frames + offset
             progress = stack.enter_context(track(frames, "frames", quiet=quiet))
-            more: dict = {"past": past}
+            more: dict = {"past": past} if known is None else {"known": known}
             if foreign:
                 more |= {"out": out, "note": note, "watch": lambda step: progress.advance(0, note=step.words())}
             elif takes is not None:
                 more["takes"] = takes
             if known is not None:
-                more = {"known": known}
                 note("it goes on from the things that the video carries")
             blocks = world.imagine(plan.lines, seconds=seconds + shown / fps, size=size, fps=fps, seed=seed,
                                    steps=steps, goal=goal, loop=loop, moves=moves, things=things, **more)

@@ -37,46 +37,57 @@ Next = Callable[[int], tuple[Conditions, Tensor | None, Tensor | None]]
 
 
 def claims_of(script: Sequence[Line]) -> list[Claim]:
-    """What a script claims of its things; nothing where nobody can read it."""
+    """What the last line of a script claims of its things, by a clock that begins with it; nothing where nobody can
+    read it."""
     try:
-        return [claim for claim in asked(list(script)) if claim.aspect != "camera"]
+        claims = asked(list(script))
     except ReverieError:
         return []
+    last, start = len(script) - 1, script[-1].start
+    told = [c for c in claims if c.aspect in ("event", "place") and c.start == start]
+    named = {thing for claim in told for thing in (*claim.things, *claim.others)}
+    told += [c for c in claims if c.aspect in ("kind", "colour", "count") and any(
+        thing.line == last or c.aspect == "kind" and thing in named for thing in c.things)]
+    own = {id(claim): replace(claim, start=0.0, end=claim.end - start) for claim in told}
+    return [*own.values(), *(replace(c, start=0.0, first=own[id(c.first)], second=own[id(c.second)]) for c in claims
+                             if c.aspect == "order" and {id(c.first), id(c.second)} <= own.keys())]
 
 
-def rehearsed(rollout: Rollout, past: Sequence[Tensor], claims: Sequence[Claim], following: Next, latents: int,
+def rehearsed(rollout: Rollout, claims: Sequence[Claim], following: Next, latents: int,
               size: tuple[int, int]) -> tuple[Rollout, list[Tensor]]:
     """The next so many latents of one dream: the best take's rollout, which has made them, and its things
     (S, WIDTH) of each.
 
-    past: the things of the dream's latents so far. following: conditions of the n-th latent from now, and what of its
-    things is given, as Rollout.step has it, (1, ...) each. size: H, W.
+    following: conditions of the n-th latent from now, and what of its things is given, as Rollout.step has it,
+    (1, ...) each. size: H, W.
     """
     fps, takes = float(rollout.fps[0]), rollout.sampling.takes
-    many, told = rollout.rows([0] * takes), torch.stack([*past])[None].expand(takes, -1, -1, -1) if past else None
+    many, before = rollout.rows([0] * takes), [] if rollout.things is None else [rollout.things.expand(takes, -1, -1)]
+    told = torch.stack(before, 1) if before else None
     every = max(1, round(CHECKED * fps / F))
 
-    def scored(takes: Tensor) -> list[float]:
+    def scored(takes: Tensor) -> list[tuple[float, float]]:
         return [shown(claims, one.numpy(), fps, size) for one in takes.cpu()]
 
     for n in range(latents):
-        opens = n == 0 and told is None
-        made = _opened(many, following, scored) if opens else _stepped(many, *following(n))
+        made = _opened(many, following, scored) if many.n == 0 else _stepped(many, *following(n))
         told = made[:, None] if told is None else torch.cat([told, made[:, None]], 1)
-        if n and n % every and n + 1 < latents:
+        last = n + 1 == latents
+        if n and n % every and not last:
             continue
         scores = scored(told)
         best = max(scores)
-        if best == 1.0 or n + 1 == latents:
+        if best[0] == 1.0 or last:
             chosen = [scores.index(best)]
-            return many.rows(chosen), list(told[chosen[0], len(past) :])
-        kept = [i for i, score in enumerate(scores) if score == best]
+            return many.rows(chosen), list(told[chosen[0], len(before) :])
+        most = max(happened for _, happened in scores)  # who is there already is no better than who is still to come
+        kept = [i for i, (_, happened) in enumerate(scores) if happened == most]
         rows = [kept[i % len(kept)] for i in range(takes)]
         many, told = many.rows(rows), told[rows]
     raise ValueError("nothing was to be rehearsed")
 
 
-def _opened(many: Rollout, following: Next, scored: Callable[[Tensor], list[float]]) -> Tensor:
+def _opened(many: Rollout, following: Next, scored: Callable[[Tensor], list]) -> Tensor:
     """Things (takes, S, WIDTH) of the first latent of so many takes: of as many openings and their mirror images those
     that show most, each as it was or the other way round."""
     found = many.rows(range(many.batch))
@@ -86,7 +97,7 @@ def _opened(many: Rollout, following: Next, scored: Callable[[Tensor], list[floa
     other[:, :MAX_THINGS] = th.mirrored(made[:, :MAX_THINGS], made[:, th.CAMERA_TOKEN])
     both = torch.cat([made, other])
     scores = scored(both[:, None])
-    best = sorted(range(len(both)), key=lambda i: -scores[i])[: many.batch]
+    best = sorted(range(len(both)), key=lambda i: -scores[i][0])[: many.batch]
     conditions, _, _ = following(0)
     return _stepped(many, conditions, both[best], torch.ones_like(both[best][..., 0], dtype=torch.bool))
 
@@ -99,12 +110,17 @@ def _stepped(many: Rollout, conditions: Conditions, given: Tensor | None, known:
     return many.step(conditions, things=each(given), known=each(known))[0]
 
 
-def shown(claims: Sequence[Claim], tokens: np.ndarray, fps: float, size: tuple[int, int]) -> float:
-    """How much of what is claimed things (T, S, WIDTH) show: the mean over the aspects, 0..1."""
+def shown(claims: Sequence[Claim], tokens: np.ndarray, fps: float, size: tuple[int, int]) -> tuple[float, float]:
+    """How much of what is claimed things (T, S, WIDTH) show, 0..1: the mean over the aspects, and that over what
+    happens, and in which order. Half of it, and nothing, where what was not there is without having come, or what was
+    is no more without having gone."""
     camera = th.decode_camera(tokens[:, th.CAMERA_TOKEN])
     stage = Stage(tracks_of(tokens, camera, size), [()] * (len(tokens) * F), fps, size, path=camera)
-    scores = [aspect.score for aspect in judge_claims(claims, stage) if aspect.score is not None]
-    return float(np.mean(scores)) if scores else 1.0
+    scores = {aspect.name: aspect.score for aspect in judge_claims(claims, stage) if aspect.score is not None}
+    happened = [score for name, score in scores.items() if name in ("event", "order")]
+    whole, happened = (float(np.mean(some or [1.0])) for some in ([*scores.values()], happened))
+    amiss = any("sight" in (track.began, track.ended) for track in stage.tracks)
+    return (whole / 2, 0.0) if amiss else (whole, happened)
 
 
 def tracks_of(tokens: np.ndarray, camera: CameraPath, size: tuple[int, int]) -> list[Track]:

@@ -120,7 +120,7 @@ class World:
         (H, W, 3). loop: end where it began. moves: camera moves over the whole length, or (start second, moves) for
         each part; none: what the script's words ask for. things=False: pictures alone. known, driven: as of ``dream``.
         actions: the rates of each latent, as Dream.step takes them. takes: how often each line is rehearsed before it
-        is painted (default: the model's; 1: not at all), see Dream.rehearse; not with a past, a goal or actions. step:
+        is painted (default: the model's; 1: not at all), see Dream.rehearse; not with past, goal or actions. step:
         what makes a dream's next block, if not the dream alone (others in the same pass).
         """
         dream = Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,

@@ -31,15 +31,16 @@ class Cast:
     """Of B dreams and each of their slots (B, things), -1 where nothing is settled.
 
     kind, colour: the numbers of their channels. present: 1 where a thing is there at the opening, 0 where nothing may
-    come to be. due: the line in which it comes, after the opening. cued: that in which it is set going, by itself or,
-    as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a second. after: the slot whose thing must
-    have been set going before.
+    come to be. due: the line in which it comes, after the opening; side: 0 from the left, 1 from the right. cued: that
+    in which it is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a
+    second. after: the slot whose thing must have been set going before.
     """
 
     kind: Tensor
     colour: Tensor
     present: Tensor
     due: Tensor
+    side: Tensor
     cued: Tensor
     way: Tensor
     pace: Tensor
@@ -82,6 +83,15 @@ class Cast:
     def _turn(self) -> Tensor:
         """(B, things) bool: those whose turn it is, for whom they come after has been set going."""
         return (self.after < 0) | (self.cued.gather(1, self.after.clamp(min=0)) < 0)
+
+    def sided(self, things: Tensor, camera: Tensor, new: Tensor) -> Tensor:
+        """Things (B, things, WIDTH), those that are new (B, things) and come from the other side than they are told as
+        a mirror shows them. camera: (B, WIDTH)."""
+        seen = th.cameras_of(camera[:, None].float())
+        away = th.positions_of(things)[:, :, 0] - seen.position[:, 0, :1]
+        across = (away * seen.rotation[:, 0, :1, :, 0]).sum(-1)
+        wrong = new & (self.side >= 0) & ((across > 0) != (self.side == 1))
+        return torch.where(wrong[..., None], th.mirrored(things, camera), things)
 
     def kicked(self, things: Tensor, before: Tensor, starts: Tensor, seconds: Tensor, chance: Tensor) -> Tensor:
         """Things (B, things, WIDTH), those of ``starts`` (B, things) that a hand sets going as they leave it, a little

@@ -122,6 +122,20 @@ def test_what_rests_on_nothing_falls_and_what_rests_stays_exactly() -> None:
     assert torch.equal(after[0, 1:], before[0, 1:])
 
 
+@pytest.mark.parametrize("holder, size, place, hangs", [
+    ("hoop", (0.6, 0.5, 1.1), (0.5, 0.0, 1.1), True),  # beside the post, below the board
+    ("table", (0.75, 0.45, 0.36), (0.7, 0.0, 0.36), True), ("table", (0.75, 0.45, 0.36), (0.0, 0.0, 0.36), False),
+    ("ramp", (0.88, 0.42, 0.34), (0.7, 0.0, 0.34), True), ("ramp", (0.88, 0.42, 0.34), (-0.7, 0.0, 0.34), False),
+    ("wall", (0.78, 0.18, 0.5), (0.0, 0.0, 0.5), False)])
+def test_what_is_only_in_the_box_of_something_does_not_hang_there(holder: str, size: tuple, place: tuple,
+                                                                  hangs: bool) -> None:
+    """A ball at rest at x = 0: in the air within the box of what is hollow, or on it."""
+    height = {"hoop": 1.2, "wall": 1.2}.get(holder, 0.92 if not hangs else 0.75)
+    ball = thing("ball", (0.0, 0.0, height), (0.2, 0.2, 0.2))
+    now = torch.stack([ball, thing(holder, place, size)])[None]
+    assert bool(physics.flown(now, now, FRAME)[1][0, 0]) == hangs
+
+
 def test_what_walks_steps_as_far_as_it_gets_and_faces_where_it_goes() -> None:
     rows = []
     for kind, y in (("person", 0.0), ("ball", 3.0), ("bird", -3.0)):

@@ -9,6 +9,7 @@ from tiny_world import tiny_world
 
 from reverie import rehearsal
 from reverie.core.clip import Line
+from reverie.core.errors import BadInput
 from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS
 from reverie.data.scenes import SCENES
 from reverie.direction import cast_told
@@ -174,6 +175,15 @@ def test_what_shows_all_at_once_is_taken_at_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(rehearsal, "shown", lambda *of: asked.append(len(of[1])) or (1.0, 1.0))
     tiny_world().dream(SCRIPT[:1], seed=1, seconds=1.0, takes=3).imagined(4)
     assert asked == [1] * 9  # three openings and their mirror images, and the three that were chosen
+
+
+def test_what_is_rehearsed_cannot_be_told_otherwise() -> None:
+    dream = tiny_world().dream(SCRIPT, seed=1, seconds=1.0, takes=2)
+    dream.rehearse(6)
+    for told in ({"text": "a dog walks"}, {"rates": {"pan": 1.0}}, {"given": {0: torch.zeros(th.WIDTH)}}):
+        with pytest.raises(BadInput, match="rehearsed"):
+            dream.step(**told)
+    assert dream.n == 0 and len(dream.step().frames) == F
 
 
 def test_without_words_or_from_a_past_nothing_is_rehearsed(monkeypatch: pytest.MonkeyPatch) -> None:

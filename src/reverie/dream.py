@@ -226,6 +226,8 @@ def step_together(dreams: Sequence[Dream], inputs: Sequence[Mapping]) -> list[Bl
     """
     heard = [{"text": None, "rates": None, "given": None, **given} for given in inputs]
     for dream, given in zip(dreams, heard, strict=True):
+        if dream._ready and any(told is not None for told in given.values()):
+            raise BadInput("the line is rehearsed: until what was imagined of it is shown nothing else can be told")
         given["text"] = None if given["text"] is None else clean_text(given["text"], "the line")
         given["rates"] = None if given["rates"] is None else dream.checked(given["rates"])
     take_in_pasts(dreams)

@@ -33,6 +33,10 @@ UPRIGHT = (*ALIVE, "hoop", "screen", "ramp", "wall", "table")  # what in all of 
 GROUNDED = ("person", "dog", "hoop")  # of these, what never leaves the ground
 HELD_UP = (*ALIVE, "hoop", "pendulum", "screen")  # what need not fall where nothing is under it
 SINKS = -0.1  # m/s
+HOLDS_NOTHING = ("hoop", "pendulum")  # on which nothing comes to rest
+HUNG, SLOW = 0.06, 0.6  # metres less that it fell in a latent, and metres a second, of what hangs in the air
+SLOPING = 0.06  # metres between a slope and the lowest point of what lies on it
+SEAT = -0.03  # of half a chair's height, over its middle
 CLEAR = 0.06  # metres around a thing within which it may be touching another, or the ground
 LEANING = ("domino",)  # what may lean on another when it rests
 PACES = {"person": 3.927, "dog": 3.106}  # radians of their gait a metre, for each metre that they are half high
@@ -199,12 +203,17 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tens
     loose = there & ~of_kind(things, HELD_UP)
     free = loose & (falling(positions_of(before), velocity, seconds[:, None]) | (velocity[..., 2] > SINKS))
     others = positions_of(things)[..., -1, :]
+    hangs = loose & (others[..., 2] - path[..., -1, 2] > HUNG) & (
+        (things[..., THING["velocity"]] * VELOCITY_SCALE).norm(dim=-1) < SLOW)
     for place, turned, rest in ((start, before, start), (path[..., -1, :], things, others)):
-        held = (there & ~loose) | (place[..., 2] - depth(turned) <= CLEAR)
         touches = _touching(things, reaches(turned), place, rest)
-        for _ in range(6):  # so high a tower is held up
-            held = held | (touches & held[:, None]).any(-1)
-        free = free & ~held
+        low = place[..., 2] - depth(turned)
+        free = free & ~_held((there & ~loose) | (low <= CLEAR), touches)
+        over = (low[..., None] - _floors(turned, place, rest)).abs()
+        stands = touches & ((over < CLEAR + SLOPING) | over.isinf())
+        never = of_kind(things, HOLDS_NOTHING)
+        hangs = hangs & ~_held((there & ~loose & ~never) | (low <= CLEAR), stands & ~never[:, None])
+    free = free | hangs
     turns = rotations_of(before)
     spin = _spins(turns)
     first = spin @ turns[..., 1, :, :]
@@ -213,6 +222,25 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tens
     fallen[..., 2] -= GRAVITY * ahead[:, -1:]
     out[..., THING["velocity"]] = fallen / VELOCITY_SCALE
     return torch.where(free[..., None], out, things), free
+
+
+def _held(held: Tensor, touches: Tensor) -> Tensor:
+    """(B, N) bool: what is held, by itself or by what touches it and is held."""
+    for _ in range(6):  # so high a tower is held up
+        held = held | (touches & held[:, None]).any(-1)
+    return held
+
+
+def _floors(things: Tensor, place: Tensor, others: Tensor) -> Tensor:
+    """(B, N, N): the height at which the second of two things, at ``others`` (B, N, 3), holds up the first, at
+    ``place``: of what is hollow the table's top, the chair's seat, the slope's height there; of all else infinite."""
+    size, turn = extents_of(things), rotations_of(things)[..., -1, :, :]
+    along = ((place[:, :, None] - others[:, None]) * turn[:, None, :, :, 0]).sum(-1) / size[:, None, :, 0]
+    height = torch.full_like(along, torch.inf)
+    for kind, own in (("table", torch.ones_like(along)), ("chair", torch.full_like(along, SEAT)),
+                      ("ramp", along.clamp(-1, 1))):
+        height = torch.where(of_kind(things, (kind,))[:, None], own, height)
+    return others[:, None, :, 2] + height * size[:, None, :, 2]
 
 
 def _spins(turns: Tensor) -> Tensor:

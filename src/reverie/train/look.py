@@ -28,7 +28,7 @@ def dream_sheet(model, tokenizer, vectors, size: tuple[int, int], path: Path) ->
     rows, captions = [], []
     for text in PROMPTS:
         with contextlib.suppress(BadData):  # exported token arrays may lack it
-            blocks = list(world.imagine([Line(0.0, text)], seconds=SECONDS, seed=1))
+            blocks = list(world.imagine([Line(0.0, text)], seconds=SECONDS, seed=1, takes=1))
             rows.append(np.concatenate([block.frames for block in blocks]))
             names = dict.fromkeys((row["thing"], f"{row['colour']} {row['kind']}")
                                   for block in blocks for row in block.things)

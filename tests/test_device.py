@@ -74,7 +74,7 @@ def test_pictures_in_half_are_near_and_things_the_same(asked):
     def run(half: bool):
         world = tiny_world(**FEW)
         world.transformer.half = half
-        blocks = list(world.imagine(SCRIPT, seconds=0.5, seed=3, fps=12.0, **asked))
+        blocks = list(world.imagine([Line(0.0, "a red ball rolls")], seconds=0.5, seed=3, fps=12.0, **asked))
         return np.concatenate([b.frames for b in blocks]).astype(int), np.stack([b.vectors for b in blocks])
 
     (plain, things), (half, same) = run(False), run(True)

@@ -90,7 +90,7 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
             made.append(one.imagined(latents))
             if tell is not None:
                 tell(1)
-        return np.stack(made), None
+        return np.stack(made) if made else None, None
     known = known or _directed(scripts, latents, world.fps)
     height, width = world.default_size
     spatial = world.tokenizer.config.spatial

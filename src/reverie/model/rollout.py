@@ -136,8 +136,8 @@ class Rollout:
             clean = self._steady(torch.where(decided == 0, clean, decided))
             x = torch.where(known[..., None], given, flow.step(x, clean, level, target))
         if bool(starts.any()):
-            x[:, :MAX_THINGS] = self.cast.kicked(x[:, :MAX_THINGS], self.things, starts, 1 / self.fps,
-                                                 self._drawn(torch.rand, (self.batch, MAX_THINGS)))
+            chance = torch.special.ndtr(noise[:, :MAX_THINGS, 0])
+            x[:, :MAX_THINGS] = self.cast.kicked(x[:, :MAX_THINGS], self.things, starts, 1 / self.fps, chance)
         return self._settle(x)
 
     def _decided(self, clean: Tensor, line: Tensor) -> Tensor:

@@ -55,12 +55,31 @@ def test_who_comes_from_the_other_side_is_mirrored() -> None:
         assert (th.positions_of(other)[0, 0, :, 0] < 0).all() == new and torch.equal(other[0, 1:], things[0, 1:])
 
 
+@pytest.mark.parametrize("text, way", [
+    ("a red box slides to the right", (1, 0, 0)), ("a red ball rolls to the left", (-1, 0, 0)),
+    ("a red ball leaps into the air", (0, 0, 1)), ("a red dog walks to the right", None)])
+def test_a_hand_sets_going_what_is_cued_in_the_way_that_it_is_told(text: str, way: tuple | None) -> None:
+    cast, before = told(text), torch.zeros(1, th.TOKENS, th.WIDTH)
+    before[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0] * F)
+    starts, things = torch.ones(1, MAX_THINGS, dtype=torch.bool), before[:, :MAX_THINGS]
+    frame, chance = torch.tensor([1 / 24]), torch.full((1, MAX_THINGS), 0.5)
+    gone = cast.kicked(things, before, starts, torch.tensor([0]), frame, chance)
+    assert torch.equal(cast.kicked(things, before, starts, torch.tensor([1]), frame, chance), things)  # no such line
+    assert torch.equal(gone[0, 1:], things[0, 1:])
+    speed, path = gone[0, 0, th.THING["velocity"]] * th.VELOCITY_SCALE, th.positions_of(gone)[0, 0]
+    if way is None:
+        assert torch.equal(gone, things)
+        return
+    assert 1.5 < float(speed @ torch.tensor(way, dtype=torch.float32)) < 5
+    assert (path.diff(dim=0) @ torch.tensor(way, dtype=torch.float32) > 0.05).all()
+
+
 def test_of_what_follows_something_only_the_first_is_cued() -> None:
     cast = told("a red box slides to the right, and then a blue ball falls")
     assert cast.cued[0, :2].tolist() == [0, 0] and cast.after[0, :2].tolist() == [-1, 0]
     line, chance, met = torch.tensor([0]), torch.full((1, MAX_THINGS), 0.02), torch.arange(MAX_THINGS)[None] == 0
     assert cast.comes(chance, line, met, opening=False)[0, 1] == pytest.approx(0.02)  # it waits
-    assert cast.acted(met).comes(chance, line, met, opening=False)[0, 1] == COMES
+    assert cast.acted(met, line).comes(chance, line, met, opening=False)[0, 1] == COMES
 
 
 def test_where_a_word_is_not_known_something_else_may_come() -> None:
@@ -88,7 +107,7 @@ def test_chances_are_as_the_cast_settles_them() -> None:
     assert (opening[2:] == 0).all() and (later[2:] == 0).all()
     assert cast.comes(chance, torch.tensor([1]), nobody, opening=False)[0, 0] == pytest.approx(0.02)  # another line
     assert cast.acts(chance, line, opening=False)[0, 0] == ACTS
-    assert (cast.acted(nobody | True).acts(chance, line, opening=False) == chance).all()
+    assert (cast.acted(nobody | True, line).acts(chance, line, opening=False) == chance).all()
 
 
 def test_a_mirror_image_is_the_one_that_training_knows() -> None:

@@ -76,9 +76,12 @@ class Cast:
         """The chances (B, things) that things move, as settled; at the opening what waits for a hand is at rest."""
         if opening:
             return torch.where(self.way > 0, 0.0, chance)
-        turn = self._turn()
-        waits = torch.where((self.way > 0) & (self.cued >= 0) & ~turn, 0.0, chance)  # for a hand
-        return torch.where((self.cued == line[:, None]) & turn, chance.clamp(min=ACTS), waits)
+        waits = torch.where((self.way > 0) & (self.cued == line[:, None]), 0.0, chance)  # for a hand
+        return torch.where(self._on_cue(line), chance.clamp(min=ACTS), waits)
+
+    def _on_cue(self, line: Tensor) -> Tensor:
+        """(B, things) bool: those that are to be set going now."""
+        return (self.cued == line[:, None]) & self._turn()
 
     def _turn(self) -> Tensor:
         """(B, things) bool: those whose turn it is, for whom they come after has been set going."""
@@ -93,9 +96,11 @@ class Cast:
         wrong = new & (self.side >= 0) & ((across > 0) != (self.side == 1))
         return torch.where(wrong[..., None], th.mirrored(things, camera), things)
 
-    def kicked(self, things: Tensor, before: Tensor, starts: Tensor, seconds: Tensor, chance: Tensor) -> Tensor:
-        """Things (B, things, WIDTH), those of ``starts`` (B, things) that a hand sets going as they leave it, a little
-        faster or slower by chance (B, things), 0..1. before: the latent before, its camera too; seconds: of a frame."""
+    def kicked(self, things: Tensor, before: Tensor, starts: Tensor, line: Tensor, seconds: Tensor, chance: Tensor
+               ) -> Tensor:
+        """Things (B, things, WIDTH), those of ``starts`` (B, things) that a hand sets going in this line as they leave
+        it, a little faster or slower by chance (B, things), 0..1. before: the latent before, its camera too; seconds:
+        of a frame."""
         axes = th.cameras_of(before[:, None, th.CAMERA_TOKEN].float()).rotation[:, 0, -1]
         right, back = (normalize(axes[:, :, k] * axes.new_tensor([1.0, 1.0, 0.0]), dim=-1) for k in (0, 2))
         up = torch.zeros_like(right) + right.new_tensor([0.0, 0.0, 1.0])
@@ -109,11 +114,11 @@ class Cast:
         path = th.positions_of(before[:, :MAX_THINGS])[:, :, -1:] + velocity * time - fall * time.square() / 2
         gone = th.at_positions(things, path.to(things.dtype))
         gone[..., th.THING["velocity"]] = ((velocity - fall * time)[:, :, -1] / th.VELOCITY_SCALE).to(things.dtype)
-        return torch.where((starts & (self.way > 0) & (self.cued >= 0))[..., None], gone, things)
+        return torch.where((starts & (self.way > 0) & self._on_cue(line))[..., None], gone, things)
 
-    def acted(self, moves: Tensor) -> Cast:
-        """The cast once those (B, things) move: they need no cue."""
-        return replace(self, cued=torch.where(moves, -1, self.cued))
+    def acted(self, moves: Tensor, line: Tensor) -> Cast:
+        """The cast once those (B, things) move in this line: they need no cue."""
+        return replace(self, cued=torch.where(moves & (self.cued == line[:, None]), -1, self.cued))
 
     def played(self, things: Tensor) -> Tensor:
         """Things (B, things, WIDTH), each with the kind and the colour that it is told to have."""

@@ -109,7 +109,7 @@ class Rollout:
         x = torch.where(known[..., None], given, x)
         loose = contact.pushed_apart(x[:, :MAX_THINGS], self._before()[0], known[:, :MAX_THINGS])
         x = torch.cat([loose, x[:, MAX_THINGS:]], 1)
-        self._meet(x)
+        self._meet(x, conditions.line)
         output = self._pass(conditions, things=x, noise=self.sampling.calm, things_known=known, past=past)
         self.memory.remember(self.n, "things", output)
         return x, [(placed, value) for _, placed, value in output.things_keys]
@@ -137,7 +137,8 @@ class Rollout:
             x = torch.where(known[..., None], given, flow.step(x, clean, level, target))
         if bool(starts.any()):
             chance = torch.special.ndtr(noise[:, :MAX_THINGS, 0])
-            x[:, :MAX_THINGS] = self.cast.kicked(x[:, :MAX_THINGS], self.things, starts, 1 / self.fps, chance)
+            x[:, :MAX_THINGS] = self.cast.kicked(x[:, :MAX_THINGS], self.things, starts, conditions.line,
+                                                 1 / self.fps, chance)
         return self._settle(x)
 
     def _decided(self, clean: Tensor, line: Tensor) -> Tensor:
@@ -303,12 +304,13 @@ class Rollout:
         rows = shape[0] // len(self.generators)
         return torch.cat([chance(rows, *shape[1:], generator=g) for g in self.generators]).to(self.device)
 
-    def _meet(self, x: Tensor) -> None:
+    def _meet(self, x: Tensor, line: Tensor) -> None:
         static = x[:, :MAX_THINGS, th.STATIC]
         new = (x[:, :MAX_THINGS, 0] > 0) & ~self.met
         self.identity = static if self.identity is None else torch.where(new[..., None], static, self.identity)
         self.met = self.met | new
-        self.cast = self.cast.acted((x[:, :MAX_THINGS, 0] > 0) & (x[:, :MAX_THINGS, th.THING["moving"].start] > 0))
+        moves = (x[:, :MAX_THINGS, 0] > 0) & (x[:, :MAX_THINGS, th.THING["moving"].start] > 0)
+        self.cast = self.cast.acted(moves, line)
 
     # -- views --------------------------------------------------------------------------------------------
 

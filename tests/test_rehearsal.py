@@ -51,8 +51,26 @@ def test_who_comes_from_the_other_side_is_mirrored() -> None:
     camera[0, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0] * F)
     things[0, :, th.THING["position"].start : th.THING["position"].stop : 3] = 1.0
     for new in (True, False):
-        other = cast.sided(things, camera, torch.full((1, MAX_THINGS), new))
+        other = cast.placed(things, camera, torch.full((1, MAX_THINGS), new))
         assert (th.positions_of(other)[0, 0, :, 0] < 0).all() == new and torch.equal(other[0, 1:], things[0, 1:])
+
+
+def test_what_runs_into_another_is_in_its_lane_and_goes_there() -> None:
+    cast = told("a green box is pushed to the left by a yellow box")
+    assert names(cast) == [("box", "green"), ("box", "yellow")] and cast.target[0, :2].tolist() == [-1, 0]
+    before = torch.zeros(1, th.TOKENS, th.WIDTH)
+    before[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0] * F)
+    things = th.at_positions(before[:, :MAX_THINGS], torch.zeros(1, MAX_THINGS, F, 3))
+    places = th.positions_of(things)
+    places[0, 0], places[0, 1] = torch.tensor([0.2, 0.5, 0.3]), torch.tensor([-0.3, -0.4, 0.3])
+    things = th.at_positions(things, places)
+    new = torch.ones(1, MAX_THINGS, dtype=torch.bool)
+    stands = th.positions_of(cast.placed(things, before[:, th.CAMERA_TOKEN], new))[0, :2, -1]
+    assert torch.allclose(stands[0], torch.tensor([0.2, 0.5, 0.3]), atol=1e-5)
+    assert torch.allclose(stands[1], torch.tensor([0.2 + 1.6, 0.5, 0.3]), atol=1e-5)  # right of what goes to the left
+    before[:, :MAX_THINGS] = cast.placed(things, before[:, th.CAMERA_TOKEN], new)
+    gone = cast.kicked(before[:, :MAX_THINGS], before, new, torch.tensor([0]), torch.tensor([1 / 24]), new / 2)
+    assert gone[0, 1, th.THING["velocity"].start] * th.VELOCITY_SCALE < -2 and torch.equal(gone[0, 0], before[0, 0])
 
 
 @pytest.mark.parametrize("text, way", [

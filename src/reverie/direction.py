@@ -26,7 +26,8 @@ STILL = (Move("still", "", 0.0),)
 LATE = ("enters", "dropped", "stacked", "thrown", "covered")  # what may begin after the opening: who does it comes then
 SIDES = ("left", "right")
 BY_OTHERS = ("covered", "pushed")  # what another does
-KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410}  # centimetres a second that truth's hand gives
+# centimetres a second that truth's hand gives; to what pushes another as well
+KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410, "pushed": 300}
 
 
 def moves_told(script: Sequence[Line], seconds: float) -> list[tuple[float, tuple[Move, ...]]]:
@@ -94,14 +95,19 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
                 cast.due[0, slot] = line[claim.start]
             if claim.what == "enters" and claim.detail in SIDES:
                 cast.side[0, slot] = SIDES.index(claim.detail)
+            kicked = claim.what in KICKED and thing.kind not in (*ALIVE, "pendulum")
+            if kicked and actors == claim.others and slots.get(claim.things[0], slot) != slot:
+                cast.target[0, slot] = slots[claim.things[0]]
+                cast.side[0, slot] = 1 - SIDES.index(claim.detail) if claim.detail in SIDES else -1
             if cast.cued[0, slot] >= 0 or first is not None and lead in (None, slot):
                 continue  # it was cued before, or goes on by itself
             cast.cued[0, slot], cast.after[0, slot] = line[claim.start], -1 if lead is None else lead
-            if claim.what in KICKED and claim.things == actors and thing.kind not in ALIVE:
+            if kicked:
                 off = leaves.get(thing)
                 way = "up" if claim.what == "launched" else claim.detail or (off.detail if off else "")
                 cast.way[0, slot] = WAYS.index(way if way in WAYS else "aside")
                 cast.pace[0, slot] = KICKED["leaves" if off else claim.what]
+    cast.pace[(cast.target >= 0) & (cast.pace > 0)] = KICKED["pushed"]
     if named and all(claim.known and not claim.things[0].loose for claim in named):
         cast.present[0, free] = 0
     return cast

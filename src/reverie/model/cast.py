@@ -23,6 +23,7 @@ def inventory(tokens: Tensor) -> tuple:
 
 
 WAYS = ("by itself", "left", "right", "front", "back", "aside", "up")
+RUN_UP = 1.6  # metres at least between what runs into another and the other, to begin with
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
 
 
@@ -33,7 +34,8 @@ class Cast:
     kind, colour: the numbers of their channels. present: 1 where a thing is there at the opening, 0 where nothing may
     come to be. due: the line in which it comes, after the opening; side: 0 from the left, 1 from the right. cued: that
     in which it is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a
-    second. after: the slot whose thing must have been set going before.
+    second. after: the slot whose thing must have been set going before. target: the slot of what it runs into: it is
+    in its lane, on that side.
     """
 
     kind: Tensor
@@ -45,6 +47,7 @@ class Cast:
     way: Tensor
     pace: Tensor
     after: Tensor
+    target: Tensor
 
     @classmethod
     def open(cls, batch: int, device: torch.device | None = None) -> Cast:
@@ -87,14 +90,26 @@ class Cast:
         """(B, things) bool: those whose turn it is, for whom they come after has been set going."""
         return (self.after < 0) | (self.cued.gather(1, self.after.clamp(min=0)) < 0)
 
-    def sided(self, things: Tensor, camera: Tensor, new: Tensor) -> Tensor:
+    def placed(self, things: Tensor, camera: Tensor, new: Tensor) -> Tensor:
         """Things (B, things, WIDTH), those that are new (B, things) and come from the other side than they are told as
-        a mirror shows them. camera: (B, WIDTH)."""
+        a mirror shows them, and in the lane of what they run into. camera: (B, WIDTH)."""
         seen = th.cameras_of(camera[:, None].float())
         away = th.positions_of(things)[:, :, 0] - seen.position[:, 0, :1]
         across = (away * seen.rotation[:, 0, :1, :, 0]).sum(-1)
         wrong = new & (self.side >= 0) & ((across > 0) != (self.side == 1))
-        return torch.where(wrong[..., None], th.mirrored(things, camera), things)
+        things = torch.where(wrong[..., None], th.mirrored(things, camera), things)
+        if not bool((self.target >= 0).any()):
+            return things
+        path = th.positions_of(things)
+        goal = path.gather(1, self.target.clamp(min=0)[..., None, None].expand_as(path))
+        lane = path.clone()
+        lane[..., 1] += (goal - path)[..., -1:, 1]
+        waits = (goal - path)[..., -1:, 0]  # who is there already stands so far to the side
+        away = torch.where(self.side == 1, 1.0, torch.where(self.side == 0, -1.0, -waits[..., 0].sign()))[..., None]
+        aside = goal[..., 0] + away * waits.abs().clamp(min=RUN_UP)
+        lane[..., 0] = torch.where((self.due < 0)[..., None], aside, lane[..., 0])
+        runs = new & (self.target >= 0)
+        return torch.where(runs[..., None], th.at_positions(things, lane), things)
 
     def kicked(self, things: Tensor, before: Tensor, starts: Tensor, line: Tensor, seconds: Tensor, chance: Tensor
                ) -> Tensor:
@@ -106,12 +121,16 @@ class Cast:
         up = torch.zeros_like(right) + right.new_tensor([0.0, 0.0, 1.0])
         ways = torch.stack([torch.zeros_like(up), -right, right, back, -back, right, up], 1)
         velocity = ways.gather(1, self.way.clamp(min=0)[..., None].expand(-1, -1, 3))
+        place = th.positions_of(before[:, :MAX_THINGS])[:, :, -1]
+        goal = place.gather(1, self.target.clamp(min=0)[..., None].expand_as(place))
+        ahead = normalize((goal - place) * (1 - up[:, None]), dim=-1)
+        velocity = torch.where((self.target >= 0)[..., None], ahead, velocity)
         other = (self.way == WAYS.index("aside")) & (chance < 0.5)
         velocity = velocity * (torch.where(other, -1.0, 1.0) * self.pace / 100 * (0.85 + 0.6 * chance % 0.3))[..., None]
         velocity = velocity[:, :, None]
         fall = torch.where(self.way == WAYS.index("up"), th.GRAVITY, 0.0)[..., None, None] * up[:, None, None]
         time = (seconds[:, None, None] * torch.arange(1, th.F + 1, device=seconds.device))[..., None]
-        path = th.positions_of(before[:, :MAX_THINGS])[:, :, -1:] + velocity * time - fall * time.square() / 2
+        path = place[:, :, None] + velocity * time - fall * time.square() / 2
         gone = th.at_positions(things, path.to(things.dtype))
         gone[..., th.THING["velocity"]] = ((velocity - fall * time)[:, :, -1] / th.VELOCITY_SCALE).to(things.dtype)
         return torch.where((starts & (self.way > 0) & self._on_cue(line))[..., None], gone, things)

@@ -105,7 +105,7 @@ class Rollout:
         else:
             x = self._single(self._denoised(conditions, given, known, past))
         new = (x[:, :MAX_THINGS, 0] > 0) & ~self.met
-        x = torch.cat([self.cast.sided(x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN], new), x[:, MAX_THINGS:]], 1)
+        x = torch.cat([self.cast.placed(x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN], new), x[:, MAX_THINGS:]], 1)
         x = torch.where(known[..., None], given, x)
         loose = contact.pushed_apart(x[:, :MAX_THINGS], self._before()[0], known[:, :MAX_THINGS])
         x = torch.cat([loose, x[:, MAX_THINGS:]], 1)

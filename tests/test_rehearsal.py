@@ -73,6 +73,18 @@ def test_what_runs_into_another_is_in_its_lane_and_goes_there() -> None:
     assert gone[0, 1, th.THING["velocity"].start] * th.VELOCITY_SCALE < -2 and torch.equal(gone[0, 0], before[0, 0])
 
 
+def test_what_is_put_down_on_another_comes_over_it() -> None:
+    cast = told("a green box is stacked on a yellow box")
+    things = th.at_positions(torch.ones(1, MAX_THINGS, th.WIDTH), torch.rand(1, MAX_THINGS, F, 3))
+    camera = torch.zeros(1, th.WIDTH)
+    camera[0, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0] * F)
+    made = cast.placed(things, camera, torch.ones(1, MAX_THINGS, dtype=torch.bool))
+    over, under = th.positions_of(made)[0, :2]
+    assert torch.allclose(over[:, :2], under[-1:, :2].expand(F, 2), atol=1e-5)
+    assert torch.allclose(over[:, 2], th.positions_of(things)[0, 0, :, 2]) and torch.equal(made[0, 1:], things[0, 1:])
+    assert made[0, 0, th.THING["velocity"]].tolist() == [0, 0, 1]
+
+
 @pytest.mark.parametrize("text, way", [
     ("a red box slides to the right", (1, 0, 0)), ("a red ball rolls to the left", (-1, 0, 0)),
     ("a red ball leaps into the air", (0, 0, 1)), ("a red dog walks to the right", None)])

@@ -19,12 +19,11 @@ from reverie.core.errors import ReverieError
 from reverie.core.moves import DIRECTIONS, LIMITS, Move
 from reverie.core.vocabulary import ALIVE, COLOURS, KINDS, MAX_THINGS
 from reverie.model import things as th
-from reverie.model.cast import WAYS, Cast
+from reverie.model.cast import SIDES, WAYS, Cast
 
 TAKES, LONGEST = 4.0, 8.0  # seconds in which a move of no given size is a usual one; that a move takes at most
 STILL = (Move("still", "", 0.0),)
 LATE = ("enters", "dropped", "stacked", "thrown", "covered")  # what may begin after the opening: who does it comes then
-SIDES = ("left", "right")
 BY_OTHERS = ("covered", "pushed")  # what another does
 # centimetres a second that truth's hand gives; to what pushes another as well
 KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410, "pushed": 300}
@@ -93,12 +92,14 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
                 continue
             if thing.number in late:
                 cast.due[0, slot] = line[claim.start]
-            if claim.what == "enters" and claim.detail in SIDES:
+            if claim.what == "enters" and claim.detail in SIDES[:2]:
                 cast.side[0, slot] = SIDES.index(claim.detail)
             kicked = claim.what in KICKED and thing.kind not in (*ALIVE, "pendulum")
             if kicked and actors == claim.others and slots.get(claim.things[0], slot) != slot:
                 cast.target[0, slot] = slots[claim.things[0]]
-                cast.side[0, slot] = 1 - SIDES.index(claim.detail) if claim.detail in SIDES else -1
+                cast.side[0, slot] = 1 - SIDES.index(claim.detail) if claim.detail in SIDES[:2] else -1
+            if claim.what == "stacked" and claim.others and slots.get(claim.others[0], slot) != slot:
+                cast.target[0, slot], cast.side[0, slot] = slots[claim.others[0]], SIDES.index("above")
             if cast.cued[0, slot] >= 0 or first is not None and lead in (None, slot):
                 continue  # it was cued before, or goes on by itself
             cast.cued[0, slot], cast.after[0, slot] = line[claim.start], -1 if lead is None else lead

@@ -22,6 +22,7 @@ def inventory(tokens: Tensor) -> tuple:
     return (int(tokens[th.SETTING_TOKEN, th.SETTING["name"]].argmax()), *pairs)
 
 
+SIDES = ("left", "right", "above")
 WAYS = ("by itself", "left", "right", "front", "back", "aside", "up")
 RUN_UP = 1.6  # metres at least between what runs into another and the other, to begin with
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
@@ -32,10 +33,10 @@ class Cast:
     """Of B dreams and each of their slots (B, things), -1 where nothing is settled.
 
     kind, colour: the numbers of their channels. present: 1 where a thing is there at the opening, 0 where nothing may
-    come to be. due: the line in which it comes, after the opening; side: 0 from the left, 1 from the right. cued: that
-    in which it is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a
-    second. after: the slot whose thing must have been set going before. target: the slot of what it runs into: it is
-    in its lane, on that side.
+    come to be. due: the line in which it comes, after the opening; side: from where, of SIDES. cued: that in which it
+    is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a second. after:
+    the slot whose thing must have been set going before. target: the slot of what it runs into, in whose lane it is,
+    or on which it is put down.
     """
 
     kind: Tensor
@@ -96,7 +97,8 @@ class Cast:
         seen = th.cameras_of(camera[:, None].float())
         away = th.positions_of(things)[:, :, 0] - seen.position[:, 0, :1]
         across = (away * seen.rotation[:, 0, :1, :, 0]).sum(-1)
-        wrong = new & (self.side >= 0) & ((across > 0) != (self.side == 1))
+        left, right, above = (self.side == number for number in range(3))
+        wrong = new & (left & (across > 0) | right & (across <= 0))
         things = torch.where(wrong[..., None], th.mirrored(things, camera), things)
         if not bool((self.target >= 0).any()):
             return things
@@ -105,11 +107,14 @@ class Cast:
         lane = path.clone()
         lane[..., 1] += (goal - path)[..., -1:, 1]
         waits = (goal - path)[..., -1:, 0]  # who is there already stands so far to the side
-        away = torch.where(self.side == 1, 1.0, torch.where(self.side == 0, -1.0, -waits[..., 0].sign()))[..., None]
+        away = torch.where(right, 1.0, torch.where(left, -1.0, -waits[..., 0].sign()))[..., None]
         aside = goal[..., 0] + away * waits.abs().clamp(min=RUN_UP)
         lane[..., 0] = torch.where((self.due < 0)[..., None], aside, lane[..., 0])
-        runs = new & (self.target >= 0)
-        return torch.where(runs[..., None], th.at_positions(things, lane), things)
+        lane[..., :2] = torch.where(above[..., None, None], goal[..., -1:, :2], lane[..., :2])
+        stands = th.at_positions(things, lane)
+        level = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)
+        stands[..., level] = torch.where(above[..., None], 0.0, stands[..., level])
+        return torch.where((new & (self.target >= 0))[..., None], stands, things)
 
     def kicked(self, things: Tensor, before: Tensor, starts: Tensor, line: Tensor, seconds: Tensor, chance: Tensor
                ) -> Tensor:

@@ -120,11 +120,20 @@ def test_where_a_word_is_not_known_something_else_may_come() -> None:
 def test_who_is_there_already_is_not_cast_again() -> None:
     there, met = torch.zeros(th.TOKENS, th.WIDTH), torch.zeros(MAX_THINGS, dtype=torch.bool)
     there[1, th.THING["kind"].start + KINDS.index("box")] = there[1, th.THING["colour"].start] = th.ONE_HOT
-    met[1] = True
+    met[:2] = True  # the first is gone
+    there[1, 0], there[0, 0] = 1.0, -1.0
     colour = list(COLOURS)[0]
     cast = told(f"the {colour} box slides to the right. a green cone falls", things=there, met=met)
-    assert names(cast) == [("cone", "green"), ("box", colour)]  # in the slot that is free, and in its own
-    assert cast.cued[0, 1] == 0 and cast.due[0, 0] == 0
+    assert names(cast) == [("box", colour), ("cone", "green")] and (cast.kind[0, 1:3] >= 0).all()  # its own, a free one
+    assert cast.cued[0, 1] == 0 and cast.due[0, 2] == 0
+
+
+def test_who_is_named_later_comes_then() -> None:
+    cast = cast_told([Line(0.0, "a red ball lies there"), Line(2.0, "a yellow bird walks past")])
+    assert cast.present[0, :2].tolist() == [1, -1] and cast.due[0, :2].tolist() == [-1, 1]
+    heard = told("a yellow bird walks past", things=torch.full((th.TOKENS, th.WIDTH), -1.0),
+                 met=torch.zeros(MAX_THINGS, dtype=torch.bool), numbers=[4])
+    assert heard.due[0, 0] == heard.cued[0, 0] == 4
 
 
 def test_chances_are_as_the_cast_settles_them() -> None:

@@ -74,13 +74,16 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
     slots, free = _slots([claim.things[0] for claim in named if claim.known], things, met)
     events = [claim for claim in claims if claim.aspect == "event" and claim.known]
     firsts = {id(claim.second): claim.first for claim in claims if claim.aspect == "order"}
-    line = {one.start: n for one, n in zip(script, numbers or range(len(script)), strict=True)}
+    numbers = list(numbers or range(len(script)))
+    line = {one.start: n for one, n in zip(script, numbers, strict=True)}
     late = {thing.number for claim in events for thing in (claim.others if claim.what == "covered" else claim.things)
             if claim.what in LATE}
     for thing, slot in slots.items():
         cast.kind[0, slot] = KINDS.index(thing.kind)
         cast.colour[0, slot] = list(COLOURS).index(thing.colours[0]) if len(thing.colours) == 1 else -1
-        if thing.number not in late and thing.line == 0:
+        if thing.line > 0 or things is not None:  # who is named later comes then
+            cast.due[0, slot] = numbers[thing.line]
+        elif thing.number not in late:
             cast.present[0, slot] = 1
     leaves = {thing: claim for claim in events if claim.what == "leaves" for thing in claim.things}
     for claim in events:
@@ -123,7 +126,8 @@ def _slots(named: Sequence[Wanted], things: Tensor | None, met: Tensor) -> tuple
     """The slots of things that are named, and those that are left."""
     kinds, colours = ([0] * MAX_THINGS if things is None else things[:MAX_THINGS, th.THING[name]].argmax(-1).tolist()
                       for name in ("kind", "colour"))
-    there, free = met.nonzero()[:, 0].tolist(), (~met).nonzero()[:, 0].tolist()
+    there = [] if things is None else (things[:MAX_THINGS, 0] > 0).nonzero()[:, 0].tolist()
+    free = (~met).nonzero()[:, 0].tolist()  # nothing that is gone comes back
     slots: dict[Wanted, int] = {}
     for thing in named:
         told = [list(COLOURS).index(colour) for colour in thing.colours]

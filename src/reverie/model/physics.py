@@ -203,7 +203,7 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tens
     loose = there & ~of_kind(things, HELD_UP)
     free = loose & (falling(positions_of(before), velocity, seconds[:, None]) | (velocity[..., 2] > SINKS))
     others = positions_of(things)[..., -1, :]
-    hangs = loose & (others[..., 2] - path[..., -1, 2] > HUNG) & (
+    hangs = loose & (velocity[..., 2] > SINKS) & (others[..., 2] - path[..., -1, 2] > HUNG) & (
         (things[..., THING["velocity"]] * VELOCITY_SCALE).norm(dim=-1) < SLOW)
     for place, turned, rest in ((start, before, start), (path[..., -1, :], things, others)):
         touches = _touching(things, reaches(turned), place, rest)

@@ -71,6 +71,11 @@ def test_what_runs_into_another_is_in_its_lane_and_goes_there() -> None:
     before[:, :MAX_THINGS] = cast.placed(things, before[:, th.CAMERA_TOKEN], new)
     gone = cast.kicked(before[:, :MAX_THINGS], before, new, torch.tensor([0]), torch.tensor([1 / 24]), new / 2)
     assert gone[0, 1, th.THING["velocity"].start] * th.VELOCITY_SCALE < -2 and torch.equal(gone[0, 0], before[0, 0])
+    knocked = told("a green box is pushed by a yellow box")  # to whatever side: towards it, and never away
+    for chance in (0.1, 0.9):
+        gone = knocked.kicked(before[:, :MAX_THINGS], before, new, torch.tensor([0]), torch.tensor([1 / 24]),
+                              new * chance)
+        assert gone[0, 1, th.THING["velocity"].start] * th.VELOCITY_SCALE < -2
 
 
 def test_what_is_put_down_on_another_comes_over_it() -> None:

@@ -125,14 +125,14 @@ class Cast:
         right, back = (normalize(axes[:, :, k] * axes.new_tensor([1.0, 1.0, 0.0]), dim=-1) for k in (0, 2))
         up = torch.zeros_like(right) + right.new_tensor([0.0, 0.0, 1.0])
         ways = torch.stack([torch.zeros_like(up), -right, right, back, -back, right, up], 1)
+        other = (self.way == WAYS.index("aside")) & (chance < 0.5)
         velocity = ways.gather(1, self.way.clamp(min=0)[..., None].expand(-1, -1, 3))
+        velocity = torch.where(other[..., None], -velocity, velocity)
         place = th.positions_of(before[:, :MAX_THINGS])[:, :, -1]
         goal = place.gather(1, self.target.clamp(min=0)[..., None].expand_as(place))
         ahead = normalize((goal - place) * (1 - up[:, None]), dim=-1)
         velocity = torch.where((self.target >= 0)[..., None], ahead, velocity)
-        other = (self.way == WAYS.index("aside")) & (chance < 0.5)
-        velocity = velocity * (torch.where(other, -1.0, 1.0) * self.pace / 100 * (0.85 + 0.6 * chance % 0.3))[..., None]
-        velocity = velocity[:, :, None]
+        velocity = (velocity * (self.pace / 100 * (0.85 + 0.6 * chance % 0.3))[..., None])[:, :, None]
         fall = torch.where(self.way == WAYS.index("up"), th.GRAVITY, 0.0)[..., None, None] * up[:, None, None]
         time = (seconds[:, None, None] * torch.arange(1, th.F + 1, device=seconds.device))[..., None]
         path = place[:, :, None] + velocity * time - fall * time.square() / 2

@@ -111,7 +111,8 @@ async function judge(now = false) {
       if (gone.has(id)) break;
       answer = await api.request(`/v1/videos/${id}/audit?prompt=1`);
     }
-    audits.set(id, answer.status === "failed" ? { status: "failed", error: answer.error?.message ?? answer.error } : answer);
+    if (gone.has(id)) audits.delete(id); // the answer may be half of one
+    else audits.set(id, answer.status === "failed" ? { status: "failed", error: answer.error?.message ?? answer.error } : answer);
   } catch (error) {
     audits.set(id, { status: "failed", error: error.message });
   }

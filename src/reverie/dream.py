@@ -79,7 +79,7 @@ class Dream:
         self.n = 0 if self._still else -len(self._known or self._given)  # below 0 until the past was taken in
         self._schedule = Schedule([line.start for line in script], self.fps, actions=len(world.drive),
                                   device=world.device)
-        self._script, self._lines, self._numbers = script, len(script), list(range(len(script)))
+        self._script, self._numbers = script, list(range(len(script)))
         self._uncast = things  # whether its words are still to be cast, among the things that are there
         self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps)
         self._decoder: list[Tensor] | None = None
@@ -141,7 +141,7 @@ class Dream:
         return checked_actions(rates, self.world.drive) if self._of_a_log else checked_rates(rates)
 
     def _hear(self, text: str) -> None:
-        number = self._lines if self.n else 0  # at the very beginning it is the first line, and takes its place
+        number = self._numbers[-1] + 1 if self.n else 0  # at the very beginning it takes the first line's place
         heard = sum(line.start < self.seconds for line in self._script)
         self._script = [*self._script[:heard], Line(self.seconds, text)]
         self._numbers, self._uncast = [*self._numbers[:heard], number], self._rollout.with_things
@@ -149,7 +149,6 @@ class Dream:
         self._rollout.text.line[self._rollout.text.line == 0] = number
         self._schedule = Schedule([self.n * F / self.fps], self.fps, number, actions=len(self.world.drive),
                                   device=self.world.device)
-        self._lines += 1
 
     def _next(self, rates: Mapping[str, float] | None, given: Mapping[int, Tensor] | None) -> Wanted:
         """What the next latent is made from."""

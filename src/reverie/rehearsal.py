@@ -92,13 +92,13 @@ def _opened(many: Rollout, following: Next, scored: Callable[[Tensor], list]) ->
     that show most, each as it was or the other way round."""
     found = many.rows(range(many.batch))
     found.sampling = replace(many.sampling, candidates=1)  # these are the candidates
-    made = _stepped(found, *following(0))
+    conditions, given, known = following(0)
+    made = _stepped(found, conditions, given, known)
     other = made.clone()
     other[:, :MAX_THINGS] = th.mirrored(made[:, :MAX_THINGS], made[:, th.CAMERA_TOKEN])
     both = torch.cat([made, other])
     scores = scored(both[:, None])
     best = sorted(range(len(both)), key=lambda i: -scores[i][0])[: many.batch]
-    conditions, _, _ = following(0)
     return _stepped(many, conditions, both[best], torch.ones_like(both[best][..., 0], dtype=torch.bool))
 
 

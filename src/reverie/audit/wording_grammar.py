@@ -16,9 +16,8 @@ IDIOMS_EN = (
     (r"\b(?:one|we|you) can (?:also |now )?see\b", "there is"),
     (r"\bcan (?:now |also )?be (?:seen|found)\b", "is there"),
     (r"\bin the (?:dark|darkness)\b(?! blue)|\bin darkness\b", " "),
-    (r"\b(?:walk|stroll|wander|run|roll|slide|glide|fl(?:y|ie)|saunter|march|trot)s? in(?=$|[.,;!]| and\b| from\b)"
-     r"|\b(?:walk|stroll|wander|run|roll|slide|glide|fl(?:y|ie)|saunter|march|trot)s? into (?:view|(?:the|a) "
-     r"(?:picture|frame|scene|shot))\b", "enters"),
+    (r"\b(?:walk|stroll|wander|run|roll|slide|glide|fl(?:y|ie)|saunter|march|trot)s? "
+     r"(?:in(?=$|[.,;!]| and\b| from\b)|into (?:view|(?:the|a) (?:picture|frame|scene|shot))\b)", "enters"),
     (r"\bmakes? a basket\b|\bhits? the target\b|\bdrops? in for a score\b", "scores"),
     (r"\b(camera|view|shot) inclines\b", r"\1 tilts"), (r"\bmakes? a stack\b", "is stacked"),
     (r"\bit is a score for\b", "scores:"), (r"\bafter (?:that|which)\b", "afterwards"),

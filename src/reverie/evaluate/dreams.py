@@ -86,7 +86,7 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
     if known is None and with_things and not paints and sampling.takes > 1:
         made = []
         for i, script in enumerate(scripts):
-            one = world.dream(script, seed=seed + i, seconds=latents * F / world.fps, takes=sampling.takes)
+            one = world.dream(script, seed=seed + i, seconds=latents * F / world.fps)
             made.append(one.imagined(latents))
             if tell is not None:
                 tell(1)

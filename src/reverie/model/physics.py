@@ -205,10 +205,13 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tens
     others = positions_of(things)[..., -1, :]
     hangs = loose & (velocity[..., 2] > SINKS) & (others[..., 2] - path[..., -1, 2] > HUNG) & (
         (things[..., THING["velocity"]] * VELOCITY_SCALE).norm(dim=-1) < SLOW)
+    hangs &= start[..., 2] - depth(before) > CLEAR  # and not on the ground
     for place, turned, rest in ((start, before, start), (path[..., -1, :], things, others)):
         touches = _touching(things, reaches(turned), place, rest)
         low = place[..., 2] - depth(turned)
         free = free & ~_held((there & ~loose) | (low <= CLEAR), touches)
+        if not bool(hangs.any()):
+            continue
         over = (low[..., None] - _floors(turned, place, rest)).abs()
         stands = touches & ((over < CLEAR + SLOPING) | over.isinf())
         never = of_kind(things, HOLDS_NOTHING)

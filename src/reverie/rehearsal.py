@@ -18,11 +18,12 @@ from reverie.audit.asking import Claim, asked
 from reverie.audit.findings import Track
 from reverie.audit.prompt import judge_claims
 from reverie.audit.story import Stage
-from reverie.core.camera import CameraPath, project
+from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.errors import ReverieError
 from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS
 from reverie.model import things as th
+from reverie.model.block import corners_seen
 from reverie.model.rollout import Rollout
 from reverie.model.schedule import Conditions
 
@@ -30,7 +31,6 @@ F = FRAMES_PER_LATENT
 HORIZON = 6.0  # seconds of a line that are rehearsed
 CHECKED = 1.0  # seconds after which takes that show less go on from those that show most; one that shows all is taken
 HIDDEN = 0.15  # share of a thing below which it is out of sight
-CORNERS = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(8, 3)
 INSIDE = (np.arange(6) + 0.5) / 6  # of a box's sides, where it is asked whether another covers it
 
 Next = Callable[[int], tuple[Conditions, Tensor | None, Tensor | None]]
@@ -126,15 +126,9 @@ def shown(claims: Sequence[Claim], tokens: np.ndarray, fps: float, size: tuple[i
 def tracks_of(tokens: np.ndarray, camera: CameraPath, size: tuple[int, int]) -> list[Track]:
     """Things (T, S, WIDTH) as an eye would follow them that makes no mistakes; a thing's number is its slot."""
     height, width = size
-    things = torch.from_numpy(np.ascontiguousarray(tokens[:, :MAX_THINGS], np.float32))
     frames = len(tokens) * F
     there = np.repeat(tokens[:, :MAX_THINGS, 0] > 0, F, 0)  # (m, S)
-    place = th.positions_of(things).transpose(1, 2).flatten(0, 1).numpy()  # (m, S, 3)
-    turn = np.repeat(th.rotations_of(things).transpose(1, 2).flatten(0, 1).numpy(), F // len(th.HALVES), 0)
-    reach = np.repeat(th.extents_of(things).numpy(), F, 0)
-    corners = place[:, :, None] + np.einsum("msij,mskj->mski", turn, CORNERS * reach[:, :, None])
-    pixels, away = project(corners, camera.position[:, None, None], camera.rotation[:, None, None], camera.fovy,
-                           height, width)
+    corners, pixels, away = corners_seen(tokens, camera, height, width)
     whole = np.concatenate([pixels.min(2), pixels.max(2)], -1)
     box = whole.clip(0, [width, height] * 2)
     seen = there & (away > 0.1).all(2) & ((box[..., 2:] - box[..., :2]).min(-1) > 1)

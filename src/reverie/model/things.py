@@ -29,6 +29,7 @@ from reverie.core.vocabulary import (
 F = FRAMES_PER_LATENT
 TOKENS = MAX_THINGS + 2  # things, camera, setting
 CAMERA_TOKEN, SETTING_TOKEN = MAX_THINGS, MAX_THINGS + 1
+STRIDING = ("person", "dog")  # what has legs that change places
 HALVES = (1, 3)  # the sub-frames at which rotation and gait phase are kept
 
 # channel slices of a thing; the vocabularies have room to grow. gone: 1 in a slot whose thing was and is no more.
@@ -260,7 +261,7 @@ def mirrored(things: Tensor, camera: Tensor) -> Tensor:
     out[..., THING["velocity"]] = over(things[..., THING["velocity"]])
     axes = over(things[..., THING["rotation"]].unflatten(-1, (len(HALVES), 2, 3)))
     out[..., THING["rotation"]] = torch.stack([axes[..., 0, :], -axes[..., 1, :]], -2).flatten(-3)
-    strides = of_kind(things, ("person", "dog"))[..., None]
+    strides = of_kind(things, STRIDING)[..., None]
     out[..., THING["phase"]] = torch.where(strides, -things[..., THING["phase"]], things[..., THING["phase"]])
     return out
 

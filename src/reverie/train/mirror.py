@@ -16,7 +16,7 @@ from reverie.model import things as th
 _BOTH = r"from left to right|左右|左.右"  # swings there and back: nothing to exchange
 _SIDES = re.compile(rf"{_BOTH}|\b(?:left|right)(?=wards?\b|\b)|[左右]", re.IGNORECASE)
 _OTHER = {"left": "right", "right": "left", "左": "右", "右": "左"}
-_STRIDES = [th.THING["kind"].start + KINDS.index(kind) for kind in ("person", "dog")]
+_STRIDES = [th.THING["kind"].start + KINDS.index(kind) for kind in th.STRIDING]
 
 
 def other_side(text: str) -> str:

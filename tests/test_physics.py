@@ -9,7 +9,7 @@ import torch
 
 from reverie.core.vocabulary import KINDS
 from reverie.model import pendulum as pd
-from reverie.model import physics
+from reverie.model import physics, resting
 from reverie.model import things as th
 
 FRAME = torch.tensor([1 / 24])
@@ -92,12 +92,12 @@ def test_a_stand_is_under_the_hinge_and_of_pendulums_only() -> None:
 ])
 def test_what_rests_on_the_ground_lies_flat(kind: str, size: tuple, turn: torch.Tensor, height: float) -> None:
     tilted = thing(kind, (0.0, 0.0, 0.0), size, turn)[None, None]
-    tilted = thing(kind, (0.0, 0.0, float(physics.depth(tilted)) + 0.02), size, turn)[None, None]
-    flat = physics.lying(tilted)
+    tilted = thing(kind, (0.0, 0.0, float(resting.depth(tilted)) + 0.02), size, turn)[None, None]
+    flat = resting.lying(tilted)
     assert float(th.positions_of(flat)[0, 0, -1, 2]) == pytest.approx(height, abs=1e-4)
     found = th.rotations_of(flat)[0, 0, 0]
     assert torch.allclose(found @ found.T, torch.eye(3), atol=1e-5)
-    assert torch.allclose(physics.lying(flat), flat, atol=1e-5)  # and stays so
+    assert torch.allclose(resting.lying(flat), flat, atol=1e-5)  # and stays so
     turned = torch.linalg.matrix_norm(found @ turn.T - torch.eye(3))
     assert turned < 1.2 and (kind != "ball" or turned < 1e-5)
 
@@ -106,10 +106,10 @@ def test_what_leans_on_another_and_what_hangs_is_left_alone() -> None:
     lean = about(1, 15)
     row = torch.stack([thing("domino", (0.0, 0, 0.5), (0.14, 0.28, 0.5), lean),
                        thing("domino", (0.3, 0, 0.5), (0.14, 0.28, 0.5), lean)])[None]
-    found = physics.lying(row)
+    found = resting.lying(row)
     assert torch.equal(found[..., th.THING["rotation"]], row[..., th.THING["rotation"]])
     screen = thing("screen", (0.0, 0, 0.62), (0.7, 0.2, 0.6), lean)[None, None]
-    assert torch.equal(physics.lying(screen), screen)
+    assert torch.equal(resting.lying(screen), screen)
 
 
 def test_what_rests_on_nothing_falls_and_what_rests_stays_exactly() -> None:
@@ -134,6 +134,71 @@ def test_what_is_only_in_the_box_of_something_does_not_hang_there(holder: str, s
     ball = thing("ball", (0.0, 0.0, height), (0.2, 0.2, 0.2))
     now = torch.stack([ball, thing(holder, place, size)])[None]
     assert bool(physics.flown(now, now, FRAME)[1][0, 0]) == hangs
+
+
+def onward(now: torch.Tensor, latents: int, **more: torch.Tensor) -> torch.Tensor:
+    """So many latents on of what a network would leave as it is, moving: (latents, N, WIDTH)."""
+    made = []
+    for _ in range(latents):
+        before, now = now, now.clone()
+        now = physics.obeyed(now, before, torch.ones(1, now.shape[1], 1, dtype=torch.bool), FRAME, **more)
+        made.append(now[0])
+    return torch.stack(made)
+
+
+@pytest.mark.parametrize(("kind", "size", "turn"), [
+    ("cone", (0.25, 0.25, 0.3), about(0, 150)), ("box", (0.3, 0.3, 0.3), about(1, 30)),
+    ("domino", (0.1, 0.25, 0.4), about(1, 25)), ("cylinder", (0.2, 0.2, 0.4), about(0, 60))])
+def test_what_stands_on_an_edge_or_a_tip_tips_over_ever_faster_and_lies(kind: str, size: tuple, turn: torch.Tensor
+                                                                        ) -> None:
+    tilted = thing(kind, (0.0, 0.0, 0.0), size, turn, moving=1.0)[None, None]
+    low = float(resting.depth(tilted))
+    made = onward(thing(kind, (0.0, 0.0, low), size, turn, moving=1.0)[None, None], 8)
+    tilts = [float(torch.rad2deg(resting._tilt(resting.tipping(each))[0])) for each in made]
+    assert all(after <= before + 1e-3 for before, after in zip(tilts, tilts[1:], strict=False)) and tilts[-1] < 1
+    foot = th.positions_of(made)[:, 0, -1, 2] - resting.depth(made)[:, 0]
+    assert foot.abs().max() < resting.SUNK + 1e-3
+    steps = [before - after for before, after in zip(tilts, tilts[1:], strict=False) if after > 1]
+    assert steps == sorted(steps)
+
+
+def test_what_is_low_in_the_air_comes_down_and_only_what_may_be_is_lowered() -> None:
+    hover = thing("box", (0, 0, 0.45), (0.3, 0.3, 0.3), moving=1.0)[None, None]
+    assert float(th.positions_of(onward(hover, 3))[-1, 0, -1, 2]) == pytest.approx(0.3, abs=0.02)
+    sinks = thing("box", (0, 0, 2.0), (0.3, 0.3, 0.3), moving=1.0)
+    sinks[th.THING["velocity"].stop - 1] = -1.0 / th.VELOCITY_SCALE
+    now = sinks[None, None]
+    free = [physics.flown(now, now, FRAME, torch.tensor([[may]]))[1].item() for may in (True, False)]
+    assert free == [False, True]
+    spun = sinks.clone()
+    spun[th.THING["rotation"]] = about(0, 40)[:, :2].T.flatten().repeat(2)
+    kept, _ = physics.flown(spun[None, None], sinks[None, None], FRAME)
+    assert torch.allclose(th.rotations_of(kept), th.rotations_of(sinks[None, None]))  # nor does it turn
+
+
+def test_nothing_rises_higher_than_its_speed_takes_it() -> None:
+    before = thing("ball", (0, 0, 0.3), (0.3, 0.3, 0.3), moving=1.0)[None, None]
+    before[..., th.THING["velocity"].start] = 2.0 / th.VELOCITY_SCALE
+    after = th.at_positions(before, th.positions_of(before) + torch.tensor([0.1, 0.0, 0.7]))
+    after[..., th.THING["velocity"].stop - 1] = 3.0 / th.VELOCITY_SCALE
+    spent = physics.spent(after, before)
+    assert float(th.positions_of(spent)[0, 0, -1, 2]) == pytest.approx(0.3 + 4 / 19.62 + physics.RISES, abs=1e-3)
+    assert float(spent[0, 0, th.THING["velocity"].stop - 1]) == pytest.approx(0.0, abs=1e-3)
+    still = before.clone()
+    still[..., th.THING["velocity"]] = 0.0
+    assert torch.equal(physics.spent(after, still), after)  # what is at rest may be hit
+
+
+def test_what_stands_on_a_table_does_not_sink_into_it() -> None:
+    table = thing("table", (0, 0, 0.36), (0.75, 0.45, 0.36))
+    box = thing("box", (0.2, 0.1, 1.02), (0.3, 0.3, 0.3), moving=1.0)
+    before = torch.stack([box, table])[None]
+    lower = th.at_positions(before, th.positions_of(before) - torch.tensor([0.0, 0.0, 0.4]) * torch.tensor([1.0, 0.0])[
+        None, :, None, None])
+    assert float(th.positions_of(resting.not_sunk(lower, before))[0, 0, -1, 2]) == pytest.approx(1.0, abs=0.01)
+    aside = th.at_positions(lower, th.positions_of(lower) + torch.tensor([2.0, 0.0, 0.0]) * torch.tensor([1.0, 0.0])[
+        None, :, None, None])
+    assert torch.equal(resting.not_sunk(aside, before), aside)
 
 
 def test_what_walks_steps_as_far_as_it_gets_and_faces_where_it_goes() -> None:

@@ -150,8 +150,26 @@ def test_chances_are_as_the_cast_settles_them() -> None:
     assert opening[:2].tolist() == [0.0, 1.0] and later[:2].tolist() == pytest.approx([COMES, 0.02])
     assert (opening[2:] == 0).all() and (later[2:] == 0).all()
     assert cast.comes(chance, torch.tensor([1]), nobody, opening=False)[0, 0] == pytest.approx(0.02)  # another line
-    assert cast.acts(chance, line, opening=False)[0, 0] == ACTS
-    assert (cast.acted(nobody | True, line).acts(chance, line, opening=False) == chance).all()
+    assert cast.acts(chance, line, ~nobody, opening=False)[0, 0] == ACTS
+    assert (cast.acted(nobody | True, line).acts(chance, line, ~nobody, opening=False) == chance).all()
+
+
+def test_where_nobody_is_told_to_do_anything_what_rests_stays() -> None:
+    chance, still = torch.full((1, MAX_THINGS), 0.02), torch.ones(1, MAX_THINGS, dtype=torch.bool)
+    script = [Line(0.0, "two yellow planks. the camera rises"), Line(2.0, "a yellow plank slides to the left"),
+              Line(4.0, "night falls"), Line(6.0, "")]
+    still[0, 3] = False
+    for line, idle in ((0, True), (1, False), (2, False), (3, False), (70, False)):
+        acts = cast_told(script).acts(chance, torch.tensor([line]), still, opening=False)[0]
+        assert (acts[2] == 0) == idle and acts[3] > 0, line
+    acts = told("a yellow plank explodes").acts(chance, torch.tensor([0]), still, opening=False)
+    assert (acts > 0).all()  # whatever that is
+
+
+def test_only_what_is_put_down_may_be_lowered() -> None:
+    for text, may in (("a red cone falls", False), ("a red cone is put on a blue table", True)):
+        cast = told(text)
+        assert bool(cast.lowered()[0, 0]) == may and bool(cast.lowered()[0, MAX_THINGS - 1]), text
 
 
 def test_a_mirror_image_is_the_one_that_training_knows() -> None:

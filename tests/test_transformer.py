@@ -398,7 +398,7 @@ def test_free_flight_is_computed() -> None:
 
     before = torch.stack([at([0, 0, 2.0], "ball", [1, 0, 0.5]), at([3, 0, 0.35], "ball", [1, 0, 0]),
                           at([0, 3, 2.0], "ball", [0, 0, 0], -1.0), at([-3, 0, 2.0], "bird", [1, 0, 0]),
-                          at([5, 0, 1.0], "box", [0, 0, 0]), at([5, 0, 0.3], "box", [0, 0, 0], -1.0),
+                          at([5, 0, 0.91], "box", [0, 0, 0]), at([5, 0, 0.3], "box", [0, 0, 0], -1.0),
                           at([-6, 0, 3.0], "box", [0, 0, 0]), at([-6, 0, 2.4], "cone", [0, 0, 0]),
                           at([0, -3, 2.0], "plank", [0, 0, -0.5])])[None]
     made, flies = physics.flown(before.clone(), before, torch.tensor([1 / 24]))

@@ -23,6 +23,7 @@ from reverie.model.cast import SIDES, WAYS, Cast
 
 TAKES, LONGEST = 4.0, 8.0  # seconds in which a move of no given size is a usual one; that a move takes at most
 STILL = (Move("still", "", 0.0),)
+MOST_LINES = 62  # that an int64 has bits for
 LATE = ("enters", "dropped", "stacked", "thrown", "covered")  # what may begin after the opening: who does it comes then
 BY_OTHERS = ("covered", "pushed")  # what another does
 # centimetres a second that truth's hand gives; to what pushes another as well
@@ -101,8 +102,10 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
             if kicked and actors == claim.others and slots.get(claim.things[0], slot) != slot:
                 cast.target[0, slot] = slots[claim.things[0]]
                 cast.side[0, slot] = 1 - SIDES.index(claim.detail) if claim.detail in SIDES[:2] else -1
-            if claim.what == "stacked" and claim.others and slots.get(claim.others[0], slot) != slot:
-                cast.target[0, slot], cast.side[0, slot] = slots[claim.others[0]], SIDES.index("above")
+            if claim.what == "stacked":
+                cast.side[0, slot] = SIDES.index("above")
+                cast.target[0, slot] = slots.get(claim.others[0], slot) if claim.others else slot
+                cast.target[0, slot] = -1 if cast.target[0, slot] == slot else cast.target[0, slot]
             if cast.cued[0, slot] >= 0 or first is not None and lead in (None, slot):
                 continue  # it was cued before, or goes on by itself
             cast.cued[0, slot], cast.after[0, slot] = line[claim.start], -1 if lead is None else lead
@@ -114,7 +117,15 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
     cast.pace[(cast.target >= 0) & (cast.pace > 0)] = KICKED["pushed"]
     if named and all(claim.known and not claim.things[0].loose for claim in named):
         cast.present[0, free] = 0
+    cast.idle[:] = sum(1 << n for start, n in line.items() if n <= MOST_LINES and _idle(
+        [claim for claim in claims if claim.start == start]))
     return cast
+
+
+def _idle(claims: Sequence[Claim]) -> bool:
+    """Whether a line's claims are all understood, and nobody does anything."""
+    return bool(claims) and all(claim.known and claim.aspect != "order" and (
+        claim.aspect != "event" or claim.what == "rests") for claim in claims)
 
 
 def _actors(claim: Claim) -> tuple[Wanted, ...]:

@@ -31,6 +31,7 @@ F = FRAMES_PER_LATENT
 HORIZON = 6.0  # seconds of a line that are rehearsed
 CHECKED = 1.0  # seconds after which takes that show less go on from those that show most; one that shows all is taken
 HIDDEN = 0.15  # share of a thing below which it is out of sight
+CLEAR = 0.4  # share of a thing that is to be seen at least once, or it can't be told what it is
 INSIDE = (np.arange(6) + 0.5) / 6  # of a box's sides, where it is asked whether another covers it
 
 Next = Callable[[int], tuple[Conditions, Tensor | None, Tensor | None]]
@@ -134,10 +135,11 @@ def tracks_of(tokens: np.ndarray, camera: CameraPath, size: tuple[int, int]) -> 
     seen = there & (away > 0.1).all(2) & ((box[..., 2:] - box[..., :2]).min(-1) > 1)
     depth, lift = away.mean(2), corners[..., 2].min(2)
     visible = _visible(box, depth, seen)
+    inside = (box[..., 2:] - box[..., :2]).clip(0).prod(-1) / np.maximum((whole[..., 2:] - whole[..., :2]).prod(-1), 1)
     tracks = []
     for s in np.flatnonzero(seen.any(0)):
         rows = np.flatnonzero(seen[:, s] & (visible[:, s] > HIDDEN))
-        if len(rows) < F:
+        if len(rows) < F or (visible * inside)[rows, s].max() < CLEAR:
             continue
         cut = (np.abs(whole[:, s] - box[:, s]) > 0.02 * width).any(1) | (box[:, s, :2] < 2).any(1) | (
             box[:, s, 2:] > np.array([width, height]) - 2).any(1)

@@ -17,6 +17,7 @@ import torch
 from reverie.core.errors import BadInput, ReverieError
 from reverie.drivers.policy import WIDTHS, Policy, of_modules
 from reverie.envs.road import RoadEnv
+from reverie.envs.seeing import OWN
 from reverie.envs.together import foresee
 
 RIDES = 16  # that are driven side by side
@@ -24,7 +25,7 @@ SECONDS = 10.0  # of a ride
 GAMMA = 0.97  # what a reward is worth a step, a sixth of a second, later
 CRASH = -10.0  # at -5 one who went on from the clone drove faster and crashed twice as often
 MOST = 24  # agents of a dream: half as many take half the time
-ALONE = 0.35  # of the steps, without traffic
+ALONE, KEPT = 0.35, 4  # of the steps, without traffic; and later of so many rides one, or that would be forgotten
 WARM = 3  # rounds in which a driver who goes on only judges
 ROUND = 64  # steps of each ride between two updates
 
@@ -49,9 +50,10 @@ def learn(where: str, files: list[Path] | None, *, steps: int = 100_000, model: 
         raise BadInput("a dream goes on from a trace: give traces")
     ppo, began, network, name, stopped = learner().PPO, time.perf_counter(), None, "live" * (files is None), False
     for traffic, share in ((False, ALONE), (True, 1 - ALONE)) if start_from is None else ((True, 1.0),):
-        make = partial(RoadEnv, model if where == "dream" else None, traces=files, traffic=traffic, seconds=SECONDS,
-                       observation="vector", most=MOST, arrivals=False, crash=CRASH)  # few come in ten seconds
-        envs = _side_by_side()([make] * rides)
+        make = partial(RoadEnv, model if where == "dream" else None, traces=files, seconds=SECONDS, most=MOST,
+                       observation="vector", arrivals=False, crash=CRASH)  # few come in ten seconds
+        makes = [partial(make, traffic=traffic and bool((n + 1) % KEPT)) for n in range(rides)]
+        envs = _side_by_side()(makes)
         if where == "dream":
             name = envs.envs[0].road.name
         envs = import_module("stable_baselines3.common.vec_env").VecNormalize(envs, norm_obs=False, gamma=GAMMA)
@@ -60,6 +62,9 @@ def learn(where: str, files: list[Path] | None, *, steps: int = 100_000, model: 
             network = ppo("MlpPolicy", envs, n_steps=round_of, batch_size=min(128, rides * round_of), n_epochs=8,
                           gamma=GAMMA, seed=seed, learning_rate=rate, target_kl=most, device="cpu",
                           policy_kwargs={"net_arch": list(WIDTHS), "log_std_init": -1.5})
+            with torch.no_grad():  # who drives alone learns nothing of others, and shall not heed them at random later
+                for layers in (network.policy.mlp_extractor.policy_net, network.policy.mlp_extractor.value_net):
+                    layers[0].weight[:, OWN:] = 0.0
         else:
             envs.seed(seed + 1)
             network.set_env(envs)
@@ -121,7 +126,8 @@ def _watch(traffic: bool, tell: Callable[[dict], None]):
             self.ends, self.began, self.first = [], time.perf_counter(), self.num_timesteps
 
         def _on_step(self) -> bool:
-            self.ends += [info for info, done in zip(self.locals["infos"], self.locals["dones"], strict=True) if done]
+            of = zip(self.locals["infos"], self.locals["dones"], strict=True)
+            self.ends += [info for n, (info, done) in enumerate(of) if done and ((n + 1) % KEPT or not traffic)]
             return True
 
         def _on_rollout_end(self) -> None:

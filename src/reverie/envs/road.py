@@ -38,6 +38,7 @@ from reverie.road import near as nearest
 FPS = 24.0
 CRASH = -5.0  # reward of what ends a ride
 ASIDE = 0.5  # taken off a step's reward at the lane's edge
+LATE, GENTLY, HARD = 1.0, 2.0, 5.0  # and where it takes so many m/s^2 more than gently to stop in time
 ROUND = 64.0  # metres around our car in which lanes are looked for
 PAST = 24  # frames of a trace from which a dream goes on
 F = FRAMES_PER_LATENT
@@ -50,10 +51,10 @@ class RoadEnv(Env):
 
     Action (2,) in -1..1: curvature (1 is the tightest circle, 0.18 / m, to the left) and acceleration (1 is
     2.5 m/s^2, -1 braking with 7). Reward: metres along the nearest lane as a share of what its limit allows (what is
-    more than that is taken off instead), less ASIDE at the lane's edge; ``crash`` at the end of a ride that left the
-    road, ran into somebody or passed a red light, which is terminated; truncated after ``seconds``, or at the trace's
-    end. info: "crash" says why, "success" whether the ride is a good one so far, by the rules of ``envs.judging``,
-    which also tells the rest of it.
+    more than that is taken off instead), less ASIDE at the lane's edge and LATE where only hard braking is left, before
+    a red light or who is ahead; ``crash`` at the end of a ride that left the road, ran into somebody or passed a red
+    light, which is terminated; truncated after ``seconds``, or at the trace's end. info: "crash" says why, "success"
+    whether the ride is a good one so far, by the rules of ``envs.judging``, which also tells the rest of it.
 
     traces: a folder of traffic, or such files, as ``reverie data make road --traces DIR`` keeps them: with it no SUMO
     is needed. traffic: True is "live" where there are neither traces nor a model: SUMO moves everybody while we drive,
@@ -165,7 +166,9 @@ class RoadEnv(Env):
             self._take_away(self.judge.frame(self.car, self.now, near, along))
         self._draw()
         share = gone * self.trace.fps / (near.limit * F)
-        reward = min(share, 2 - share) - ASIDE * min(near.aside / near.half, 1.0)
+        hard = seeing.braking(self.trace, self.now, self.lanes, self.judge.lights if self.traffic else None)
+        late = min(max((hard - GENTLY) / HARD, 0.0), 1.0)
+        reward = min(share, 2 - share) - ASIDE * min(near.aside / near.half, 1.0) - LATE * late
         info = {**self._told(), "metres": gone, **self.judge.told()}
         crashed, over = info["crash"], self.now + F >= self.trace.frames
         return self._observed(), self.crash if crashed else float(reward), bool(crashed), bool(over), info

@@ -24,7 +24,9 @@ from reverie.futures.above import Above
 LANE = (4.0, 8.0, 14.0, 22.0, 32.0)
 OTHERS, FAR = 8, 50.0  # agents, and metres within which they are seen
 BESIDE = 0.5  # metres beside our car within which another is on the lane ahead
-VECTOR = 5 + 2 * len(LANE) + 4 + 3 + 8 * OTHERS
+OWN = 5 + 2 * len(LANE)  # numbers of our car and its lane, which come first
+VECTOR = OWN + 4 + 3 + 8 * OTHERS
+ROOM = 0.5  # metres that are left to who is ahead
 SIDE, REACH = 128, 35.0  # pixels, and metres to the picture's side
 
 
@@ -57,6 +59,19 @@ def vector(trace: Trace, now: int, lanes: Lanes, lights: Lights | None = None) -
             trace.size[n, 0] / 5, trace.size[n, 1] / 2, trace.kinds[n] == "person"
     told = [*_light(trace, now, lights), *_leader(trace, now, lane * 20, turn)]
     return np.concatenate([own, lane.ravel(), told, rows.ravel()]).clip(-10, 10).astype(np.float32)
+
+
+def braking(trace: Trace, now: int, lanes: Lanes, lights: Lights | None = None) -> float:
+    """How hard our car must brake, in m/s^2, if it shall stop before the next red light and not run into who is ahead.
+    lights: None where they do not count."""
+    place, heading = trace.place[now, trace.ego], float(trace.heading[now, trace.ego])
+    ahead, speed = np.array([np.cos(heading), np.sin(heading)]), float(trace.speed[now, trace.ego])
+    turn = np.stack([ahead, [-ahead[1], ahead[0]]], 1)
+    there, metres, its = _leader(trace, now, (lanes.ahead(place, heading, LANE) - place) @ turn, turn)
+    gate, far, red, _ = _light(trace, now, lights)
+    closing = max(speed - 10 * its, 0.0)
+    return max(there * closing**2 / (2 * max(20 * metres - ROOM, ROOM)),
+               gate * red * speed**2 / (2 * max(20 * far, ROOM)))
 
 
 def _leader(trace: Trace, now: int, lane: np.ndarray, turn: np.ndarray) -> list[float]:

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize, one_hot
 
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import things as th
+from reverie.model.resting import flat
 
 
 def inventory(tokens: Tensor) -> tuple:
@@ -36,7 +37,8 @@ class Cast:
     come to be. due: the line in which it comes, after the opening; side: from where, of SIDES. cued: that in which it
     is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a second. after:
     the slot whose thing must have been set going before. target: the slot of what it runs into, in whose lane it is,
-    or on which it is put down.
+    or on which it is put down. idle: a sum of 1 << n over those lines n of which all is understood and in which nobody
+    is told to do anything: what is at rest stays so (as all 52 things of such clips of truth do).
     """
 
     kind: Tensor
@@ -49,6 +51,7 @@ class Cast:
     pace: Tensor
     after: Tensor
     target: Tensor
+    idle: Tensor
 
     @classmethod
     def open(cls, batch: int, device: torch.device | None = None) -> Cast:
@@ -76,12 +79,19 @@ class Cast:
         due = (self.due == line[:, None]) & ~met & self._turn()
         return torch.where(none, 0.0, torch.where(due, chance.clamp(min=COMES), chance))
 
-    def acts(self, chance: Tensor, line: Tensor, opening: bool) -> Tensor:
-        """The chances (B, things) that things move, as settled; at the opening what waits for a hand is at rest."""
+    def acts(self, chance: Tensor, line: Tensor, still: Tensor, opening: bool) -> Tensor:
+        """The chances (B, things) that things move, as settled; at the opening what waits for a hand is at rest. still
+        (B, things): what was at rest."""
+        told = (self.idle < 0) | (self.idle >> line.clamp(0, 62)[:, None] & 1 == 0)
+        chance = torch.where(told | ~still, chance, 0.0)
         if opening:
             return torch.where(self.way > 0, 0.0, chance)
         waits = torch.where((self.way > 0) & (self.cued == line[:, None]), 0.0, chance)  # for a hand
         return torch.where(self._on_cue(line), chance.clamp(min=ACTS), waits)
+
+    def lowered(self) -> Tensor:
+        """(B, things) bool: what a hand that is not seen may lower: what is put down, and what nothing is said of."""
+        return (self.kind < 0) | (self.side == SIDES.index("above"))
 
     def _on_cue(self, line: Tensor) -> Tensor:
         """(B, things) bool: those that are to be set going now."""
@@ -114,6 +124,7 @@ class Cast:
         stands = th.at_positions(things, lane)
         level = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)
         stands[..., level] = torch.where(above[..., None], 0.0, stands[..., level])
+        stands = torch.where(above[..., None], flat(stands), stands)
         return torch.where((new & (self.target >= 0))[..., None], stands, things)
 
     def kicked(self, things: Tensor, before: Tensor, starts: Tensor, line: Tensor, seconds: Tensor, chance: Tensor

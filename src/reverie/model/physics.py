@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from reverie.core.vocabulary import ALIVE
-from reverie.model.contact import ROUND, gaps, reaches, support
 from reverie.model.pendulum import swung
+from reverie.model.resting import CLEAR, HELD_UP, SLOPING, at_rest, depth, floors, lying, not_sunk, toppled, touching
 from reverie.model.things import (
     GRAVITY,
     HALVES,
@@ -31,14 +31,10 @@ from reverie.model.things import (
 
 UPRIGHT = (*ALIVE, "hoop", "screen", "ramp", "wall", "table")  # what in all of 1,353 things of truth never leans
 GROUNDED = ("person", "dog", "hoop")  # of these, what never leaves the ground
-HELD_UP = (*ALIVE, "hoop", "pendulum", "screen")  # what need not fall where nothing is under it
 SINKS = -0.1  # m/s
+AWAKE, RISES = 0.05, 0.03  # m/s of what moves; metres that it rises for nothing
 HOLDS_NOTHING = ("hoop", "pendulum")  # on which nothing comes to rest
 HUNG, SLOW = 0.06, 0.6  # metres less that it fell in a latent, and metres a second, of what hangs in the air
-SLOPING = 0.06  # metres between a slope and the lowest point of what lies on it
-SEAT = -0.03  # of half a chair's height, over its middle
-CLEAR = 0.06  # metres around a thing within which it may be touching another, or the ground
-LEANING = ("domino",)  # what may lean on another when it rests
 PACES = {"person": 3.927, "dog": 3.106}  # radians of their gait a metre, for each metre that they are half high
 WINGS = 15.08  # radians/s of a bird's
 GOING = 0.2  # m/s from which what is alive goes somewhere
@@ -47,26 +43,43 @@ SPINNING = 0.996  # cosine of a turn in two frames (5 degrees) from which what i
 FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards falls freely
 
 
-def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor) -> Tensor:
+def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor,
+           lowered: Tensor | None = None) -> Tensor:
     """Thing vectors (B, N, WIDTH) as they can be: what nothing holds flies, pendulums swing, and what rests stays
     exactly as it is, or as it came to lie.
 
     before: the same one latent earlier, None for the first; moves (B, N, 1) bool: which shall move, if they have the
-    choice; seconds (B,): the time between two frames.
+    choice; seconds (B,): the time between two frames; lowered: see flown.
     """
     was = slept = torch.zeros_like(moves)
     if before is not None:
         was = before[..., :1] > 0
         slept = was & (before[..., THING["moving"]] <= 0)
-        things, flies = flown(things, before, seconds)
-        moves = moves | flies[..., None]
+        things, flies = flown(things, before, seconds, lowered)
+        things, topples = toppled(spent(things, before), before, ~slept[..., 0], seconds)
+        moves = moves | (flies | topples)[..., None]
     things = coming(things, (things[..., 0] > 0) & ~was[..., 0], seconds)
     things = walking(things, before, seconds)
     earlier = things if before is None else torch.where(was, before, things)
     things, swings = swung(things, earlier, (slept & moves)[..., 0], seconds)
     moves = moves | (swings[..., None] & ~slept)
     still = at_rest(torch.where(was, earlier, things))
-    return torch.where(moves, things, torch.where(slept, still, lying(still)))
+    return torch.where(moves, not_sunk(things, before), torch.where(slept, still, lying(still)))
+
+
+def spent(things: Tensor, before: Tensor) -> Tensor:
+    """Thing vectors (B, N, WIDTH) of which those that moved one latent earlier rise no higher than their speed took
+    them: of 9,325 of truth 24 do, which a hand that is not seen hits."""
+    speed = before[..., THING["velocity"]].norm(dim=-1) * VELOCITY_SCALE
+    loose = (before[..., 0] > 0) & ~of_kind(things, HELD_UP) & (speed > AWAKE)
+    top = positions_of(before)[..., -1, 2] + speed.square() / (2 * GRAVITY) + RISES
+    path = positions_of(things).clone()
+    path[..., 2] = torch.minimum(path[..., 2], top[..., None])
+    out = at_positions(things, path)
+    fall = THING["velocity"].stop - 1
+    most = (2 * GRAVITY * (top - path[..., -1, 2])).sqrt() / VELOCITY_SCALE
+    out[..., fall] = torch.minimum(out[..., fall], most)
+    return torch.where(loose[..., None], out, things)
 
 
 def coming(things: Tensor, new: Tensor, seconds: Tensor) -> Tensor:
@@ -134,65 +147,15 @@ def walking(things: Tensor, before: Tensor | None, seconds: Tensor) -> Tensor:
     return out
 
 
-def lying(things: Tensor) -> Tensor:
-    """Thing vectors (B, N, WIDTH), at rest, that lie flat and, less than CLEAR above the ground, on it; but for what
-    hangs and what leans on another.
-
-    So it is, to a tenth of a degree, in 3,580 of 3,581 latents of truth in which something rests alone on the ground;
-    of 756 in which it touches another, it leans in those of dominoes only; of 91 on another it lies flat in 90.
-    """
-    place = positions_of(things)[..., -1, :]
-    leans = _touching(things, reaches(things), place, place)
-    leans = (leans & ~torch.eye(leans.shape[-1], dtype=torch.bool, device=leans.device)).any(-1)
-    leans &= of_kind(things, LEANING)
-    loose = ~of_kind(things, HELD_UP) & (things[..., 0] > 0)
-    near = (place[..., 2] - depth(things) < CLEAR) & loose
-    turn = rotations_of(things)[..., -1, :, :]
-    down = (turn @ _underside(things, -turn[..., 2, :])[..., None])[..., 0]  # what shall point down, as it does now
-    # the least turn that takes it there: about the level axis at right angles to it
-    about = torch.stack([-down[..., 1], down[..., 0], torch.zeros_like(down[..., 0])], -1)
-    sine = about.norm(dim=-1)[..., None, None]
-    axis = about / sine[..., 0].clamp(min=1e-6)
-    cross = torch.linalg.cross(axis[..., None, :].expand_as(turn), turn.mT, dim=-1).mT
-    along = axis[..., :, None] * (axis[..., None, :] @ turn)
-    cosine = -down[..., 2, None, None]
-    flat = torch.where(sine < 1e-5, turn, turn * cosine + cross * sine + along * (1 - cosine))[..., :2].mT
-    out = things.clone()
-    out[..., THING["rotation"]] = torch.stack([flat, flat], -3).flatten(-3)
-    out = torch.where((loose & ~leans)[..., None], out, things)
-    lower = torch.where(near, place[..., 2] - depth(out), 0.0)
-    out[..., THING["position"].start + 2 : THING["position"].stop : 3] -= lower[..., None] / POSITION_SCALE
-    return out
-
-
-def _underside(things: Tensor, down: Tensor) -> Tensor:
-    """Of the directions (..., 3), in things' own frames, on which they can lie the one they tip onto: where what is
-    straight down (..., 3) of the middle leaves them (of cones, of the middle of their mass)."""
-    size = extents_of(things)
-    flat = torch.nn.functional.one_hot((down.abs() / size).argmax(-1), 3) * down.sign()
-    side = torch.cat([down[..., :2], torch.zeros_like(down[..., :1])], -1)
-    side = torch.nn.functional.normalize(side, dim=-1, eps=1e-4)
-    base = torch.zeros_like(down)
-    base[..., 2] = -1.0
-    end = torch.where(down[..., 2:] > 0, -base, base)
-    aside = down[..., :2].norm(dim=-1, keepdim=True) / size[..., :1]
-    rolls = torch.where(aside > down[..., 2:].abs() / size[..., 2:], side, end)
-    slope = torch.nn.functional.normalize(torch.stack([2 * size[..., 2], size[..., 0]], -1), dim=-1)
-    slant = torch.cat([side[..., :2] * slope[..., :1], slope[..., 1:]], -1)
-    tips = torch.where(aside > -2 * down[..., 2:] / size[..., 2:], slant, base)
-    for names, own in ((("cylinder",), rolls), (("cone",), tips), (ROUND, down)):
-        flat = torch.where(of_kind(things, names)[..., None], own, flat)
-    return flat
-
-
-def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+def flown(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Thing vectors (B, N, WIDTH) of which those in free flight fly as gravity has it and spin as they did, and which
     these are (B, N) bool. The spin is right to 0.07 degrees a latent (median of 4,204 of truth).
 
-    before: the same one latent earlier; seconds (B,): the time between two frames. In free flight is what fell freely
-    before, or did not sink (what sinks slowly may be lowered by a hand that is not seen), and touches neither the
-    ground nor what hangs, directly or through others, from where it was to where its flight takes it in this latent:
-    in truth nothing rests but on something.
+    before: the same one latent earlier; seconds (B,): the time between two frames; lowered (B, N) bool: what may sink
+    slowly, by a hand that is not seen (None: everything). In free flight is what fell freely before, did not sink or
+    may not be lowered, and touches neither the ground nor what hangs, directly or through others, from where it was to
+    where its flight takes it in this latent; and what would stay in the air, or sink slowly, though it stands on
+    nothing: in truth nothing rests but on something, 0.1 mm above its top.
     """
     ahead = torch.arange(1, F + 1, device=things.device, dtype=things.dtype) * seconds[:, None]  # B F
     velocity = before[..., THING["velocity"]] * VELOCITY_SCALE
@@ -201,23 +164,27 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tens
     path[..., 2] -= 0.5 * GRAVITY * ahead[:, None].square()
     there = (things[..., 0] > 0) & (before[..., 0] > 0)
     loose = there & ~of_kind(things, HELD_UP)
-    free = loose & (falling(positions_of(before), velocity, seconds[:, None]) | (velocity[..., 2] > SINKS))
+    sinks = velocity[..., 2] <= SINKS
+    sinks = sinks if lowered is None else sinks & lowered
+    free = loose & (falling(positions_of(before), velocity, seconds[:, None]) | ~sinks)
     others = positions_of(things)[..., -1, :]
-    hangs = loose & (velocity[..., 2] > SINKS) & (others[..., 2] - path[..., -1, 2] > HUNG) & (
+    low = start[..., 2] - depth(before)
+    hangs = loose & ~sinks & (others[..., 2] - path[..., -1, 2] > HUNG) & (low > CLEAR) & (
         (things[..., THING["velocity"]] * VELOCITY_SCALE).norm(dim=-1) < SLOW)
-    hangs &= start[..., 2] - depth(before) > CLEAR  # and not on the ground
-    for place, turned, rest in ((start, before, start), (path[..., -1, :], things, others)):
-        touches = _touching(things, reaches(turned), place, rest)
-        low = place[..., 2] - depth(turned)
-        free = free & ~_held((there & ~loose) | (low <= CLEAR), touches)
-        if not bool(hangs.any()):
-            continue
-        over = (low[..., None] - _floors(turned, place, rest)).abs()
-        stands = touches & ((over < CLEAR + SLOPING) | over.isinf())
+    touches = touching(before, start)
+    if bool(hangs.any()):
+        over = (low[..., None] - floors(before, start, start)).abs()
         never = of_kind(things, HOLDS_NOTHING)
-        hangs = hangs & ~_held((there & ~loose & ~never) | (low <= CLEAR), stands & ~never[:, None])
+        stands = touches & (over < CLEAR + SLOPING) & ~never[:, None]
+        hangs = hangs & ~_held((there & ~loose & ~never) | (low <= CLEAR), stands)
+    end = path[..., -1, :]
+    for near, under in ((touches, low), (touching(things, end, others), end[..., 2] - depth(things))):
+        free = free & ~_held((there & ~loose) | (under <= CLEAR), near)
     free = free | hangs
+    path[..., 2] = torch.where(hangs[..., None], torch.maximum(path[..., 2], depth(before)[..., None]), path[..., 2])
     turns = rotations_of(before)
+    held = loose & sinks & ~touches.any(-1)  # what is lowered does not turn
+    things = torch.where(held[..., None], at_rotations(things, turns[..., -1:, :, :].expand_as(turns)), things)
     spin = _spins(turns)
     first = spin @ turns[..., 1, :, :]
     out = at_rotations(at_positions(things, path), torch.stack([first, spin @ first], -3))
@@ -234,18 +201,6 @@ def _held(held: Tensor, touches: Tensor) -> Tensor:
     return held
 
 
-def _floors(things: Tensor, place: Tensor, others: Tensor) -> Tensor:
-    """(B, N, N): the height at which the second of two things, at ``others`` (B, N, 3), holds up the first, at
-    ``place``: of what is hollow the table's top, the chair's seat, the slope's height there; of all else infinite."""
-    size, turn = extents_of(things), rotations_of(things)[..., -1, :, :]
-    along = ((place[:, :, None] - others[:, None]) * turn[:, None, :, :, 0]).sum(-1) / size[:, None, :, 0]
-    height = torch.full_like(along, torch.inf)
-    for kind, own in (("table", torch.ones_like(along)), ("chair", torch.full_like(along, SEAT)),
-                      ("ramp", along.clamp(-1, 1))):
-        height = torch.where(of_kind(things, (kind,))[:, None], own, height)
-    return others[:, None, :, 2] + height * size[:, None, :, 2]
-
-
 def _spins(turns: Tensor) -> Tensor:
     """(..., 3, 3): by how much things turn from one of HALVES to the next, by their rotations (..., 2, 3, 3)."""
     return turns[..., 1, :, :] @ turns[..., 0, :, :].mT
@@ -256,27 +211,4 @@ def falling(path: Tensor, velocity: Tensor, seconds: Tensor) -> Tensor:
     slowed = velocity[..., 2] - (path[..., -1, 2] - path[..., 0, 2]) / ((F - 1) * seconds)
     return (slowed / (0.5 * (F - 1) * seconds) + GRAVITY).abs() < FALLING
 
-
-def depth(things: Tensor) -> Tensor:
-    """How far thing vectors (..., WIDTH) reach down from their middles (...,) in the latent's last frame, in metres."""
-    return support(things, things.new_tensor([[0.0, 0.0, -1.0]]))[..., 0]
-
-
-def _touching(things: Tensor, reach: Tensor, place: Tensor, others: Tensor) -> Tensor:
-    """(B, N, N) bool: which, at their places (B, N, 3), touch which of all things that exist, those at ``others``
-    (B, N, 3)."""
-    return (gaps(place, others, reach) < CLEAR) & (things[..., 0] > 0)[:, None]
-
-
-def at_rest(things: Tensor) -> Tensor:
-    """Thing vectors (..., WIDTH) that stay as they are at their last sub-frame, exactly."""
-    out = things.clone()
-    for name, parts in (("position", F), ("rotation", 2)):
-        part = things[..., THING[name]].unflatten(-1, (parts, -1))[..., -1:, :]
-        out[..., THING[name]] = part.expand(*part.shape[:-2], parts, part.shape[-1]).flatten(-2)
-    out[..., THING["velocity"]] = 0.0
-    out[..., THING["phase"]] = things[..., THING["phase"]].unflatten(-1, (2, 2))[..., 1:].expand(
-        *things.shape[:-1], 2, 2).flatten(-2)
-    out[..., THING["moving"]] = -1.0
-    return out
 

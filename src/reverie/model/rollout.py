@@ -156,7 +156,9 @@ class Rollout:
         exists = torch.where(exists < RARE, 0.0, torch.where(exists > 1 - RARE, 1.0, exists))
         exists = self.cast.comes(exists, line, self.met, self.n == 0)
         moves = torch.cat([clean[:, :MAX_THINGS, moving], clean[:, th.CAMERA_TOKEN, camera, None]], 1) / 2 + 0.5
-        moves[:, :-1] = self.cast.acts(moves[:, :-1], line, self.n == 0)
+        before, _ = self._before()
+        still = ~self.met if before is None else before[..., moving] <= 0
+        moves[:, :-1] = self.cast.acts(moves[:, :-1], line, still, self.n == 0)
         moves[:, -1] -= LOATH
         drawn = self._drawn(torch.rand, (self.batch, MAX_THINGS + 2))
         out = torch.zeros_like(clean)
@@ -266,7 +268,7 @@ class Rollout:
         slack = 1.0 if before is None else torch.where(before[..., th.THING["moving"]] > 0, STOPPING, 1.0)[..., None]
         moving = moving & (motion.decided(things, before, slack=slack)[..., th.THING["moving"]] > 0)
         things[..., th.THING["moving"]] = 1.0
-        things = physics.obeyed(things, before, moving, 1 / self.fps)
+        things = physics.obeyed(things, before, moving, 1 / self.fps, self.cast.lowered())
         things = torch.where(exists, things, torch.zeros_like(things))
         things[..., :1] = torch.where(exists, 1.0, -1.0)
         things[..., th.THING["gone"]] = (self.met[..., None] & ~exists).to(things.dtype)

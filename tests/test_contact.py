@@ -32,6 +32,23 @@ def test_two_overlap_as_deep_as_they_do(kind: str, size: tuple, gap: float) -> N
     assert float(contact.overlaps(corner[None])[0][0, 0, 1]) == pytest.approx(0.2 + 0.2 * 2**0.5 - 0.45, abs=1e-3)
 
 
+def test_a_ramp_is_a_wedge_and_no_box() -> None:
+    """Its slope rises along x from the ground to its full height."""
+    ramp = thing("ramp", (0, 0, 0.3), (0.8, 0.4, 0.3))
+    for height, deep in ((0.3 + 0.2 * (1 + 0.28), 0.0), (0.3, 0.2)):  # on the middle of the slope; within it
+        pair = torch.stack([thing("ball", (0, 0, height), (0.2,) * 3), ramp])[None]
+        assert float(contact.overlaps(pair)[0][0, 0, 1]) == pytest.approx(deep, abs=0.03)
+    free = torch.stack([thing("ball", (-0.7, 0, 0.5), (0.2,) * 3), ramp])[None]  # within its box alone
+    assert not contact.overlaps(free)[0].any()
+    assert contact.overlaps(torch.stack([ramp, thing("ramp", (0.5, 0, 0.3), (0.8, 0.4, 0.3))])[None])[0].max() > 0.2
+
+
+def test_who_is_near_to_what_moves_may_be_struck() -> None:
+    row = torch.stack([thing("ball", (0, 0, 0.2), (0.2,) * 3, moving=1.0), thing("box", (0.8, 0, 0.2), (0.2,) * 3),
+                       thing("box", (2.0, 0, 0.2), (0.2,) * 3)])[None]
+    assert contact.struck(row).tolist() == [[True, True, False]]
+
+
 def test_what_is_new_or_moves_gives_way_and_the_rest_stays() -> None:
     old = thing("wall", (0, 0, 0.5), (0.8, 0.1, 0.5))
     ball = thing("ball", (0, -0.2, 0.2), (0.2,) * 3, moving=1.0)

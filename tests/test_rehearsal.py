@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from test_physics import about, thing
 from tiny_world import tiny_world
 
 from reverie import rehearsal
@@ -14,7 +15,7 @@ from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THING
 from reverie.data.scenes import SCENES
 from reverie.direction import cast_told
 from reverie.model import things as th
-from reverie.model.cast import ACTS, COMES, Cast
+from reverie.model.cast import ACTS, COMES, SIDES, Cast
 from reverie.train import mirror
 from reverie.train.encode import slot_order, true_tokens
 
@@ -151,7 +152,9 @@ def test_chances_are_as_the_cast_settles_them() -> None:
     assert (opening[2:] == 0).all() and (later[2:] == 0).all()
     assert cast.comes(chance, torch.tensor([1]), nobody, opening=False)[0, 0] == pytest.approx(0.02)  # another line
     assert cast.acts(chance, line, ~nobody, opening=False)[0, 0] == ACTS
-    assert (cast.acted(nobody | True, line).acts(chance, line, ~nobody, opening=False) == chance).all()
+    after = cast.acted(nobody | True, line).acts(chance, line, nobody, opening=False)
+    assert (after == chance).all()  # who goes on needs no cue
+    assert cast.acts(chance, line, ~nobody, opening=False)[0, 1] == 0  # and the wall has none
 
 
 def test_where_nobody_is_told_to_do_anything_what_rests_stays() -> None:
@@ -164,6 +167,28 @@ def test_where_nobody_is_told_to_do_anything_what_rests_stays() -> None:
         assert (acts[2] == 0) == idle and acts[3] > 0, line
     acts = told("a yellow plank explodes").acts(chance, torch.tensor([0]), still, opening=False)
     assert (acts > 0).all()  # whatever that is
+
+
+def test_a_screen_is_let_down_before_what_it_covers_and_others_stand() -> None:
+    for text in ("a red screen covers a green ball", "a green ball is hidden behind a red screen for a while"):
+        cast = told(text)
+        ball, screen = (int((cast.kind[0] == KINDS.index(kind)).nonzero()) for kind in ("ball", "screen"))
+        assert cast.side[0, screen] == SIDES.index("above") and cast.target[0, screen] == ball, text
+        assert cast.present[0, ball] == 1 and cast.due[0, screen] == 0, text
+        tokens = torch.stack([thing("ball", (0.4, 0.5, 0.2), (0.2,) * 3)] * MAX_THINGS)[None]
+        tokens[0, screen] = thing("screen", (-1.0, 2.0, 3.0), (0.7, 0.1, 0.6), about(2, 30))
+        camera = torch.zeros(1, th.WIDTH)
+        camera[:, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, 0, 1]).repeat(F)
+        new = torch.zeros(1, MAX_THINGS, dtype=torch.bool)
+        new[0, screen] = True
+        place = th.positions_of(cast.placed(tokens, camera, new))[0, screen, -1]
+        assert place[0] == pytest.approx(0.4, abs=1e-4) and place[1] < 0.5 - 0.2 - 0.1 - 0.1
+        after = th.at_positions(tokens, th.positions_of(tokens) + torch.tensor([0.1, 0.1, -0.3]))
+        hung = th.positions_of(cast.hung(after, tokens))[0, screen, -1]
+        assert torch.allclose(hung, torch.tensor([-1.0, 2.0, 2.7]), atol=1e-4)
+    stands = told("a red screen slides to the left")
+    tokens[0, 0] = thing("screen", (-1.0, 2.0, 0.9), (0.7, 0.1, 0.6))
+    assert th.positions_of(stands.hung(tokens, tokens))[0, 0, -1, 2] == pytest.approx(0.6, abs=1e-4)
 
 
 def test_only_what_is_put_down_may_be_lowered() -> None:

@@ -7,6 +7,7 @@ that were asked for in Chinese).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ TAKES, LONGEST = 4.0, 8.0  # seconds in which a move of no given size is a usual
 STILL = (Move("still", "", 0.0),)
 MOST_LINES = 62  # that an int64 has bits for
 LATE = ("enters", "dropped", "stacked", "thrown", "covered")  # what may begin after the opening: who does it comes then
+FROM_ABOVE = ("stacked", "covered")  # by a hand that is not seen
 BY_OTHERS = ("covered", "pushed")  # what another does
 # centimetres a second that truth's hand gives; to what pushes another as well
 KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410, "pushed": 300}
@@ -73,7 +75,7 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
     named = [claim for claim in claims if claim.aspect == "kind"]
     met = torch.zeros(MAX_THINGS, dtype=torch.bool) if met is None else met.cpu()
     slots, free = _slots([claim.things[0] for claim in named if claim.known], things, met)
-    events = [claim for claim in claims if claim.aspect == "event" and claim.known]
+    events = [_covers(claim) for claim in claims if claim.aspect == "event" and claim.known]
     firsts = {id(claim.second): claim.first for claim in claims if claim.aspect == "order"}
     numbers = list(numbers or range(len(script)))
     line = {one.start: n for one, n in zip(script, numbers, strict=True)}
@@ -102,10 +104,10 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
             if kicked and actors == claim.others and slots.get(claim.things[0], slot) != slot:
                 cast.target[0, slot] = slots[claim.things[0]]
                 cast.side[0, slot] = 1 - SIDES.index(claim.detail) if claim.detail in SIDES[:2] else -1
-            if claim.what == "stacked":
+            if claim.what in FROM_ABOVE:
+                others = claim.things if actors == claim.others else claim.others
                 cast.side[0, slot] = SIDES.index("above")
-                cast.target[0, slot] = slots.get(claim.others[0], slot) if claim.others else slot
-                cast.target[0, slot] = -1 if cast.target[0, slot] == slot else cast.target[0, slot]
+                cast.target[0, slot] = next((slots[other] for other in others if slots.get(other, slot) != slot), -1)
             if cast.cued[0, slot] >= 0 or first is not None and lead in (None, slot):
                 continue  # it was cued before, or goes on by itself
             cast.cued[0, slot], cast.after[0, slot] = line[claim.start], -1 if lead is None else lead
@@ -117,15 +119,20 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
     cast.pace[(cast.target >= 0) & (cast.pace > 0)] = KICKED["pushed"]
     if named and all(claim.known and not claim.things[0].loose for claim in named):
         cast.present[0, free] = 0
-    cast.idle[:] = sum(1 << n for start, n in line.items() if n <= MOST_LINES and _idle(
-        [claim for claim in claims if claim.start == start]))
+    cast.idle[:] = 0
+    for start, n in line.items():
+        own = [claim for claim in claims if claim.start == start]
+        if n <= MOST_LINES and own and all(claim.known for claim in own):
+            acts = [slots.get(thing, -1) for claim in events if claim.start == start and claim.what != "rests"
+                    for thing in _actors(claim)]
+            cast.idle[0, [slot for slot in range(MAX_THINGS) if slot not in acts]] += 1 << n
     return cast
 
 
-def _idle(claims: Sequence[Claim]) -> bool:
-    """Whether a line's claims are all understood, and nobody does anything."""
-    return bool(claims) and all(claim.known and claim.aspect != "order" and (
-        claim.aspect != "event" or claim.what == "rests") for claim in claims)
+def _covers(claim: Claim) -> Claim:
+    """What is hidden behind a screen is covered by it: it does not go there."""
+    screens = claim.what == "hidden" and not claim.detail and claim.others
+    return replace(claim, what="covered") if screens and claim.others[0].kind == "screen" else claim
 
 
 def _actors(claim: Claim) -> tuple[Wanted, ...]:

@@ -25,7 +25,7 @@ SECONDS = 10.0  # of a ride
 GAMMA = 0.97  # what a reward is worth a step, a sixth of a second, later
 CRASH = -10.0  # at -5 one who went on from the clone drove faster and crashed twice as often
 MOST = 24  # agents of a dream: half as many take half the time
-ALONE, KEPT = 0.35, 4  # of the steps, without traffic; and later of so many rides one, or that would be forgotten
+ALONE, KEPT = 0.2, 4  # of the steps, without traffic; and later of so many rides one, or that would be forgotten
 WARM = 3  # rounds in which a driver who goes on only judges
 ROUND = 64  # steps of each ride between two updates
 
@@ -49,6 +49,7 @@ def learn(where: str, files: list[Path] | None, *, steps: int = 100_000, model: 
     if files is None and where == "dream":
         raise BadInput("a dream goes on from a trace: give traces")
     ppo, began, network, name, stopped = learner().PPO, time.perf_counter(), None, "live" * (files is None), False
+    returns = None
     for traffic, share in ((False, ALONE), (True, 1 - ALONE)) if start_from is None else ((True, 1.0),):
         make = partial(RoadEnv, model if where == "dream" else None, traces=files, seconds=SECONDS, most=MOST,
                        observation="vector", arrivals=False, crash=CRASH)  # few come in ten seconds
@@ -57,8 +58,11 @@ def learn(where: str, files: list[Path] | None, *, steps: int = 100_000, model: 
         if where == "dream":
             name = envs.envs[0].road.name
         envs = import_module("stable_baselines3.common.vec_env").VecNormalize(envs, norm_obs=False, gamma=GAMMA)
+        if returns is not None:
+            envs.ret_rms = returns  # measured anew, rewards would be of another size, and what was learned lost
+        returns = envs.ret_rms
         if network is None:
-            rate, most = (3e-4, None) if start_from is None else (5e-5, 0.01)  # who can drive unlearns it at 2e-4
+            rate, most = (3e-4, 0.03) if start_from is None else (5e-5, 0.01)  # who can drive unlearns it at 2e-4
             network = ppo("MlpPolicy", envs, n_steps=round_of, batch_size=min(128, rides * round_of), n_epochs=8,
                           gamma=GAMMA, seed=seed, learning_rate=rate, target_kl=most, device="cpu",
                           policy_kwargs={"net_arch": list(WIDTHS), "log_std_init": -1.5})

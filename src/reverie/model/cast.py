@@ -25,6 +25,7 @@ def inventory(tokens: Tensor) -> tuple:
 
 SIDES = ("left", "right", "above")
 WAYS = ("by itself", "left", "right", "front", "back", "aside", "up")
+BEFORE = 0.12  # metres between a screen and what it covers
 RUN_UP = 1.6  # metres at least between what runs into another and the other, to begin with
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
 
@@ -37,8 +38,9 @@ class Cast:
     come to be. due: the line in which it comes, after the opening; side: from where, of SIDES. cued: that in which it
     is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a second. after:
     the slot whose thing must have been set going before. target: the slot of what it runs into, in whose lane it is,
-    or on which it is put down. idle: a sum of 1 << n over those lines n of which all is understood and in which nobody
-    is told to do anything: what is at rest stays so (as all 52 things of such clips of truth do).
+    on which it is put down, or before which it, a screen, is let down. idle: a sum of 1 << n over those lines n of
+    which all is understood, and in which it is told to do nothing: it stays at rest unless something hits it (so do all
+    178 such things of truth; 27 are hit).
     """
 
     kind: Tensor
@@ -81,7 +83,7 @@ class Cast:
 
     def acts(self, chance: Tensor, line: Tensor, still: Tensor, opening: bool) -> Tensor:
         """The chances (B, things) that things move, as settled; at the opening what waits for a hand is at rest. still
-        (B, things): what was at rest."""
+        (B, things): what was at rest, and is not hit."""
         told = (self.idle < 0) | (self.idle >> line.clamp(0, 62)[:, None] & 1 == 0)
         chance = torch.where(told | ~still, chance, 0.0)
         if opening:
@@ -121,11 +123,29 @@ class Cast:
         aside = goal[..., 0] + away * waits.abs().clamp(min=RUN_UP)
         lane[..., 0] = torch.where((self.due < 0)[..., None], aside, lane[..., 0])
         lane[..., :2] = torch.where(above[..., None, None], goal[..., -1:, :2], lane[..., :2])
+        size, screens = th.extents_of(things), th.of_kind(things, ("screen",))
+        behind = size[..., :2].norm(dim=-1).gather(1, self.target.clamp(min=0))
+        lane[..., 1] -= torch.where(above & screens, behind + size[..., 1] + BEFORE, 0.0)[..., None]
         stands = th.at_positions(things, lane)
         level = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)
         stands[..., level] = torch.where(above[..., None], 0.0, stands[..., level])
         stands = torch.where(above[..., None], flat(stands), stands)
         return torch.where((new & (self.target >= 0))[..., None], stands, things)
+
+    def hung(self, things: Tensor, before: Tensor) -> Tensor:
+        """Things (B, things, WIDTH) of which screens that are let down go straight down or up, and others that are
+        named stay on the ground. before: one latent earlier."""
+        screens, above = th.of_kind(things, ("screen",)) & (before[..., 0] > 0), self.side == SIDES.index("above")
+        hung, path = screens & above, th.positions_of(things).clone()
+        stands = path.clone()
+        stands[..., 2] = th.extents_of(things)[..., None, 2]
+        things = torch.where((screens & ~above & (self.kind >= 0))[..., None], th.at_positions(things, stands), things)
+        path[..., :2] = th.positions_of(before)[..., -1:, :2]
+        still = th.at_rotations(th.at_positions(things, path), th.rotations_of(before)[..., -1:, :, :].expand(
+            *hung.shape, len(th.HALVES), 3, 3))
+        level = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)
+        still[..., level] = 0.0
+        return torch.where(hung[..., None], still, things)
 
     def kicked(self, things: Tensor, before: Tensor, starts: Tensor, line: Tensor, seconds: Tensor, chance: Tensor
                ) -> Tensor:

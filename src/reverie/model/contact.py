@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from reverie.core.vocabulary import FIXTURES
 from reverie.model import things as th
 
 ROUND = ("ball", "basketball")
-HOLLOW = ("ramp", "hoop", "chair", "table", "pendulum")  # what can be within their boxes and not in them
-BULKY = ("wall", "screen", "person", "chair", "table")  # and what cannot
+HOLLOW = ("hoop", "chair", "table", "pendulum")  # what can be within their boxes and not in them
+BULKY = ("wall", "screen", "person", "chair", "table", "ramp")  # and what cannot
 TIGHT = 0.01  # metres that two may be in one another
 STEEP = 0.7  # of a way out that leads up
-CLOSE = 0.5  # metres that pushes may bring two nearer to one another
+CLOSE = 0.5  # metres that pushes, or a latent, may bring two nearer to one another
 
 
 def support(things: Tensor, directions: Tensor) -> Tensor:
     """How far thing vectors (..., WIDTH) reach from their middles in unit directions (..., A, 3) of the world: (..., A)
-    metres, in the latent's last frame. Balls, cylinders and cones as they are, all else as its box."""
+    metres, in the latent's last frame. Balls, cylinders, cones and ramps as they are, all else as its box."""
     local, size = directions @ th.rotations_of(things)[..., -1, :, :], th.extents_of(things)[..., None, :]
     flat, ends = size[..., 0] * local[..., :2].norm(dim=-1), size[..., 2] * local[..., 2]
     out = (size * local.abs()).sum(-1)
+    slope = (size * local).unbind(-1)
+    slope = slope[1].abs() + torch.maximum(slope[0] + slope[2].abs(), -slope[0] - slope[2])
     for names, own in ((ROUND, size[..., 0].expand_as(out)), (("cylinder",), flat + ends.abs()),
-                       (("cone",), torch.maximum(ends, flat - ends))):
+                       (("cone",), torch.maximum(ends, flat - ends)), (("ramp",), slope)):
         out = torch.where(th.of_kind(things, names)[..., None], own, out)
     return out
 
@@ -42,6 +45,14 @@ def gaps(place: Tensor, others: Tensor, reach: Tensor) -> Tensor:
     """(B, N, N): how far, in metres, the upright boxes of things at ``place`` (B, N, 3) are from those of all things at
     ``others``, along the axis where they are farthest; below 0 where they meet. reach (B, N, 3): see reaches."""
     return ((place[:, :, None] - others[:, None]).abs() - reach[:, :, None] - reach[:, None]).amax(-1)
+
+
+def struck(things: Tensor) -> Tensor:
+    """(B, N) bool: which of thing vectors (B, N, WIDTH) move, or are so near to something that moves that it may hit
+    them within a latent."""
+    moves = (things[..., 0] > 0) & (things[..., th.THING["moving"].start] > 0)
+    place = th.positions_of(things)[:, :, -1]
+    return moves | ((gaps(place, place, reaches(things)) < CLOSE) & moves[:, None]).any(-1)
 
 
 def overlaps(things: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,7 +118,7 @@ def pushed_apart(things: Tensor, before: Tensor | None, known: Tensor | None = N
         # the longest push of each, and not their sum: what stands in three is not thrown out three times
         push = _taken(way * (deep * gives)[..., None], (deep * gives).argmax(-1))
         out = th.at_positions(out, th.positions_of(out) + push[:, :, None] * shares)
-        against = torch.nn.functional.normalize(push, dim=-1, eps=1e-6)
+        against = normalize(push, dim=-1, eps=1e-6)
         into = (out[..., th.THING["velocity"]] * against).sum(-1, keepdim=True).clamp(max=0)
         out[..., th.THING["velocity"]] -= into * against
     return whole.index_copy(1, some, out)
@@ -138,10 +149,12 @@ def _solid(things: Tensor) -> Tensor:
 
 
 def _slopes(things: Tensor, towards: Tensor) -> Tensor:
-    """Unit directions (..., 3) at right angles to the slope of a cone on the side of ``towards`` (..., 3)."""
+    """Unit directions (..., 3) at right angles to a ramp's slope, or a cone's on the side of ``towards`` (..., 3)."""
     turn, size = th.rotations_of(things)[..., -1, :, :], th.extents_of(things)
     local = (turn.mT @ towards[..., None])[..., 0]
-    side = torch.nn.functional.normalize(local[..., :2], dim=-1, eps=1e-6)
-    slope = torch.nn.functional.normalize(torch.stack([2 * size[..., 2], size[..., 0]], -1), dim=-1)
+    side = normalize(local[..., :2], dim=-1, eps=1e-6)
+    slope = normalize(torch.stack([2 * size[..., 2], size[..., 0]], -1), dim=-1)
     slope = slope.expand(*side.shape)
-    return (turn @ torch.cat([side * slope[..., :1], slope[..., 1:]], -1)[..., None])[..., 0]
+    ramp = normalize(torch.stack([-size[..., 2], 0 * size[..., 0], size[..., 0]], -1), dim=-1).expand_as(local)
+    own = torch.cat([side * slope[..., :1], slope[..., 1:]], -1)
+    return (turn @ torch.where(th.of_kind(things, ("ramp",))[..., None], ramp, own)[..., None])[..., 0]

@@ -156,8 +156,7 @@ class Rollout:
         exists = torch.where(exists < RARE, 0.0, torch.where(exists > 1 - RARE, 1.0, exists))
         exists = self.cast.comes(exists, line, self.met, self.n == 0)
         moves = torch.cat([clean[:, :MAX_THINGS, moving], clean[:, th.CAMERA_TOKEN, camera, None]], 1) / 2 + 0.5
-        before, _ = self._before()
-        still = ~self.met if before is None else before[..., moving] <= 0
+        still = ~self.met if self.things is None else ~contact.struck(self.things[:, :MAX_THINGS])
         moves[:, :-1] = self.cast.acts(moves[:, :-1], line, still, self.n == 0)
         moves[:, -1] -= LOATH
         drawn = self._drawn(torch.rand, (self.batch, MAX_THINGS + 2))
@@ -265,6 +264,7 @@ class Rollout:
             things[..., th.THING[name]] = sharp * th.ONE_HOT
         things = th.above_ground(physics.standing(motion.upright(motion.sized(things, self.sampling.sizes))))
         before, seen = self._before()
+        things = things if before is None else self.cast.hung(things, before)
         slack = 1.0 if before is None else torch.where(before[..., th.THING["moving"]] > 0, STOPPING, 1.0)[..., None]
         moving = moving & (motion.decided(things, before, slack=slack)[..., th.THING["moving"]] > 0)
         things[..., th.THING["moving"]] = 1.0

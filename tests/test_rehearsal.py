@@ -191,6 +191,33 @@ def test_a_screen_is_let_down_before_what_it_covers_and_others_stand() -> None:
     assert th.positions_of(stands.hung(tokens, tokens))[0, 0, -1, 2] == pytest.approx(0.6, abs=1e-4)
 
 
+def test_who_is_told_no_colour_has_none_of_those_of_others() -> None:
+    cast = told("a red ball and a wall")
+    things = torch.zeros(1, MAX_THINGS, th.WIDTH)
+    red = th.THING["colour"].start + list(COLOURS).index("red")
+    things[..., red] = th.ONE_HOT
+    things[..., red + 1] = th.ONE_HOT / 2
+    colours = cast.played(things)[0, :3, th.THING["colour"]].argmax(-1)
+    assert colours.tolist() == [red - th.THING["colour"].start, red + 1 - th.THING["colour"].start,
+                                red - th.THING["colour"].start]  # nobody is told to be the third
+
+
+def test_what_hides_comes_in_the_lane_behind_and_rolls_on() -> None:
+    cast = told("a red ball rolls to the right behind a wall")
+    assert cast.due[0, 0] == 0 and cast.target[0, 0] == 1 and cast.behind[0, 0] == 1 and cast.present[0, 1] == 1
+    things = torch.zeros(1, MAX_THINGS, th.WIDTH)
+    things[0, 0] = thing("ball", (-2.5, -0.5, 0.2), (0.2,) * 3)
+    things[0, 1] = thing("wall", (0.2, -0.4, 0.6), (0.8, 0.1, 0.6))
+    camera = torch.zeros(1, th.WIDTH)
+    camera[:, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, 0, 1]).repeat(F)
+    new = torch.zeros(1, MAX_THINGS, dtype=torch.bool)
+    new[0, 0] = True
+    ball = cast.placed(things, camera, new)[0, 0]
+    place, speed = th.positions_of(ball)[-1], ball[th.THING["velocity"]] * th.VELOCITY_SCALE
+    assert place[0] == pytest.approx(-2.5, abs=1e-3) and place[1] == pytest.approx(-0.4 + 0.1 + 0.65, abs=1e-3)
+    assert speed[0] == pytest.approx(3.0, abs=0.01) and speed[1] == pytest.approx(0, abs=1e-3)
+
+
 def test_only_what_is_put_down_may_be_lowered() -> None:
     for text, may in (("a red cone falls", False), ("a red cone is put on a blue table", True)):
         cast = told(text)

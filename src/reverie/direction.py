@@ -25,11 +25,12 @@ from reverie.model.cast import SIDES, WAYS, Cast
 TAKES, LONGEST = 4.0, 8.0  # seconds in which a move of no given size is a usual one; that a move takes at most
 STILL = (Move("still", "", 0.0),)
 MOST_LINES = 62  # that an int64 has bits for
-LATE = ("enters", "dropped", "stacked", "thrown", "covered")  # what may begin after the opening: who does it comes then
+# what may begin after the opening: who does it comes then
+LATE = ("enters", "dropped", "stacked", "thrown", "covered", "hidden")
 FROM_ABOVE = ("stacked", "covered")  # by a hand that is not seen
 BY_OTHERS = ("covered", "pushed")  # what another does
 # centimetres a second that truth's hand gives; to what pushes another as well
-KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410, "pushed": 300}
+KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410, "pushed": 300, "hidden": 300}
 
 
 def moves_told(script: Sequence[Line], seconds: float) -> list[tuple[float, tuple[Move, ...]]]:
@@ -104,6 +105,10 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
             if kicked and actors == claim.others and slots.get(claim.things[0], slot) != slot:
                 cast.target[0, slot] = slots[claim.things[0]]
                 cast.side[0, slot] = 1 - SIDES.index(claim.detail) if claim.detail in SIDES[:2] else -1
+            if claim.what == "hidden" and claim.others and slots.get(claim.others[0], slot) != slot:
+                cast.target[0, slot], cast.behind[0, slot] = slots[claim.others[0]], 1
+                if cast.side[0, slot] < 0 and claim.detail in SIDES[:2]:
+                    cast.side[0, slot] = 1 - SIDES.index(claim.detail)
             if claim.what in FROM_ABOVE:
                 others = claim.things if actors == claim.others else claim.others
                 cast.side[0, slot] = SIDES.index("above")

@@ -113,14 +113,15 @@ def _stepped(many: Rollout, conditions: Conditions, given: Tensor | None, known:
 
 def shown(claims: Sequence[Claim], tokens: np.ndarray, fps: float, size: tuple[int, int]) -> tuple[float, float]:
     """How much of what is claimed things (T, S, WIDTH) show, 0..1: the mean over the aspects, and that over what
-    happens, and in which order. Half of it, and nothing, where what was not there is without having come, or what was
-    is no more without having gone."""
+    happens, and in which order. Half of it, and nothing, where what was not there is without having come (in truth 453
+    of 454 come over the border), or what was is no more without having gone."""
     camera = th.decode_camera(tokens[:, th.CAMERA_TOKEN])
     stage = Stage(tracks_of(tokens, camera, size), [()] * (len(tokens) * F), fps, size, path=camera)
     scores = {aspect.name: aspect.score for aspect in judge_claims(claims, stage) if aspect.score is not None}
     happened = [score for name, score in scores.items() if name in ("event", "order")]
     whole, happened = (float(np.mean(some or [1.0])) for some in ([*scores.values()], happened))
-    amiss = any("sight" in (track.began, track.ended) for track in stage.tracks)
+    amiss = any("sight" in (track.began, track.ended) or track.began == "hidden" and tokens[0, track.number, 0] <= 0
+                for track in stage.tracks)
     return (whole / 2, 0.0) if amiss else (whole, happened)
 
 

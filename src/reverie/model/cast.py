@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from reverie.core.vocabulary import MAX_THINGS
+from reverie.core.vocabulary import ALIVE, MAX_THINGS
 from reverie.model import things as th
 from reverie.model.resting import flat
 
@@ -26,6 +26,7 @@ def inventory(tokens: Tensor) -> tuple:
 SIDES = ("left", "right", "above")
 WAYS = ("by itself", "left", "right", "front", "back", "aside", "up")
 BEFORE = 0.12  # metres between a screen and what it covers
+PASSES = (0.45, 0.65)  # metres beyond what it hides behind, in which what is alive passes, and what is not
 RUN_UP = 1.6  # metres at least between what runs into another and the other, to begin with
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
 
@@ -38,9 +39,9 @@ class Cast:
     come to be. due: the line in which it comes, after the opening; side: from where, of SIDES. cued: that in which it
     is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a second. after:
     the slot whose thing must have been set going before. target: the slot of what it runs into, in whose lane it is,
-    on which it is put down, or before which it, a screen, is let down. idle: a sum of 1 << n over those lines n of
-    which all is understood, and in which it is told to do nothing: it stays at rest unless something hits it (so do all
-    178 such things of truth; 27 are hit).
+    on which it is put down, or before which it, a screen, is let down; behind: 1 where it passes behind that. idle: a
+    sum of 1 << n over those lines n of which all is understood, and in which it is told to do nothing: it stays at rest
+    unless something hits it (so do all 178 such things of truth; 27 are hit).
     """
 
     kind: Tensor
@@ -53,6 +54,7 @@ class Cast:
     pace: Tensor
     after: Tensor
     target: Tensor
+    behind: Tensor
     idle: Tensor
 
     @classmethod
@@ -114,8 +116,8 @@ class Cast:
         things = torch.where(wrong[..., None], th.mirrored(things, camera), things)
         if not bool((self.target >= 0).any()):
             return things
-        path = th.positions_of(things)
-        goal = path.gather(1, self.target.clamp(min=0)[..., None, None].expand_as(path))
+        path, size = th.positions_of(things), th.extents_of(things)
+        goal = self._goals(things, path)
         lane = path.clone()
         lane[..., 1] += (goal - path)[..., -1:, 1]
         waits = (goal - path)[..., -1:, 0]  # who is there already stands so far to the side
@@ -123,14 +125,24 @@ class Cast:
         aside = goal[..., 0] + away * waits.abs().clamp(min=RUN_UP)
         lane[..., 0] = torch.where((self.due < 0)[..., None], aside, lane[..., 0])
         lane[..., :2] = torch.where(above[..., None, None], goal[..., -1:, :2], lane[..., :2])
-        size, screens = th.extents_of(things), th.of_kind(things, ("screen",))
-        behind = size[..., :2].norm(dim=-1).gather(1, self.target.clamp(min=0))
-        lane[..., 1] -= torch.where(above & screens, behind + size[..., 1] + BEFORE, 0.0)[..., None]
+        before = size[..., :2].norm(dim=-1).gather(1, self.target.clamp(min=0)) + size[..., 1] + BEFORE
+        lane[..., 1] -= torch.where(above & th.of_kind(things, ("screen",)), before, 0.0)[..., None]
         stands = th.at_positions(things, lane)
         level = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)
-        stands[..., level] = torch.where(above[..., None], 0.0, stands[..., level])
+        pace = (self.pace / 100)[..., None] * waits.sign() / th.VELOCITY_SCALE
+        rolls = (self.behind > 0) & (self.due >= 0) & (self.pace > 0)
+        onward = torch.where(rolls[..., None], torch.cat([pace, torch.zeros_like(pace)], -1), stands[..., level])
+        stands[..., level] = torch.where(above[..., None], 0.0, onward)
         stands = torch.where(above[..., None], flat(stands), stands)
         return torch.where((new & (self.target >= 0))[..., None], stands, things)
+
+    def _goals(self, things: Tensor, path: Tensor) -> Tensor:
+        """Where (B, things, F, 3) that is which things go for, by their path: beyond it for those that pass behind."""
+        number = self.target.clamp(min=0)
+        goal = path.gather(1, number[..., None, None].expand_as(path)).clone()
+        room = torch.where(th.of_kind(things, ALIVE), *PASSES) + th.extents_of(things)[..., 1].gather(1, number)
+        goal[..., 1] += torch.where(self.behind > 0, room, 0.0)[..., None]
+        return goal
 
     def hung(self, things: Tensor, before: Tensor) -> Tensor:
         """Things (B, things, WIDTH) of which screens that are let down go straight down or up, and others that are
@@ -159,8 +171,8 @@ class Cast:
         other = (self.way == WAYS.index("aside")) & (chance < 0.5)
         velocity = ways.gather(1, self.way.clamp(min=0)[..., None].expand(-1, -1, 3))
         velocity = torch.where(other[..., None], -velocity, velocity)
-        place = th.positions_of(before[:, :MAX_THINGS])[:, :, -1]
-        goal = place.gather(1, self.target.clamp(min=0)[..., None].expand_as(place))
+        path = th.positions_of(before[:, :MAX_THINGS])
+        place, goal = path[:, :, -1], self._goals(before[:, :MAX_THINGS], path)[:, :, -1]
         ahead = normalize((goal - place) * (1 - up[:, None]), dim=-1)
         velocity = torch.where((self.target >= 0)[..., None], ahead, velocity)
         velocity = (velocity * (self.pace / 100 * (0.85 + 0.6 * chance % 0.3))[..., None])[:, :, None]
@@ -176,8 +188,13 @@ class Cast:
         return replace(self, cued=torch.where(moves & (self.cued == line[:, None]), -1, self.cued))
 
     def played(self, things: Tensor) -> Tensor:
-        """Things (B, things, WIDTH), each with the kind and the colour that it is told to have."""
+        """Things (B, things, WIDTH), each with the kind and the colour that it is told to have; who is told none has
+        none of those of the others."""
         things = things.clone()
+        part = things[..., th.THING["colour"]]
+        named = one_hot(self.colour.clamp(min=0), part.shape[-1]) * (self.colour >= 0)[..., None]
+        free = ((self.kind >= 0) & (self.colour < 0))[..., None]
+        things[..., th.THING["colour"]] = torch.where(free & (named.amax(1, keepdim=True) > 0), 0.0, part)
         for name, told in (("kind", self.kind), ("colour", self.colour)):
             part = things[..., th.THING[name]]
             sharp = one_hot(told.clamp(min=0), part.shape[-1]).to(part.dtype) * th.ONE_HOT

@@ -81,7 +81,8 @@ def overlaps(things: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     deep = torch.where(long < 1e-3, torch.inf, deep)
     least = deep.min(-1).values.clamp(min=0)
     shortest = _taken(ways, deep.argmin(-1))
-    steep = shortest[..., 2].abs() > STEEP
+    bulky = th.of_kind(things, BULKY)  # of which none stands on another
+    steep = (shortest[..., 2].abs() > STEEP) & ~(bulky[:, :, None] & bulky[:, None])
     half = ways.shape[-2] // 2
     level, which = deep[..., half:].min(-1)
     way = torch.where(steep[..., None], shortest, _taken(ways[..., half:, :], which))

@@ -11,7 +11,18 @@ from torch import Tensor
 
 from reverie.core.vocabulary import ALIVE
 from reverie.model.pendulum import swung
-from reverie.model.resting import CLEAR, HELD_UP, SLOPING, at_rest, depth, floors, lying, not_sunk, toppled, touching
+from reverie.model.resting import (
+    CLEAR,
+    HELD_UP,
+    HOLDS_NOTHING,
+    at_rest,
+    depth,
+    lying,
+    not_sunk,
+    standing_on,
+    toppled,
+    touching,
+)
 from reverie.model.things import (
     GRAVITY,
     HALVES,
@@ -33,8 +44,7 @@ UPRIGHT = (*ALIVE, "hoop", "screen", "ramp", "wall", "table")  # what in all of 
 GROUNDED = ("person", "dog", "hoop")  # of these, what never leaves the ground
 SINKS = -0.1  # m/s
 AWAKE, RISES = 0.05, 0.03  # m/s of what moves; metres that it rises for nothing
-HOLDS_NOTHING = ("hoop", "pendulum")  # on which nothing comes to rest
-HUNG, SLOW = 0.06, 0.6  # metres less that it fell in a latent, and metres a second, of what hangs in the air
+HUNG, SLOW = 0.06, 0.6  # metres less that it fell in a latent, and m/s up or down, of what hangs in the air
 PACES = {"person": 3.927, "dog": 3.106}  # radians of their gait a metre, for each metre that they are half high
 WINGS = 15.08  # radians/s of a bird's
 GOING = 0.2  # m/s from which what is alive goes somewhere
@@ -170,13 +180,11 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor | Non
     others = positions_of(things)[..., -1, :]
     low = start[..., 2] - depth(before)
     hangs = loose & ~sinks & (others[..., 2] - path[..., -1, 2] > HUNG) & (low > CLEAR) & (
-        (things[..., THING["velocity"]] * VELOCITY_SCALE).norm(dim=-1) < SLOW)
+        things[..., THING["velocity"].stop - 1].abs() * VELOCITY_SCALE < SLOW)
     touches = touching(before, start)
     if bool(hangs.any()):
-        over = (low[..., None] - floors(before, start, start)).abs()
         never = of_kind(things, HOLDS_NOTHING)
-        stands = touches & (over < CLEAR + SLOPING) & ~never[:, None]
-        hangs = hangs & ~_held((there & ~loose & ~never) | (low <= CLEAR), stands)
+        hangs = hangs & ~_held((there & ~loose & ~never) | (low <= CLEAR), standing_on(before, start))
     end = path[..., -1, :]
     for near, under in ((touches, low), (touching(things, end, others), end[..., 2] - depth(things))):
         free = free & ~_held((there & ~loose) | (under <= CLEAR), near)

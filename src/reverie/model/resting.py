@@ -27,6 +27,8 @@ from reverie.model.things import (
 HELD_UP = (*ALIVE, "hoop", "pendulum", "screen")  # what need not fall where nothing is under it
 SLOPING = 0.06  # metres between a slope and the lowest point of what lies on it
 SEAT = -0.03  # of half a chair's height, over its middle
+HOLDS_NOTHING = ("hoop", "pendulum")  # on which nothing comes to rest
+LOW = 0.3  # metres above the ground in which nothing lies
 CLEAR = 0.06  # metres around a thing within which it may be touching another, or the ground
 LEANING = ("domino",)  # what may lean on another when it rests
 TILTED = 0.09  # radians from which it does not lie flat
@@ -105,17 +107,16 @@ def flat(things: Tensor) -> Tensor:
 
 
 def lying(things: Tensor) -> Tensor:
-    """Thing vectors (B, N, WIDTH), at rest, that lie flat and, less than CLEAR above the ground, on it; but for what
-    hangs and what leans on another.
+    """Thing vectors (B, N, WIDTH), at rest, that lie flat and, less than CLEAR above the ground, or LOW where they
+    stand on nothing, on it; but for what hangs and what leans on another.
 
     So it is, to a tenth of a degree, in 3,580 of 3,581 latents of truth in which something rests alone on the ground;
     of 756 in which it touches another, it leans in those of dominoes only; of 91 on another it lies flat in 90.
     """
     place = positions_of(things)[..., -1, :]
-    leans = touching(things, place).any(-1)
-    leans &= of_kind(things, LEANING)
-    loose = ~of_kind(things, HELD_UP) & (things[..., 0] > 0)
-    near = (place[..., 2] - depth(things) < CLEAR) & loose
+    leans = touching(things, place).any(-1) & of_kind(things, LEANING)
+    loose, low = ~of_kind(things, HELD_UP) & (things[..., 0] > 0), place[..., 2] - depth(things)
+    near = loose & (low < torch.where(standing_on(things, place).any(-1), CLEAR, LOW))
     turn = rotations_of(things)[..., -1, :, :]
     down = laid(turn, tipping(things), torch.pi)
     out = at_rotations(things, torch.stack([down, down], -3))
@@ -189,6 +190,12 @@ def floors(things: Tensor, place: Tensor, others: Tensor) -> Tensor:
     for kind, own in (("chair", SEAT), ("ramp", along.clamp(-1, 1))):
         height = torch.where(of_kind(things, (kind,))[:, None], own * size[:, None, :, 2], height)
     return others[:, None, :, 2] + height
+
+
+def standing_on(things: Tensor, place: Tensor) -> Tensor:
+    """(B, N, N) bool: which, at their places (B, N, 3), stand or lie on which others."""
+    over = ((place[..., 2] - depth(things))[..., None] - floors(things, place, place)).abs()
+    return touching(things, place) & (over < CLEAR + SLOPING) & ~of_kind(things, HOLDS_NOTHING)[:, None]
 
 
 def at_rest(things: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ SIDES = ("left", "right", "above")
 WAYS = ("by itself", "left", "right", "front", "back", "aside", "up")
 BEFORE = 0.12  # metres between a screen and what it covers
 PASSES = (0.45, 0.65)  # metres beyond what it hides behind, in which what is alive passes, and what is not
+LEVEL = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)  # of a velocity, what is not up or down
 RUN_UP = 1.6  # metres at least between what runs into another and the other, to begin with
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
 
@@ -128,11 +129,10 @@ class Cast:
         before = size[..., :2].norm(dim=-1).gather(1, self.target.clamp(min=0)) + size[..., 1] + BEFORE
         lane[..., 1] -= torch.where(above & th.of_kind(things, ("screen",)), before, 0.0)[..., None]
         stands = th.at_positions(things, lane)
-        level = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)
         pace = (self.pace / 100)[..., None] * waits.sign() / th.VELOCITY_SCALE
         rolls = (self.behind > 0) & (self.due >= 0) & (self.pace > 0)
-        onward = torch.where(rolls[..., None], torch.cat([pace, torch.zeros_like(pace)], -1), stands[..., level])
-        stands[..., level] = torch.where(above[..., None], 0.0, onward)
+        onward = torch.where(rolls[..., None], torch.cat([pace, torch.zeros_like(pace)], -1), stands[..., LEVEL])
+        stands[..., LEVEL] = torch.where(above[..., None], 0.0, onward)
         stands = torch.where(above[..., None], flat(stands), stands)
         return torch.where((new & (self.target >= 0))[..., None], stands, things)
 
@@ -155,8 +155,7 @@ class Cast:
         path[..., :2] = th.positions_of(before)[..., -1:, :2]
         still = th.at_rotations(th.at_positions(things, path), th.rotations_of(before)[..., -1:, :, :].expand(
             *hung.shape, len(th.HALVES), 3, 3))
-        level = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)
-        still[..., level] = 0.0
+        still[..., LEVEL] = 0.0
         return torch.where(hung[..., None], still, things)
 
     def kicked(self, things: Tensor, before: Tensor, starts: Tensor, line: Tensor, seconds: Tensor, chance: Tensor

@@ -69,10 +69,9 @@ def toppled(things: Tensor, before: Tensor, awake: Tensor, seconds: Tensor) -> t
     touches, down = touching(before, place), tipping(before)
     low = place[..., 2] - depth(before)
     slope, leans = (touches & of_kind(before, ("ramp",))[:, None]).any(-1), of_kind(before, LEANING) & touches.any(-1)
-    over = (touches & (low[..., None] - floors(before, place, place)).abs().lt(CLEAR)).any(-1)
-    stands = ((low < CLEAR) | over) & ~slope & ~leans
+    stands = ((low < CLEAR) | standing_on(before, place).any(-1)) & ~slope & ~leans
     tilt = _tilt(down)
-    own = (turn[..., -1, :, :].mT @ down[..., None])  # the same direction in the thing's own frame
+    own = turn[..., -1, :, :].mT @ down[..., None]  # the same direction in the thing's own frame
     earlier, after = (_tilt((rotation @ own)[..., 0]) for rotation in (turn[..., 0, :, :],
                                                                        rotations_of(things)[..., -1, :, :]))
     speed = ((earlier - tilt) / half).clamp(min=0)

@@ -97,6 +97,7 @@ def test_errors_have_one_shape(server):
 def test_bodies_are_counted(server):
     status, _, answer = server.post("/v1/videos", {"prompt": "x" * (2 << 20)}, bearer())
     assert status == 413 and answer["error"]["code"] == "too_large"
+    assert server.post("/v1/videos", {"prompt": "x" * (2 << 20)}, bearer("wrong" * 6))[0] == 401
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)  # without a length
     connection.putrequest("POST", "/v1/videos")
     for name, value in (bearer() | {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}).items():

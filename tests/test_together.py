@@ -172,7 +172,7 @@ def test_three_at_once_of_which_one_is_cancelled_and_one_fails(server, tmp_path)
 
 
 def test_stopping_puts_a_batch_back(server):
-    names = [ask(server, seed=seed) for seed in range(5)]
+    names = [ask(server, seed=seed, seconds=15) for seed in range(5)]  # none is done before it stops
     wait_for(lambda: sum(status(server, name) == "in_progress" for name in names) == 3)
     server.stop()
     assert wait_for(lambda: not server.workers())

@@ -6,9 +6,11 @@ without keys) into the scope.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import time
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ SHORTEST_KEY = 16  # characters
 SAFE = ("GET", "HEAD", "OPTIONS")
 OPEN = ("/v1/about", "/healthz", "/session")  # and the page, which holds nothing of anybody's
 FORM_EXTRA = 64 << 10  # bytes of a form around what is uploaded
+READ_AWAY, PATIENCE = 16 << 20, 2.0  # bytes, and seconds
 BUCKETS = 10_000  # clients whose rates are remembered
 CSP = ("default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; style-src 'self'; "
        "script-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
@@ -49,6 +52,19 @@ def read_keys(path: str | Path) -> tuple[bytes, ...]:
         if len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
             raise BadInput(f"{path}: key {number} must have at least {SHORTEST_KEY} ASCII characters and no space")
     return tuple(hashlib.sha256(key.encode()).digest() for key in keys)
+
+
+async def _read_away(receive: Receive) -> None:
+    """Read what is left of a body that nobody wants, up to READ_AWAY bytes: a client that is still sending when the
+    connection closes does not see the answer."""
+    left = READ_AWAY
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
 
 
 def tenant_of(key: str, keys: tuple[bytes, ...]) -> str | None:
@@ -82,11 +98,13 @@ class Guard:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             else:
+                await _read_away(receive)
                 await refused(scope, receive, send)
             return
         if scope["type"] == "http":
             length = headers.get("content-length", "")
             if length.isdigit() and int(length) > self._most:
+                await _read_away(receive)
                 await self._too_large()(scope, receive, send)
                 return
             receive = self._counted(receive)

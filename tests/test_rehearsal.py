@@ -165,6 +165,10 @@ def test_where_nobody_is_told_to_do_anything_what_rests_stays() -> None:
     for line, idle in ((0, True), (1, False), (2, False), (3, False), (70, False)):
         acts = cast_told(script).acts(chance, torch.tensor([line]), still, opening=False)[0]
         assert (acts[2] == 0) == idle and acts[3] > 0, line
+    for text, idle in (("a red ball hits a wall", False), ("a red ball spins", False), ("一个红球撞上一面墙", False),
+                       ("a red ball and a golden hoop; the camera moves left", True),
+                       ("一个光滑的红球。镜头走近", True)):
+        assert (told(text).idle[0, -1] > 0) == idle, text  # a verb that nobody reads may be one of motion
     acts = told("a yellow plank explodes").acts(chance, torch.tensor([0]), still, opening=False)
     assert (acts > 0).all()  # whatever that is
 

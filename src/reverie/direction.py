@@ -6,6 +6,7 @@ that were asked for in Chinese).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from reverie.audit.asking import Claim, asked
 from reverie.audit.prompt_camera import USUAL
 from reverie.audit.wording import Wanted
+from reverie.audit.wording_grammar import ACTS
 from reverie.core.clip import Line
 from reverie.core.errors import ReverieError
 from reverie.core.moves import DIRECTIONS, LIMITS, Move
@@ -25,6 +27,13 @@ from reverie.model.cast import SIDES, WAYS, Cast
 TAKES, LONGEST = 4.0, 8.0  # seconds in which a move of no given size is a usual one; that a move takes at most
 STILL = (Move("still", "", 0.0),)
 MOST_LINES = 62  # that an int64 has bits for
+# words of ACTS that say of nothing that it moves, and those that may say it of the camera
+STAYS = re.compile(r"is|are|stand\w*|stay\w*|motionless|at-rest|golden|place\w*|close\w*|inclin\w*|slippery|springy"
+                   r"|bouncy")
+MOVES = re.compile(r"(?:pan|tilt|orbit|circl|crane|doll|track|swivel|rotat|turn|creep|drift|zoom|inclin|angl|pitch|ris"
+                   r"|mov|go|com|push|lower|lift|descend|ascend|driv|glid|slid|travel|arc|sink)\w*")
+ACTS_ZH = re.compile("[撞碰打击踢跑走跳飞滚掉落飘]|(?<!光)滑(?!溜)|移动|旋转|消失|出现")
+CAMERA_ZH = re.compile("(?:镜头|摄像机|视角|相机|机位|画面)[^,，。;；]*")
 # what may begin after the opening: who does it comes then
 LATE = ("enters", "dropped", "stacked", "thrown", "covered", "hidden")
 FROM_ABOVE = ("stacked", "covered")  # by a hand that is not seen
@@ -127,11 +136,22 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
     cast.idle[:] = 0
     for start, n in line.items():
         own = [claim for claim in claims if claim.start == start]
-        if n <= MOST_LINES and own and all(claim.known for claim in own):
+        if n <= MOST_LINES and own and all(claim.known for claim in own) and not _unread(own, script, start):
             acts = [slots.get(thing, -1) for claim in events if claim.start == start and claim.what != "rests"
                     for thing in _actors(claim)]
             cast.idle[0, [slot for slot in range(MAX_THINGS) if slot not in acts]] += 1 << n
     return cast
+
+
+def _unread(claims: Sequence[Claim], script: Sequence[Line], start: float) -> bool:
+    """Whether a line of which no event was read has words that may say one all the same ("hits", "spins")."""
+    if any(claim.aspect == "event" for claim in claims):
+        return False
+    text = next(line.text for line in script if line.start == start).lower().replace("nothing moves", "")
+    camera = any(claim.aspect == "camera" for claim in claims)
+    found = [match[0] for match in ACTS.finditer(text)]
+    return bool(ACTS_ZH.search(CAMERA_ZH.sub("", text))) or any(
+        not STAYS.fullmatch(word) and not (camera and MOVES.fullmatch(word)) for word in found)
 
 
 def _covers(claim: Claim) -> Claim:

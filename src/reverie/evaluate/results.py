@@ -125,8 +125,8 @@ def page(reports: Sequence[dict]) -> str:
         if name == "steps":
             parts.append("\n![quality and time over steps](steps.png)")
         if name == "driver":
-            parts.append("\nBoth learners stopped long before they could drive among traffic: the clone drives better, "
-                         "and a ratio of two small shares of 50 rides says little.")
+            parts.append("\nAlone both learners keep the lane; among traffic both run into others at junctions, where "
+                         "the clone, who is slower, does better. A ratio of two shares of 25 or 50 rides is rough.")
     return "\n".join(parts) + "\n"
 
 

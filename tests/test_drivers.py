@@ -16,7 +16,7 @@ from reverie.drivers.driving import drive
 from reverie.drivers.policy import Policy
 from reverie.envs.judging import GREEN, Lights
 from reverie.envs.road import RoadEnv
-from reverie.envs.seeing import VECTOR
+from reverie.envs.seeing import VECTOR, braking
 from reverie.envs.together import foresee
 from reverie.model.checkpoint import save_model
 from reverie.model.road.traffic import Config, Traffic
@@ -118,11 +118,16 @@ def test_the_light_and_who_is_ahead_are_in_the_numbers(traces, tmp_path) -> None
         seen = env.step(np.array([0.0, 0.0]))[0]
     assert seen[15:19].tolist() == [1, pytest.approx((160 - 140 - 2.2) / 20, abs=0.01), 1, 0]
     assert not seen[19:22].any()
+    hard = braking(env.trace, env.now, env.lanes, env.judge.lights)
+    assert hard == pytest.approx(env.car.speed**2 / (2 * 17.8), rel=0.02)
+    assert braking(env.trace, env.now, env.lanes) == 0  # where lights do not count
     env = RoadEnv(traces=traces, observation="vector")
     env.reset(seed=0)
     for _ in range(8):  # until the car beside has come before us
         seen = env.step(np.array([0.0, 0.0]))[0]
     assert seen[19:22].tolist() == [1, pytest.approx((12 - 4.4) / 20, abs=0.06), pytest.approx(0.8)]
+    closing = max(env.car.speed - 8, 0.0)
+    assert braking(env.trace, env.now, env.lanes) == pytest.approx(closing**2 / (2 * (20 * seen[20] - 0.5)), abs=1e-3)
 
 
 # -- dreams side by side ------------------------------------------------------------------------------

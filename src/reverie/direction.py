@@ -22,11 +22,10 @@ from reverie.core.errors import ReverieError
 from reverie.core.moves import DIRECTIONS, LIMITS, Move
 from reverie.core.vocabulary import ALIVE, COLOURS, KINDS, MAX_THINGS
 from reverie.model import things as th
-from reverie.model.cast import SIDES, WAYS, Cast
+from reverie.model.cast import MOST_LINES, SIDES, WAYS, Cast
 
 TAKES, LONGEST = 4.0, 8.0  # seconds in which a move of no given size is a usual one; that a move takes at most
 STILL = (Move("still", "", 0.0),)
-MOST_LINES = 62  # that an int64 has bits for
 # words of ACTS that say of nothing that it moves, and those that may say it of the camera
 STAYS = re.compile(r"is|are|stand\w*|stay\w*|motionless|at-rest|golden|place\w*|close\w*|inclin\w*|slippery|springy"
                    r"|bouncy")

@@ -42,10 +42,9 @@ def learn(where: str, files: list[Path] | None, *, steps: int = 100_000, model: 
           start_from: Policy | None = None, rides: int = RIDES, round_of: int = ROUND,
           tell: Callable[[dict], None] = lambda row: None) -> Policy:
     """Learn in the "dream" or in the "true" simulator, from traces; None: in truth among live traffic, for which each
-    of the rides has a process of its own. model: of the dream's traffic. start_from: a driver
-    who goes on learning, among traffic at once; else one who knows nothing drives alone first. Among traffic one ride
-    in KEPT is alone. tell: is given a
-    row of figures after each round. KeyboardInterrupt ends it early, with meta's "stopped". Raises BadInput,
+    of the rides has a process of its own. model: of the dream's traffic. start_from: a driver who goes on learning,
+    among traffic at once; else one who knows nothing drives alone first. Among traffic one ride in KEPT is alone. tell:
+    is given a row of figures after each round. KeyboardInterrupt ends it early, with meta's "stopped". Raises BadInput,
     BadWeights, and ReverieError without stable-baselines3."""
     if files is None and where == "dream":
         raise BadInput("a dream goes on from a trace: give traces")

@@ -23,6 +23,7 @@ def inventory(tokens: Tensor) -> tuple:
     return (int(tokens[th.SETTING_TOKEN, th.SETTING["name"]].argmax()), *pairs)
 
 
+MOST_LINES = 62  # that an int64 has bits for
 SIDES = ("left", "right", "above")
 WAYS = ("by itself", "left", "right", "front", "back", "aside", "up")
 BEFORE = 0.12  # metres between a screen and what it covers
@@ -87,7 +88,7 @@ class Cast:
     def acts(self, chance: Tensor, line: Tensor, still: Tensor, opening: bool) -> Tensor:
         """The chances (B, things) that things move, as settled; at the opening what waits for a hand is at rest. still
         (B, things): what was at rest, and is not hit."""
-        told = (self.idle < 0) | (self.idle >> line.clamp(0, 62)[:, None] & 1 == 0)
+        told = (self.idle < 0) | (self.idle >> line.clamp(0, MOST_LINES)[:, None] & 1 == 0)
         chance = torch.where(told | ~still, chance, 0.0)
         if opening:
             return torch.where(self.way > 0, 0.0, chance)

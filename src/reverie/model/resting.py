@@ -65,25 +65,27 @@ def toppled(things: Tensor, before: Tensor, awake: Tensor, seconds: Tensor) -> t
     and hardly turn, tip over as weight has it; and which these are (B, N) bool. before: one latent earlier; awake
     (B, N): which may; seconds (B,): the time between two frames.
     """
+    there = awake & (things[..., 0] > 0) & (before[..., 0] > 0) & ~of_kind(things, HELD_UP + ROUND)
+    down = tipping(before)
+    tilt = _tilt(down)
+    tilted = there & (torch.maximum(tilt, _tilt(tipping(things))) > TILTED)
+    if not bool(tilted.any()):
+        return things, tilted
     place, turn, half = positions_of(before)[..., -1, :], rotations_of(before), 2 * seconds[:, None]
-    touches, down = touching(before, place), tipping(before)
-    low = place[..., 2] - depth(before)
+    low, touches = place[..., 2] - depth(before), touching(before, place)
     slope, leans = (touches & of_kind(before, ("ramp",))[:, None]).any(-1), of_kind(before, LEANING) & touches.any(-1)
     stands = ((low < CLEAR) | standing_on(before, place).any(-1)) & ~slope & ~leans
-    tilt = _tilt(down)
     own = turn[..., -1, :, :].mT @ down[..., None]  # the same direction in the thing's own frame
-    earlier, after = (_tilt((rotation @ own)[..., 0]) for rotation in (turn[..., 0, :, :],
-                                                                       rotations_of(things)[..., -1, :, :]))
+    now = rotations_of(things)[..., -1, :, :]
+    earlier, after = (_tilt((rotation @ own)[..., 0]) for rotation in (turn[..., 0, :, :], now))
     speed = ((earlier - tilt) / half).clamp(min=0)
     force = GRAVITY / (2 * extents_of(before).amax(-1))
     first = (speed + force * half) * half
     whole = first + (speed + 2 * force * half) * half
-    turned = rotations_of(things)[..., -1, :, :] @ turn[..., -1, :, :].mT
+    turned = now @ turn[..., -1, :, :].mT
     turns = torch.acos(((turned.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2).clamp(-1, 1))
     still = turns < torch.where(after < tilt, FALLS, TURNS)
-    slower = after > (tilt - whole).clamp(min=0)
-    there = awake & (things[..., 0] > 0) & (before[..., 0] > 0) & ~of_kind(things, HELD_UP + ROUND)
-    topples = there & stands & (torch.maximum(tilt, _tilt(tipping(things))) > TILTED) & still & slower
+    topples = tilted & stands & still & (after > (tilt - whole).clamp(min=0))
     if not bool(topples.any()):
         return things, topples
     out = at_rotations(things, torch.stack([laid(turn[..., -1, :, :], down, by) for by in (first, whole)], -3))
@@ -133,7 +135,7 @@ def not_sunk(things: Tensor, before: Tensor | None) -> Tensor:
     flats = of_kind(things, ("table", "chair")) & (things[..., 0] > 0)
     if before is not None and bool(flats.any()):
         place = positions_of(before)[..., -1, :]
-        tops = floors(before, place, place)
+        tops = floors(before, place)
         apart = (end[:, :, None] - end[:, None])[..., None, :] @ rotations_of(things)[:, None, :, -1]
         over = (apart[..., 0, :2].abs() < extents_of(things)[:, None, :, :2]).all(-1) & flats[:, None]
         over &= (before[..., 0] > 0)[:, :, None] & (before[..., 0] > 0)[:, None]
@@ -179,21 +181,21 @@ def touching(things: Tensor, place: Tensor, others: Tensor | None = None) -> Ten
     return near & (things[..., 0] > 0)[:, None] & ~torch.eye(near.shape[-1], dtype=torch.bool, device=near.device)
 
 
-def floors(things: Tensor, place: Tensor, others: Tensor) -> Tensor:
-    """(B, N, N): the height at which the second of two things, at ``others`` (B, N, 3), holds up the first, at
-    ``place``: its top, but of a chair the seat, of a slope its height there."""
+def floors(things: Tensor, place: Tensor) -> Tensor:
+    """(B, N, N): the height at which the second of two things, at their places (B, N, 3), holds up the first: its top,
+    but of a chair the seat, of a slope its height where the first is."""
     size, turn = extents_of(things), rotations_of(things)[..., -1, :, :]
-    along = ((place[:, :, None] - others[:, None]) * turn[:, None, :, :, 0]).sum(-1) / size[:, None, :, 0]
+    along = ((place[:, :, None] - place[:, None]) * turn[:, None, :, :, 0]).sum(-1) / size[:, None, :, 0]
     top = support(things, things.new_tensor([[0.0, 0.0, 1.0]]))[..., 0]
     height = top[:, None].expand_as(along)
     for kind, own in (("chair", SEAT), ("ramp", along.clamp(-1, 1))):
         height = torch.where(of_kind(things, (kind,))[:, None], own * size[:, None, :, 2], height)
-    return others[:, None, :, 2] + height
+    return place[:, None, :, 2] + height
 
 
 def standing_on(things: Tensor, place: Tensor) -> Tensor:
     """(B, N, N) bool: which, at their places (B, N, 3), stand or lie on which others."""
-    over = ((place[..., 2] - depth(things))[..., None] - floors(things, place, place)).abs()
+    over = ((place[..., 2] - depth(things))[..., None] - floors(things, place)).abs()
     return touching(things, place) & (over < CLEAR + SLOPING) & ~of_kind(things, HOLDS_NOTHING)[:, None]
 
 

@@ -7,7 +7,7 @@ that were asked for in Chinese).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -37,8 +37,10 @@ CAMERA_ZH = re.compile("(?:镜头|摄像机|视角|相机|机位|画面)[^,，�
 LATE = ("enters", "dropped", "stacked", "thrown", "covered", "hidden")
 FROM_ABOVE = ("stacked", "covered")  # by a hand that is not seen
 BY_OTHERS = ("covered", "pushed")  # what another does
-# centimetres a second that truth's hand gives; to what pushes another as well
-KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410, "pushed": 300, "hidden": 300}
+# centimetres a second that truth's hand gives; to what pushes another as well; a shot at a hoop takes what it needs
+KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410, "pushed": 300, "hidden": 300, "scored": 0,
+          "missed": 0}
+SHOT = {"scored": "through", "missed": "short"}  # as cast.WAYS has them
 
 
 def moves_told(script: Sequence[Line], seconds: float) -> list[tuple[float, tuple[Move, ...]]]:
@@ -90,6 +92,8 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
     line = {one.start: n for one, n in zip(script, numbers, strict=True)}
     late = {thing.number for claim in events for thing in (claim.others if claim.what == "covered" else claim.things)
             if claim.what in LATE}
+    late -= {thing.number for claim in events if claim.what in SHOT and _hoop_of(claim, slots) >= 0
+             for thing in claim.things if thing.line == 0}
     for thing, slot in slots.items():
         cast.kind[0, slot] = KINDS.index(thing.kind)
         cast.colour[0, slot] = list(COLOURS).index(thing.colours[0]) if len(thing.colours) == 1 else -1
@@ -110,6 +114,9 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
             if claim.what == "enters" and claim.detail in SIDES[:2]:
                 cast.side[0, slot] = SIDES.index(claim.detail)
             kicked = claim.what in KICKED and thing.kind not in (*ALIVE, "pendulum")
+            if claim.what in SHOT:
+                cast.target[0, slot] = _hoop_of(claim, slots)
+                kicked = kicked and cast.target[0, slot] >= 0
             if kicked and actors == claim.others and slots.get(claim.things[0], slot) != slot:
                 cast.target[0, slot] = slots[claim.things[0]]
                 cast.side[0, slot] = 1 - SIDES.index(claim.detail) if claim.detail in SIDES[:2] else -1
@@ -126,7 +133,8 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
             cast.cued[0, slot], cast.after[0, slot] = line[claim.start], -1 if lead is None else lead
             if kicked:
                 off = leaves.get(thing)
-                way = "up" if claim.what == "launched" else claim.detail or (off.detail if off else "")
+                way = SHOT.get(claim.what) or (
+                    "up" if claim.what == "launched" else claim.detail or (off.detail if off else ""))
                 cast.way[0, slot] = WAYS.index(way if way in WAYS else "aside")
                 cast.pace[0, slot] = KICKED["leaves" if off else claim.what]
     cast.pace[(cast.target >= 0) & (cast.pace > 0)] = KICKED["pushed"]
@@ -157,6 +165,14 @@ def _covers(claim: Claim) -> Claim:
     """What is hidden behind a screen is covered by it: it does not go there."""
     screens = claim.what == "hidden" and not claim.detail and claim.others
     return replace(claim, what="covered") if screens and claim.others[0].kind == "screen" else claim
+
+
+def _hoop_of(claim: Claim, slots: Mapping[Wanted, int]) -> int:
+    """The slot of the hoop at which a shot goes: that which is named with it, or the only one; -1 where there is none.
+    """
+    named = [slots[other] for other in claim.others if other.kind == "hoop" and other in slots]
+    known = named or [slot for thing, slot in slots.items() if thing.kind == "hoop"]
+    return known[0] if named or len(known) == 1 else -1
 
 
 def _actors(claim: Claim) -> tuple[Wanted, ...]:

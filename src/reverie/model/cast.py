@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from reverie.core.vocabulary import ALIVE, MAX_THINGS
+from reverie.model import hoops
 from reverie.model import things as th
 from reverie.model.resting import flat
 
@@ -25,7 +26,8 @@ def inventory(tokens: Tensor) -> tuple:
 
 MOST_LINES = 62  # that an int64 has bits for
 SIDES = ("left", "right", "above")
-WAYS = ("by itself", "left", "right", "front", "back", "aside", "up")
+WAYS = ("by itself", "left", "right", "front", "back", "aside", "up", "through", "short")
+SHOTS = ("through", "short")  # of WAYS: at the ring of a hoop, and down through it or not
 BEFORE = 0.12  # metres between a screen and what it covers
 PASSES = (0.45, 0.65)  # metres beyond what it hides behind, in which what is alive passes, and what is not
 LEVEL = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)  # of a velocity, what is not up or down
@@ -41,7 +43,8 @@ class Cast:
     come to be. due: the line in which it comes, after the opening; side: from where, of SIDES. cued: that in which it
     is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a second. after:
     the slot whose thing must have been set going before. target: the slot of what it runs into, in whose lane it is,
-    on which it is put down, or before which it, a screen, is let down; behind: 1 where it passes behind that. idle: a
+    at whose ring it is shot, on which it is put down, or before which it, a screen, is let down; behind: 1 where it
+    passes behind that. idle: a
     sum of 1 << n over those lines n of which all is understood, and in which it is told to do nothing: it stays at rest
     unless something hits it (so do all 178 such things of truth; 27 are hit).
     """
@@ -103,6 +106,10 @@ class Cast:
         """(B, things) bool: those that are to be set going now."""
         return (self.cued == line[:, None]) & self._turn()
 
+    def _shot(self) -> Tensor:
+        """(B, things) bool: those that are shot at a hoop."""
+        return (self.way >= WAYS.index(SHOTS[0])) & (self.target >= 0)
+
     def _turn(self) -> Tensor:
         """(B, things) bool: those whose turn it is, for whom they come after has been set going."""
         return (self.after < 0) | (self.cued.gather(1, self.after.clamp(min=0)) < 0)
@@ -135,7 +142,18 @@ class Cast:
         onward = torch.where(rolls[..., None], torch.cat([pace, torch.zeros_like(pace)], -1), stands[..., LEVEL])
         stands[..., LEVEL] = torch.where(above[..., None], 0.0, onward)
         stands = torch.where(above[..., None], flat(stands), stands)
-        return torch.where((new & (self.target >= 0))[..., None], stands, things)
+        ready = self._ready(things)
+        return torch.where((new & (self.target >= 0))[..., None], torch.where(self._shot()[..., None], ready, stands),
+                           things)
+
+    def _targets(self, things: Tensor) -> Tensor:
+        """Of things (B, things, WIDTH) each one's target, or the first of them where it has none."""
+        return things.gather(1, self.target.clamp(min=0)[..., None].expand_as(things))
+
+    def _ready(self, things: Tensor) -> Tensor:
+        """Things (B, things, WIDTH) where they lie before they are shot at hoops, and no larger than can pass."""
+        place, size = hoops.before_ring(things, self._targets(things))
+        return th.at_extents(th.at_positions(things, place[:, :, None].expand(-1, -1, th.F, -1)), size)
 
     def _goals(self, things: Tensor, path: Tensor) -> Tensor:
         """Where (B, things, F, 3) that is which things go for, by their path: beyond it for those that pass behind."""
@@ -169,14 +187,17 @@ class Cast:
         up = torch.zeros_like(right) + right.new_tensor([0.0, 0.0, 1.0])
         ways = torch.stack([torch.zeros_like(up), -right, right, back, -back, right, up], 1)
         other = (self.way == WAYS.index("aside")) & (chance < 0.5)
-        velocity = ways.gather(1, self.way.clamp(min=0)[..., None].expand(-1, -1, 3))
+        velocity = ways.gather(1, self.way.clamp(0, ways.shape[1] - 1)[..., None].expand(-1, -1, 3))
         velocity = torch.where(other[..., None], -velocity, velocity)
         path = th.positions_of(before[:, :MAX_THINGS])
         place, goal = path[:, :, -1], self._goals(before[:, :MAX_THINGS], path)[:, :, -1]
         ahead = normalize((goal - place) * (1 - up[:, None]), dim=-1)
         velocity = torch.where((self.target >= 0)[..., None], ahead, velocity)
-        velocity = (velocity * (self.pace / 100 * (0.85 + 0.6 * chance % 0.3))[..., None])[:, :, None]
-        fall = torch.where(self.way == WAYS.index("up"), th.GRAVITY, 0.0)[..., None, None] * up[:, None, None]
+        velocity = velocity * (self.pace / 100 * (0.85 + 0.6 * chance % 0.3))[..., None]
+        shot, still = self._shot(), before[:, :MAX_THINGS]
+        arc = hoops.aimed(still, self._targets(still), chance, self.way == WAYS.index("short"))
+        velocity = torch.where(shot[..., None], arc, velocity)[:, :, None]
+        fall = torch.where(shot | (self.way == WAYS.index("up")), th.GRAVITY, 0.0)[..., None, None] * up[:, None, None]
         time = (seconds[:, None, None] * torch.arange(1, th.F + 1, device=seconds.device))[..., None]
         path = place[:, :, None] + velocity * time - fall * time.square() / 2
         gone = th.at_positions(things, path.to(things.dtype))

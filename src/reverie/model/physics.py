@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.vocabulary import ALIVE
+from reverie.model import hoops
 from reverie.model.pendulum import swung
 from reverie.model.resting import (
     CLEAR,
@@ -181,12 +182,16 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor | Non
     low = start[..., 2] - depth(before)
     hangs = loose & ~sinks & (others[..., 2] - path[..., -1, 2] > HUNG) & (low > CLEAR) & (
         things[..., THING["velocity"].stop - 1].abs() * VELOCITY_SCALE < SLOW)
-    touches = touching(before, start)
+    end = path[..., -1, :]
+    touches, comes_to = touching(before, start), touching(things, end, others)
+    rings = of_kind(things, ("hoop",)) & there
+    if bool(rings.any()):  # what is in a hoop's box need not touch it
+        near = hoops.touching(things, start, path, extents_of(things).amax(-1))
+        touches, comes_to = (torch.where(rings[:, None], near, x) for x in (touches, comes_to))
     if bool(hangs.any()):
         never = of_kind(things, HOLDS_NOTHING)
         hangs = hangs & ~_held((there & ~loose & ~never) | (low <= CLEAR), standing_on(before, start))
-    end = path[..., -1, :]
-    for near, under in ((touches, low), (touching(things, end, others), end[..., 2] - depth(things))):
+    for near, under in ((touches, low), (comes_to, end[..., 2] - depth(things))):
         free = free & ~_held((there & ~loose) | (under <= CLEAR), near)
     free = free | hangs
     path[..., 2] = torch.where(hangs[..., None], torch.maximum(path[..., 2], depth(before)[..., None]), path[..., 2])

@@ -14,6 +14,7 @@ from torch import Tensor
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import contact, flow, motion, physics
 from reverie.model import things as th
+from reverie.model.arrival import over_border
 from reverie.model.cast import Cast, inventory
 from reverie.model.memory import Memory, joined, layers
 from reverie.model.sampling import Sampling
@@ -105,7 +106,10 @@ class Rollout:
         else:
             x = self._single(self._denoised(conditions, given, known, past))
         new = (x[:, :MAX_THINGS, 0] > 0) & ~self.met
-        x = torch.cat([self.cast.placed(x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN], new), x[:, MAX_THINGS:]], 1)
+        things, camera = x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN]
+        things = self.cast.placed(things, camera, new)
+        things = over_border(things, camera, new, self.grid[1] / self.grid[0]) if self.n else things
+        x = torch.cat([things, x[:, MAX_THINGS:]], 1)
         x = torch.where(known[..., None], given, x)
         loose = contact.pushed_apart(x[:, :MAX_THINGS], self._before()[0], known[:, :MAX_THINGS])
         x = torch.cat([loose, x[:, MAX_THINGS:]], 1)

@@ -212,6 +212,13 @@ def extents_of(vectors: Tensor) -> Tensor:
     return 0.3 * torch.exp(0.7 * vectors[..., THING["extent"]].clamp(-4, 4))
 
 
+def at_extents(vectors: Tensor, size: Tensor) -> Tensor:
+    """Thing vectors (..., WIDTH) of other half sizes (..., 3), in metres."""
+    out = vectors.clone()
+    out[..., THING["extent"]] = torch.log(size.clamp(min=1e-3) / 0.3) / 0.7
+    return out
+
+
 def of_kind(things: Tensor, names: Sequence[str]) -> Tensor:
     """(...,) bool: which of the thing vectors (..., WIDTH) are of these kinds."""
     kind = things[..., THING["kind"]].argmax(-1)

@@ -11,6 +11,8 @@ from reverie.core.vocabulary import KINDS
 from reverie.model import pendulum as pd
 from reverie.model import physics, resting
 from reverie.model import things as th
+from reverie.model.solids import solids_of
+from reverie.train.bodies import table
 
 FRAME = torch.tensor([1 / 24])
 
@@ -72,13 +74,13 @@ def test_a_pendulum_that_hangs_may_rest_and_goes_as_it_is_told() -> None:
 def test_a_stand_is_under_the_hinge_and_of_pendulums_only() -> None:
     things = torch.stack([thing("ball", (0, 0, 0.3), (0.3, 0.3, 0.3)),
                           thing("pendulum", (1.0, 0, 0.73), (0.27, 0.27, 0.61), about(2, 90) @ about(1, 20))])[None]
-    whole = pd.with_stands(things)
-    assert whole.shape[1] == 3 and torch.equal(whole[:, :2], things) and whole[0, 2, pd.STAND] > 0
-    place, size = th.positions_of(whole)[0, 2, 0], th.extents_of(whole)[0, 2]
-    assert float(place[2] - size[2]) == pytest.approx(0.73 + (0.61 - pd.HINGE) * math.cos(math.radians(20))
-                                                      + 0.05 - 2 * 0.61 - 0.18, abs=1e-4)
-    assert th.rotations_of(whole)[0, 2, 0][2, 2] == pytest.approx(1.0)
-    assert torch.equal(pd.with_stands(things[:, :1]), things[:, :1])
+    solids = solids_of(things, table())
+    stand = solids.body == 2
+    place, size = solids.boxes.place[0, stand], solids.boxes.size[0, stand]
+    assert stand.sum() == 3 and float((place - size)[:, 2].min()) == pytest.approx(
+        0.73 + (0.61 - pd.HINGE) * math.cos(math.radians(20)) + 0.05 - 2 * 0.61 - 0.18, abs=5e-3)
+    assert solids.boxes.turn[0, stand][:, 2, 2] == pytest.approx(1.0)
+    assert int(solids_of(things[:, :1], table()).body.max()) == 0
 
 
 @pytest.mark.parametrize(("kind", "size", "turn", "height"), [

@@ -17,6 +17,7 @@ from reverie.direction import cast_told
 from reverie.model import things as th
 from reverie.model.cast import ACTS, COMES, SIDES, Cast
 from reverie.train import mirror
+from reverie.train.bodies import table
 from reverie.train.encode import slot_order, true_tokens
 
 F = FRAMES_PER_LATENT
@@ -254,7 +255,7 @@ def test_truth_shows_all_that_its_captions_claim() -> None:
             order = slot_order([list(line.order) for line in lines], len(clip.truth.kinds))
             claims = rehearsal.claims_of(script)
             assert claims
-            right += rehearsal.shown(claims, true_tokens(clip, order), 24.0, (128, 128)) == (1.0, 1.0)
+            right += rehearsal.shown(claims, true_tokens(clip, order), 24.0, (128, 128), table()) == (1.0, 1.0)
             asked += 1
     assert right >= 0.9 * asked
 
@@ -270,7 +271,7 @@ def test_what_is_behind_another_is_out_of_sight() -> None:
         thing[th.THING["rotation"]] = np.tile([1, 0, 0, 0, 1, 0], 2)
         thing[th.THING["extent"]] = np.log(size / 0.3) / 0.7
         thing[th.THING["position"]] = np.tile([0.0, y / th.POSITION_SCALE, 0.0], F)
-    seen = rehearsal.tracks_of(tokens, th.decode_camera(tokens[:, th.CAMERA_TOKEN]), (64, 64))
+    seen = rehearsal.tracks_of(tokens, (64, 64), table())
     assert [track.number for track in seen] == [0, 2] and seen[0].kind == KINDS[0]
     assert seen[0].began == seen[0].ended == "clip" and seen[0].visible.min() < 1
 
@@ -282,8 +283,8 @@ def test_imagine_goes_on_from_the_best_take(monkeypatch: pytest.MonkeyPatch) -> 
     world, seen = tiny_world(), []
     truly = rehearsal.shown
 
-    def shown(claims, tokens, fps, size):
-        score = 0.5 * truly(claims, tokens, fps, size)[0] + 0.4 * float(np.abs(tokens).sum() % 1)
+    def shown(claims, tokens, fps, size, table):
+        score = 0.5 * truly(claims, tokens, fps, size, table)[0] + 0.4 * float(np.abs(tokens).sum() % 1)
         seen.append((score, tokens))
         return score, 0.0
 

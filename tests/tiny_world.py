@@ -6,6 +6,7 @@ import torch
 
 from reverie.model.tokenizer import PRESETS, Tokenizer
 from reverie.model.transformer import Config, Transformer
+from reverie.train.bodies import taught
 from reverie.world import World
 
 
@@ -16,4 +17,5 @@ def tiny_world(**meta) -> World:
     for parameter in model.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     tokenizer = Tokenizer(replace(PRESETS["tiny"], canvas=8)).eval()
+    taught(tokenizer.canvas)
     return World(tokenizer, model, {"size": [64, 64], **meta}, "hash", "tiny")

@@ -112,7 +112,7 @@ class Dream:
         if claims and end > self.n:
             self._take_cast()
             self._rollout, self._ready = rehearsed(self._rollout, claims, lambda n: self._said(self.n + n),
-                                                   end - self.n, self.size)
+                                                   end - self.n, self.size, self.world.table)
 
     @torch.inference_mode()
     def imagined(self, latents: int) -> np.ndarray:
@@ -207,7 +207,8 @@ class Dream:
         start, self.n = self.n * F, self.n + 1
         self.tokens = None if tokens is None else tokens[0].cpu().numpy()
         picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
-        self.things = [] if tokens is None or start < 0 else describe(self.tokens, start, self.fps, *self.size)
+        self.things = [] if tokens is None or start < 0 else describe(
+            self.tokens, start, self.fps, *self.size, self.world.table)
         return Block(start, picture, self.things, self.tokens)
 
     @property

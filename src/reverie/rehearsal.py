@@ -18,14 +18,14 @@ from reverie.audit.asking import Claim, asked
 from reverie.audit.findings import Track
 from reverie.audit.prompt import judge_claims
 from reverie.audit.story import Stage
-from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.errors import ReverieError
 from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS
 from reverie.model import things as th
-from reverie.model.block import corners_seen
+from reverie.model.outline import outlines
 from reverie.model.rollout import Rollout
 from reverie.model.schedule import Conditions
+from reverie.model.solids import Table
 
 F = FRAMES_PER_LATENT
 HORIZON = 6.0  # seconds of a line that are rehearsed
@@ -55,12 +55,12 @@ def claims_of(script: Sequence[Line]) -> list[Claim]:
 
 
 def rehearsed(rollout: Rollout, claims: Sequence[Claim], following: Next, latents: int,
-              size: tuple[int, int]) -> tuple[Rollout, list[Tensor]]:
+              size: tuple[int, int], table: Table) -> tuple[Rollout, list[Tensor]]:
     """The next so many latents of one dream: the best take's rollout, which has made them, and its things
     (S, WIDTH) of each.
 
     following: conditions of the n-th latent from now, and what of its things is given, as Rollout.step has it,
-    (1, ...) each. size: H, W.
+    (1, ...) each. size: H, W. table: what things are made of.
     """
     fps, takes = float(rollout.fps[0]), rollout.sampling.takes
     many, before = rollout.rows([0] * takes), [] if rollout.things is None else [rollout.things.expand(takes, -1, -1)]
@@ -68,7 +68,7 @@ def rehearsed(rollout: Rollout, claims: Sequence[Claim], following: Next, latent
     every = max(1, round(CHECKED * fps / F))
 
     def scored(takes: Tensor) -> list[tuple[float, float]]:
-        return [shown(claims, one.numpy(), fps, size) for one in takes.cpu()]
+        return [shown(claims, one.numpy(), fps, size, table) for one in takes.cpu()]
 
     for n in range(latents):
         made = _opened(many, following, scored) if many.n == 0 else _stepped(many, *following(n))
@@ -111,12 +111,13 @@ def _stepped(many: Rollout, conditions: Conditions, given: Tensor | None, known:
     return many.step(conditions, things=each(given), known=each(known))[0]
 
 
-def shown(claims: Sequence[Claim], tokens: np.ndarray, fps: float, size: tuple[int, int]) -> tuple[float, float]:
+def shown(claims: Sequence[Claim], tokens: np.ndarray, fps: float, size: tuple[int, int], table: Table
+          ) -> tuple[float, float]:
     """How much of what is claimed things (T, S, WIDTH) show, 0..1: the mean over the aspects, and that over what
     happens, and in which order. Half of it, and nothing, where what was not there is without having come (in truth 453
     of 454 come over the border), or what was is no more without having gone."""
     camera = th.decode_camera(tokens[:, th.CAMERA_TOKEN])
-    stage = Stage(tracks_of(tokens, camera, size), [()] * (len(tokens) * F), fps, size, path=camera)
+    stage = Stage(tracks_of(tokens, size, table), [()] * (len(tokens) * F), fps, size, path=camera)
     scores = {aspect.name: aspect.score for aspect in judge_claims(claims, stage) if aspect.score is not None}
     happened = [score for name, score in scores.items() if name in ("event", "order")]
     whole, happened = (float(np.mean(some or [1.0])) for some in ([*scores.values()], happened))
@@ -125,16 +126,17 @@ def shown(claims: Sequence[Claim], tokens: np.ndarray, fps: float, size: tuple[i
     return (whole / 2, 0.0) if amiss else (whole, happened)
 
 
-def tracks_of(tokens: np.ndarray, camera: CameraPath, size: tuple[int, int]) -> list[Track]:
+def tracks_of(tokens: np.ndarray, size: tuple[int, int], table: Table) -> list[Track]:
     """Things (T, S, WIDTH) as an eye would follow them that makes no mistakes; a thing's number is its slot."""
     height, width = size
     frames = len(tokens) * F
     there = np.repeat(tokens[:, :MAX_THINGS, 0] > 0, F, 0)  # (m, S)
-    corners, pixels, away = corners_seen(tokens, camera, height, width)
-    whole = np.concatenate([pixels.min(2), pixels.max(2)], -1)
+    vectors = torch.from_numpy(np.ascontiguousarray(tokens, np.float32))
+    found = outlines(vectors[:, :MAX_THINGS], vectors[:, th.CAMERA_TOKEN], table, height, width)
+    whole, front, depth, lift = (part.flatten(0, 1).numpy() for part in vars(found).values())
+    whole = np.nan_to_num(whole)
     box = whole.clip(0, [width, height] * 2)
-    seen = there & (away > 0.1).all(2) & ((box[..., 2:] - box[..., :2]).min(-1) > 1)
-    depth, lift = away.mean(2), corners[..., 2].min(2)
+    seen = there & front & ((box[..., 2:] - box[..., :2]).min(-1) > 1)
     visible = _visible(box, depth, seen)
     inside = (box[..., 2:] - box[..., :2]).clip(0).prod(-1) / np.maximum((whole[..., 2:] - whole[..., :2]).prod(-1), 1)
     tracks = []

@@ -26,6 +26,7 @@ from reverie.model.block import Block
 from reverie.model.checkpoint import content_hash, load_into, load_model
 from reverie.model.exported import Exported, installed
 from reverie.model.sampling import Sampling
+from reverie.model.solids import Table
 from reverie.model.text import TokenVectors, unknown_words
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Text, Transformer
@@ -90,6 +91,11 @@ class World:
     def default_size(self) -> tuple[int, int]:
         """(H, W) that the model was trained at."""
         return tuple(self.meta.get("size", (128, 128)))
+
+    @property
+    def table(self) -> Table:
+        """What things are made of, as the canvas knows it, on the CPU."""
+        return self.tokenizer.canvas.table.to("cpu") if self.tokenizer.config.canvas else Table.plain()
 
     @property
     def fps(self) -> float:

@@ -24,7 +24,9 @@ from reverie.core.vocabulary import KINDS as THINGS
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import things as th
 from reverie.model.block import describe
-from reverie.model.canvas import FAR, Scene, rays
+from reverie.model.canvas import Scene
+from reverie.model.solids import Table
+from reverie.model.stage import FAR, rays
 
 KINDS = ("depth", "kinds", "boxes", "edges")
 F = th.F
@@ -49,6 +51,7 @@ class Happening:
 
     def __init__(self, vectors: np.ndarray, fps: float, canvas: Any = None, pictures: np.ndarray | None = None):
         self.vectors, self.fps, self.canvas, self.pictures = torch.from_numpy(vectors).float(), fps, canvas, pictures
+        self.table = Table.plain() if canvas is None else canvas.table.to("cpu")
         self._kept: tuple[tuple, tuple[Tensor, Tensor]] | None = None
         self._near: float | None = None
 
@@ -77,7 +80,7 @@ class Happening:
         found = []
         for place, number in enumerate(numbers):
             latent = self.vectors[number // F].numpy()
-            for row in describe(latent, number // F * F, self.fps, *size):
+            for row in describe(latent, number // F * F, self.fps, *size, self.table):
                 if row["frame"] == number:
                     found.append({**row, "frame": first + place, "time": round((first + place) / fps, 4)})
         return found
@@ -174,7 +177,7 @@ class Happening:
         if name in FLAT or self.canvas is None:
             return _first(enter, leave)
         seen = thing[None, None], tokens[None, th.CAMERA_TOKEN], tokens[None, th.SETTING_TOKEN]
-        drawn = self.canvas(Scene(*(part.to(self.canvas.colours.weight.device) for part in seen)), *size)
+        drawn = self.canvas(Scene(*(part.to(self.canvas.bodies.device) for part in seen)), *size)
         middle = (torch.maximum(enter, torch.zeros_like(enter)) + leave) / 2
         beside = (-(o * d).sum(-1) / d.square().sum(-1)).clamp(min=0.1)  # drawn a little beyond its box
         where = torch.where(enter < leave, middle, beside)

@@ -1,4 +1,4 @@
-"""Pendulums: how they swing, which is computed, and the stands they hang from, which are drawn and no things.
+"""Pendulums: how they swing, which is computed, and where the stands are from which they hang, which are no things.
 
 Thing vectors are those of things.py. Legend: X latents (batch and time as one), S thing slots, F frames of a latent.
 """
@@ -14,7 +14,6 @@ from reverie.core.vocabulary import KINDS
 from reverie.model import things as th
 from reverie.model.things import GRAVITY
 
-STAND = th.THING["kind"].stop - 1  # the channel of a kind that the vocabulary has no word for
 PENDULUM = th.THING["kind"].start + KINDS.index("pendulum")
 # as the simulated worlds have them: metres from its upper end down to its hinge, metres from the ground up to its
 # lowest point, and what slows it, N m s a radian and kg of its bob
@@ -88,29 +87,11 @@ def _along(angle: Tensor, ahead: Tensor) -> Tensor:
     return angle.cos()[..., None] * ahead - angle.sin()[..., None] * ahead.new_tensor([0.0, 0.0, 1.0])
 
 
-def with_stands(things: Tensor) -> Tensor:
-    """Thing vectors (X, S, WIDTH), and after them the stands of the pendulums among them, as if they were things.
-
-    A stand is a box behind the pendulum, along the axis of its hinge; upright, still, of the kind STAND.
-    """
-    hangs = are_pendulums(things)
-    slots = hangs.any(0).nonzero()[:, 0]
-    if not len(slots):
-        return things
-    hung, there = things[:, slots], hangs[:, slots, None]
-    extent = th.extents_of(hung)
-    hinge = _hinges(hung)
-    back, top = extent[..., 1] + 0.16, 2 * extent[..., 2] + 0.18
-    axis = _level(th.rotations_of(hung)[..., -1, :, 1])
-    middle = (0.5 * (back + 0.07))[..., None] * axis
-    place = torch.cat([hinge[..., :2] + middle, hinge[..., 2:] + 0.5 * (0.125 - top)[..., None]], -1)
-    half = torch.stack([torch.full_like(back, 0.40), 0.5 * (back + 0.13), 0.5 * (0.025 + top)], -1)
-    out = torch.zeros_like(hung)
-    out[..., :1] = torch.where(there, 1.0, -1.0)
-    out[..., STAND] = th.ONE_HOT
-    out[..., th.THING["extent"]] = (half / 0.3).log() / 0.7
-    centred = (place - place.new_tensor(th.POSITION_CENTRE)) / th.POSITION_SCALE
-    out[..., th.THING["position"]] = centred.repeat(1, 1, th.F)
-    ahead = torch.stack([axis[..., 1], -axis[..., 0]], -1)
-    out[..., th.THING["rotation"]] = th.facing(ahead).repeat(1, 1, len(th.HALVES))
-    return torch.cat([things, torch.where(there, out, -torch.ones_like(out))], 1)
+def stands(things: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the stands of pendulums (X, S, WIDTH) hold them, (X, S, 3) in metres, and the stands' axes (X, S, 3, 3) as
+    columns: upright, along the hinge's."""
+    hinge, axis = _hinges(things), _level(th.rotations_of(things)[..., -1, :, 1])
+    flat = torch.zeros_like(axis[..., 0])
+    ahead = torch.stack([axis[..., 1], -axis[..., 0], flat], -1)
+    side = torch.stack([axis[..., 0], axis[..., 1], flat], -1)
+    return hinge, torch.stack([ahead, side, torch.linalg.cross(ahead, side)], -1)

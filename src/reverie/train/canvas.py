@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from reverie.core.errors import BadData
@@ -20,13 +19,14 @@ from reverie.model import things as th
 from reverie.model.canvas import Canvas, Scene
 from reverie.model.checkpoint import load_model
 from reverie.model.tokenizer import Tokenizer
+from reverie.train.bodies import taught
 from reverie.train.encode import true_tokens
 from reverie.train.loop import fit
 from reverie.train.losses import PooledError
 from reverie.train.tokenizer import drawn as drawn_clips
 from reverie.train.tokenizer import kept_out, near, shown
 
-ADAM = ("colours", "enter", "condition", "out")
+ADAM = ("enter", "condition", "out")
 AROUND = 0.6  # share of pixels from where things are; the rest from anywhere
 FRINGE = 6  # pixels around a thing that count as where it is: its edge, and much of its shadow
 
@@ -93,10 +93,9 @@ def loss_fn(size: tuple[int, int]):
         squared = error.square()
         shown = (batch["shown"] > 0).float()
         each = ((squared + 1e-4).sqrt() + 4 * squared).mean(-1)
-        outline = F.binary_cross_entropy(made.cover[..., 0].clamp(1e-4, 1 - 1e-4), shown, (~made.stands).float())
-        figures = {"square": squared.detach().mean(), "outline": outline.detach(),
+        figures = {"square": squared.detach().mean(),
                    "square_things": (squared.detach().mean(-1) * shown).sum() / shown.sum().clamp(min=1)}
-        return (each * (1 + 2 * shown)).mean() + 0.3 * outline, figures
+        return (each * (1 + 2 * shown)).mean(), figures
 
     return loss
 
@@ -135,6 +134,7 @@ def train_canvas(data: str | Path, out: str | Path, *, tokenizer: str | Path, mi
     drawn, held = parted(clips)
     torch.manual_seed(seed)
     whole = with_canvas(before, hidden)
+    taught(whole.canvas)
     result = fit(whole.canvas.to(device), Pixels(drawn), loss_fn(drawn.size), out=out, minutes=minutes, steps=steps,
                  lr=3e-3, adam=ADAM, ema=0.995, warm_up=20, hold=0.4, seed=seed, precision=precision,
                  progress=progress, evaluate=lambda m: canvas_scores(m, held),

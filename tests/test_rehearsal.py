@@ -276,6 +276,24 @@ def test_what_is_behind_another_is_out_of_sight() -> None:
     assert seen[0].began == seen[0].ended == "clip" and seen[0].visible.min() < 1
 
 
+def test_two_change_places_and_stand_in_nothing() -> None:
+    tokens = np.zeros((1, th.TOKENS, th.WIDTH), np.float32)
+    tokens[:, :MAX_THINGS, 0] = -1
+    for slot, (x, size) in enumerate([(-1.0, 0.3), (1.5, 0.6), (0.0, 0.3)]):
+        thing = tokens[0, slot]
+        thing[0], thing[th.THING["kind"].start + 1] = 1.0, th.ONE_HOT
+        thing[th.THING["rotation"]] = np.tile([1, 0, 0, 0, 1, 0], 2)
+        thing[th.THING["extent"]] = np.log(size / 0.3) / 0.7
+        thing[th.THING["position"]] = np.tile([x / th.POSITION_SCALE, 0.0, (size - 0.7) / th.POSITION_SCALE], F)
+    made = torch.from_numpy(tokens)
+    place = th.positions_of(rehearsal._swapped(made, 0, 1)[:, :3])[0, :, -1]
+    assert place[0].tolist() == pytest.approx([1.5, 0.0, 0.3]) and place[1, 2] == pytest.approx(0.6)
+    assert abs(float(place[1, 0] - place[2, 0])) > 0.9 - 0.02  # 1.0 apart is enough, 0.9 they need
+    assert torch.equal(rehearsal._swapped(made, 0, 5), made)  # nobody is there to change with
+    claims = rehearsal.claims_of([Line(0.0, "a red ball left of a blue box, and a dog")])
+    assert rehearsal._pairs(claims)[0] == (0, 1)
+
+
 SCRIPT = [Line(0.0, "a red ball rolls to the left"), Line(0.5, "a blue box falls")]
 
 

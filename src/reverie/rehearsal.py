@@ -21,6 +21,7 @@ from reverie.audit.story import Stage
 from reverie.core.clip import Line
 from reverie.core.errors import ReverieError
 from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS
+from reverie.model import contact
 from reverie.model import things as th
 from reverie.model.outline import outlines
 from reverie.model.rollout import Rollout
@@ -32,6 +33,7 @@ HORIZON = 6.0  # seconds of a line that are rehearsed
 CHECKED = 1.0  # seconds after which takes that show less go on from those that show most; one that shows all is taken
 HIDDEN = 0.15  # share of a thing below which it is out of sight
 CLEAR = 0.4  # share of a thing that is to be seen at least once, or it can't be told what it is
+MOST_PAIRS = 6  # of things that change places in an opening
 INSIDE = (np.arange(6) + 0.5) / 6  # of a box's sides, where it is asked whether another covers it
 
 Next = Callable[[int], tuple[Conditions, Tensor | None, Tensor | None]]
@@ -71,7 +73,7 @@ def rehearsed(rollout: Rollout, claims: Sequence[Claim], following: Next, latent
         return [shown(claims, one.numpy(), fps, size, table) for one in takes.cpu()]
 
     for n in range(latents):
-        made = _opened(many, following, scored) if many.n == 0 else _stepped(many, *following(n))
+        made = _opened(many, following, scored, _pairs(claims)) if many.n == 0 else _stepped(many, *following(n))
         told = made[:, None] if told is None else torch.cat([told, made[:, None]], 1)
         last = n + 1 == latents
         if n and n % every and not last:
@@ -88,9 +90,28 @@ def rehearsed(rollout: Rollout, claims: Sequence[Claim], following: Next, latent
     raise ValueError("nothing was to be rehearsed")
 
 
-def _opened(many: Rollout, following: Next, scored: Callable[[Tensor], list]) -> Tensor:
-    """Things (takes, S, WIDTH) of the first latent of so many takes: of as many openings and their mirror images those
-    that show most, each as it was or the other way round."""
+def _pairs(claims: Sequence[Claim]) -> list[tuple[int, int]]:
+    """The slots, in an opening, of each two things of which one is said where it is."""
+    named = sorted({thing.number for c in claims for thing in (*c.things, *c.others) if thing.number < MAX_THINGS})
+    told = {thing.number for c in claims if c.aspect == "place" for thing in (*c.things, *c.others)}
+    return [(a, b) for a in named for b in named if a < b and (a in told or b in told)][:MOST_PAIRS]
+
+
+def _swapped(made: Tensor, one: int, two: int) -> Tensor:
+    """Openings (takes, S, WIDTH) in which two things change places on the ground, where both are there, upright boxes
+    apart from all others."""
+    out, path = made.clone(), th.positions_of(made[:, :MAX_THINGS])
+    other = path.clone()
+    other[:, one, :, :2], other[:, two, :, :2] = path[:, two, :, :2], path[:, one, :, :2]
+    out[:, :MAX_THINGS] = contact.pushed_apart(th.at_positions(made[:, :MAX_THINGS], other), None)
+    both = (made[:, one, 0] > 0) & (made[:, two, 0] > 0)
+    return torch.where(both[:, None, None], out, made)
+
+
+def _opened(many: Rollout, following: Next, scored: Callable[[Tensor], list], pairs: Sequence[tuple[int, int]]
+            ) -> Tensor:
+    """Things (takes, S, WIDTH) of the first latent of so many takes: of as many openings, their mirror images, and
+    those in which two things have changed places, those that show most."""
     found = many.rows(range(many.batch))
     found.sampling = replace(many.sampling, candidates=1)  # these are the candidates
     conditions, given, known = following(0)
@@ -98,6 +119,7 @@ def _opened(many: Rollout, following: Next, scored: Callable[[Tensor], list]) ->
     other = made.clone()
     other[:, :MAX_THINGS] = th.mirrored(made[:, :MAX_THINGS], made[:, th.CAMERA_TOKEN])
     both = torch.cat([made, other])
+    both = torch.cat([both, *(_swapped(both, *pair) for pair in pairs)])
     scores = scored(both[:, None])
     best = sorted(range(len(both)), key=lambda i: -scores[i][0])[: many.batch]
     return _stepped(many, conditions, both[best], torch.ones_like(both[best][..., 0], dtype=torch.bool))

@@ -1,0 +1,97 @@
+"""Who is shot at a hoop goes through its ring, or misses it; who comes later comes over the picture's border."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from reverie.core.camera import CameraPath, look_at
+from reverie.core.clip import Line
+from reverie.core.vocabulary import KINDS
+from reverie.data.scenes.bodies import RIM, make, rim_centre
+from reverie.direction import cast_told
+from reverie.model import hoops
+from reverie.model import things as th
+from reverie.model.arrival import over_border
+from reverie.model.cast import WAYS
+from reverie.model.outline import outlines
+from reverie.train.bodies import table
+
+
+def thing(kind: str, place: tuple, size: tuple, turn: float = 0.0, speed: tuple = (0, 0, 0)) -> torch.Tensor:
+    row = np.zeros(th.WIDTH, np.float32)
+    row[0], row[th.THING["kind"].start + KINDS.index(kind)], row[25], row[37] = 1, th.ONE_HOT, th.ONE_HOT, th.ONE_HOT
+    row[th.THING["extent"]] = np.log(np.array(size) / 0.3) / 0.7
+    row[th.THING["position"]] = np.tile((np.array(place) - th.POSITION_CENTRE) / th.POSITION_SCALE, 4)
+    row[th.THING["rotation"]] = [np.cos(turn), np.sin(turn), 0, -np.sin(turn), np.cos(turn), 0] * 2
+    row[th.THING["velocity"]] = np.array(speed) / th.VELOCITY_SCALE
+    return torch.from_numpy(row)
+
+
+@pytest.mark.parametrize("size", ["small", "medium", "large"])
+def test_the_ring_is_where_the_worlds_have_it(size: str) -> None:
+    body, turn = make("hoop", size), 0.7
+    hoop = thing("hoop", (0.4, 1.0, body.extent[2]), body.extent, turn)
+    middle, radius, out = hoops.ring(hoop)
+    way = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    assert middle.numpy() == pytest.approx(np.array([0.4, 1.0, body.extent[2]]) + way @ rim_centre(size), abs=1e-4)
+    assert float(radius) == pytest.approx(RIM[size][0], abs=1e-4)
+    assert out.numpy() == pytest.approx(-way[:, 0], abs=1e-5)
+
+
+@pytest.mark.parametrize("misses", [False, True])
+def test_a_shot_comes_down_through_the_ring_or_beside_it(misses: bool) -> None:
+    body = make("hoop", "medium")
+    things = torch.stack([thing("basketball", (0, 0, 0.3), (0.39, 0.39, 0.39)),
+                          thing("hoop", (0.5, 0.6, body.extent[2]), body.extent, 0.5)])[None]
+    target = things[:, [1, 1]]
+    place, size = hoops.before_ring(things, target)
+    middle, radius, out = hoops.ring(target)
+    away = (place - middle)[0, 0]
+    assert size[0, 0, 0] == pytest.approx(0.72 * float(radius[0, 0])) and float(place[0, 0, 2]) == float(size[0, 0, 2])
+    assert float(away[:2].norm()) >= 1.5 and float(away @ out[0, 0]) > 0.99 * float(away[:2].norm())
+    ball = th.at_extents(th.at_positions(things, place[:, :, None].expand(-1, -1, 4, -1)), size)
+    ball = torch.stack([ball[:, 0], things[:, 1]], 1)
+    speed = hoops.aimed(ball, target, torch.full((1, 2), 0.5), torch.full((1, 2), misses))[0, 0]
+    times = torch.arange(0, 2, 1 / 96)[:, None]
+    path = place[0, 0] + speed * times - torch.tensor([0, 0, th.GRAVITY / 2]) * times.square()
+    falls = ((path[:-1, 2] > middle[0, 0, 2]) & (path[1:, 2] <= middle[0, 0, 2])).nonzero()[0, 0]
+    apart = float((path[falls, :2] - middle[0, 0, :2]).norm())
+    assert apart > float(radius[0, 0] + size[0, 0, 0]) if misses else apart < 0.05
+    step, touched = path[:, None].expand(-1, 2, -1), torch.zeros(1, 2, 2, dtype=torch.bool)
+    for k in range(0, len(path) - 5, 4):  # the way of one frame after the other, from the hand to the ring
+        if path[k + 4, 2] > 1.3:
+            way = step[None, k + 1 : k + 5].transpose(1, 2)
+            touched |= hoops.touching(ball, step[None, k], way, size.amax(-1))
+    assert not touched.any()  # neither ring nor board
+    to_board = torch.tensor([[0.5, 0.6, 2 * body.extent[2] - 0.36]]).expand(2, 3)[None]
+    assert hoops.touching(ball, to_board - 0.5, to_board[:, :, None].expand(-1, -1, 4, -1), size.amax(-1))[0, 0, 1]
+
+
+def test_words_shoot_at_the_hoop_that_is_named() -> None:
+    for text, way in (("a basketball goes through a red hoop", "through"), ("a ball misses a hoop", "short"),
+                      ("一个篮球投进红色篮筐", "through")):
+        cast = cast_told([Line(0.0, text)])
+        assert cast.target[0, :2].tolist() == [1, -1] and cast.way[0, 0] == WAYS.index(way)
+        assert cast.present[0, :2].tolist() == [1, 1]
+    two = cast_told([Line(0.0, "a red hoop, a blue hoop and a ball that scores")])
+    assert two.target.max() < 0  # at which of them nobody says
+
+
+@pytest.mark.parametrize(("place", "speed", "side"), [
+    ((0.5, 0.0, 0.3), (-1.0, 0, 0), "right"), ((0.5, 0.0, 0.3), (0, 0, 0), "right"),
+    ((0.5, 0.5, 0.3), (1.0, 0, 0), "left"), ((0.0, 0.0, 1.5), (0, 0, -1.0), "top")])
+def test_newcomers_are_cut_by_the_border(place: tuple, speed: tuple, side: str) -> None:
+    eye = np.array([[0.0, -6.0, 1.8]] * 4, np.float32)
+    turns = np.stack([look_at(e, np.array([0.0, 0.0, 0.7])) for e in eye]).astype(np.float32)
+    camera = torch.from_numpy(th.encode_camera(CameraPath(eye, turns, 40.0))[:1])
+    things = torch.stack([thing("box", place, (0.3, 0.3, 0.3), speed=speed),
+                          thing("box", (-0.5, 0.0, 0.3), (0.3, 0.3, 0.3))])[None]
+    come = over_border(things, camera, torch.tensor([[True, False]]), 1.0)
+    assert torch.equal(come[:, 1], things[:, 1])
+    x0, y0, x1, y1 = outlines(come, camera, table(), 128, 128).box[0, 0, 0].tolist()
+    cut = {"left": x0 < 0 < x1, "right": x0 < 128 < x1, "top": y0 < 0 < y1}
+    assert [name for name, is_cut in cut.items() if is_cut] == [side]
+    again = over_border(come, camera, torch.tensor([[True, False]]), 1.0)
+    assert torch.equal(again, come)  # who is cut already comes as he comes

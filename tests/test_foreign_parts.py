@@ -28,6 +28,7 @@ from reverie.foreign.pieces import context_frames, pieces_of, without_cut  # noq
 from reverie.foreign.preview import Preview  # noqa: E402
 from reverie.generation import generate  # noqa: E402
 from reverie.model import things as th  # noqa: E402
+from reverie.train.bodies import table  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -323,7 +324,7 @@ def _happening(*things, frames=8, eye=(0.0, -6.0, 1.8)) -> Happening:
     vectors[:, :, 0] = -1
     vectors[:, :n] = th.encode_things(truth)
     vectors[:, th.CAMERA_TOKEN] = th.encode_camera(path)
-    return Happening(vectors, 24.0)
+    return Happening(vectors, 24.0, table())
 
 
 SIZE = (120, 160)

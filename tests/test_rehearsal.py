@@ -255,7 +255,7 @@ def test_truth_shows_all_that_its_captions_claim() -> None:
             order = slot_order([list(line.order) for line in lines], len(clip.truth.kinds))
             claims = rehearsal.claims_of(script)
             assert claims
-            right += rehearsal.shown(claims, true_tokens(clip, order), 24.0, (128, 128), table()) == (1.0, 1.0)
+            right += rehearsal.shown(claims, true_tokens(clip, order), 24.0, (128, 128), table())[::2] == (1.0, 1.0)
             asked += 1
     assert right >= 0.9 * asked
 
@@ -274,6 +274,23 @@ def test_what_is_behind_another_is_out_of_sight() -> None:
     seen = rehearsal.tracks_of(tokens, (64, 64), table())
     assert [track.number for track in seen] == [0, 2] and seen[0].kind == KINDS[0]
     assert seen[0].began == seen[0].ended == "clip" and seen[0].visible.min() < 1
+
+
+def test_of_two_openings_that_show_the_same_the_plainer_is_taken() -> None:
+    claims = rehearsal.claims_of([Line(0.0, "a ball and a box")])
+
+    def scored(x: float, size: float) -> rehearsal.Shown:
+        tokens = np.zeros((1, th.TOKENS, th.WIDTH), np.float32)
+        tokens[:, :MAX_THINGS, 0] = -1
+        tokens[:, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = np.tile([1, 0, 0, 0, -1, 0], F)
+        for slot, (kind, place) in enumerate((("ball", (x, 2.0)), ("box", (0.0, 0.0)))):
+            tokens[0, slot] = thing(kind, (*place, size), (size,) * 3).numpy()
+        return rehearsal.shown(claims, tokens, 24.0, (128, 128), table())
+
+    apart, behind, tiny = scored(1.5, 0.3), scored(0.25, 0.3), scored(1.5, 0.05)
+    assert apart.whole == behind.whole == tiny.whole == 1.0 and apart.plain == 1.0
+    assert behind.plain < 0.9 and tiny.plain < 0.9
+    assert max(behind, apart, tiny) == apart
 
 
 def test_two_change_places_and_stand_in_nothing() -> None:
@@ -304,7 +321,7 @@ def test_imagine_goes_on_from_the_best_take(monkeypatch: pytest.MonkeyPatch) -> 
     def shown(claims, tokens, fps, size, table):
         score = 0.5 * truly(claims, tokens, fps, size, table)[0] + 0.4 * float(np.abs(tokens).sum() % 1)
         seen.append((score, tokens))
-        return score, 0.0
+        return rehearsal.Shown(score, 0.0, 0.0)
 
     monkeypatch.setattr(rehearsal, "shown", shown)
     blocks = list(world.imagine(SCRIPT[:1], seconds=1.0, seed=3, takes=4))
@@ -319,7 +336,7 @@ def test_imagine_goes_on_from_the_best_take(monkeypatch: pytest.MonkeyPatch) -> 
 def test_each_line_is_rehearsed_when_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(rehearsal, "shown", lambda claims, tokens, *of: seen.append(
-        ([claim.words for claim in claims if claim.aspect == "event"], len(tokens))) or (0.5, 0.5))
+        ([claim.words for claim in claims if claim.aspect == "event"], len(tokens))) or rehearsal.Shown(0.5, 0.5, 0.5))
     world = tiny_world()
     assert len(world.dream(SCRIPT, seed=3, seconds=1.0, takes=2).imagined(6)) == 6
     first, second = "red ball rolled left", "blue box dropped"
@@ -328,7 +345,7 @@ def test_each_line_is_rehearsed_when_it_begins(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_shows_all_at_once_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(rehearsal, "shown", lambda *of: asked.append(len(of[1])) or (1.0, 1.0))
+    monkeypatch.setattr(rehearsal, "shown", lambda *of: asked.append(len(of[1])) or rehearsal.Shown(1.0, 1.0, 1.0))
     tiny_world().dream(SCRIPT[:1], seed=1, seconds=1.0, takes=3).imagined(4)
     assert asked == [1] * 9  # three openings and their mirror images, and the three that were chosen
 

@@ -298,7 +298,7 @@ def _write_control(folder, world, vectors: list, size: tuple[int, int], fps: flo
 
     happening = getattr(world, "happening", None)
     if happening is None:
-        happening = Happening(np.stack(vectors), fps, getattr(world.tokenizer, "canvas", None))
+        happening = Happening(np.stack(vectors), fps, world.table)
     write(folder, happening, size=size, fps=fps, frames=frames, note=note)
 
 

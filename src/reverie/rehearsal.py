@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from reverie.core.errors import ReverieError
 from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS
 from reverie.model import contact
 from reverie.model import things as th
-from reverie.model.outline import outlines
+from reverie.model.outline import sights
 from reverie.model.rollout import Rollout
 from reverie.model.schedule import Conditions
 from reverie.model.solids import Table
@@ -33,10 +34,19 @@ HORIZON = 6.0  # seconds of a line that are rehearsed
 CHECKED = 1.0  # seconds after which takes that show less go on from those that show most; one that shows all is taken
 HIDDEN = 0.15  # share of a thing below which it is out of sight
 CLEAR = 0.4  # share of a thing that is to be seen at least once, or it can't be told what it is
+PLAIN, LONG, WIDE = 0.9, 0.5, 0.09  # share, for how many seconds, and of the picture's side, that is seen plainly
 MOST_PAIRS = 6  # of things that change places in an opening
-INSIDE = (np.arange(6) + 0.5) / 6  # of a box's sides, where it is asked whether another covers it
 
 Next = Callable[[int], tuple[Conditions, Tensor | None, Tensor | None]]
+
+
+class Shown(NamedTuple):
+    """How much of what is claimed is shown, 0..1: the mean over the aspects; how plainly the things are seen, 0..1: the
+    mean over the things; and of what is claimed what happens, and in which order."""
+
+    whole: float
+    plain: float
+    happened: float
 
 
 def claims_of(script: Sequence[Line]) -> list[Claim]:
@@ -69,7 +79,7 @@ def rehearsed(rollout: Rollout, claims: Sequence[Claim], following: Next, latent
     told = torch.stack(before, 1) if before else None
     every = max(1, round(CHECKED * fps / F))
 
-    def scored(takes: Tensor) -> list[tuple[float, float]]:
+    def scored(takes: Tensor) -> list[Shown]:
         return [shown(claims, one.numpy(), fps, size, table) for one in takes.cpu()]
 
     for n in range(latents):
@@ -80,11 +90,11 @@ def rehearsed(rollout: Rollout, claims: Sequence[Claim], following: Next, latent
             continue
         scores = scored(told)
         best = max(scores)
-        if best[0] == 1.0 or last:
+        if best.whole == 1.0 or last:
             chosen = [scores.index(best)]
             return many.rows(chosen), list(told[chosen[0], len(before) :])
-        most = max(happened for _, happened in scores)  # who is there already is no better than who is still to come
-        kept = [i for i, (_, happened) in enumerate(scores) if happened == most]
+        most = max(one.happened for one in scores)  # who is there already is no better than who is still to come
+        kept = [i for i, one in enumerate(scores) if one.happened == most]
         rows = [kept[i % len(kept)] for i in range(takes)]
         many, told = many.rows(rows), told[rows]
     raise ValueError("nothing was to be rehearsed")
@@ -121,7 +131,7 @@ def _opened(many: Rollout, following: Next, scored: Callable[[Tensor], list], pa
     both = torch.cat([made, other])
     both = torch.cat([both, *(_swapped(both, *pair) for pair in pairs)])
     scores = scored(both[:, None])
-    best = sorted(range(len(both)), key=lambda i: -scores[i][0])[: many.batch]
+    best = sorted(range(len(both)), key=lambda i: scores[i][:2], reverse=True)[: many.batch]
     return _stepped(many, conditions, both[best], torch.ones_like(both[best][..., 0], dtype=torch.bool))
 
 
@@ -134,10 +144,10 @@ def _stepped(many: Rollout, conditions: Conditions, given: Tensor | None, known:
 
 
 def shown(claims: Sequence[Claim], tokens: np.ndarray, fps: float, size: tuple[int, int], table: Table
-          ) -> tuple[float, float]:
-    """How much of what is claimed things (T, S, WIDTH) show, 0..1: the mean over the aspects, and that over what
-    happens, and in which order. Half of it, and nothing, where what was not there is without having come (in truth 453
-    of 454 come over the border), or what was is no more without having gone."""
+          ) -> Shown:
+    """How much of what is claimed things (T, S, WIDTH) show. Half of it, and nothing of what happens, where what was
+    not there is without having come (in truth 453 of 454 come over the border), or what was is no more without having
+    gone."""
     camera = th.decode_camera(tokens[:, th.CAMERA_TOKEN])
     stage = Stage(tracks_of(tokens, size, table), [()] * (len(tokens) * F), fps, size, path=camera)
     scores = {aspect.name: aspect.score for aspect in judge_claims(claims, stage) if aspect.score is not None}
@@ -145,58 +155,40 @@ def shown(claims: Sequence[Claim], tokens: np.ndarray, fps: float, size: tuple[i
     whole, happened = (float(np.mean(some or [1.0])) for some in ([*scores.values()], happened))
     amiss = any("sight" in (track.began, track.ended) or track.began == "hidden" and tokens[0, track.number, 0] <= 0
                 for track in stage.tracks)
-    return (whole / 2, 0.0) if amiss else (whole, happened)
+    plain = float(np.mean([_plain(track, fps, size) for track in stage.tracks] or [0.0]))
+    return Shown(whole / 2, plain, 0.0) if amiss else Shown(whole, plain, happened)
+
+
+def _plain(track: Track, fps: float, size: tuple[int, int]) -> float:
+    """How plainly a thing is seen, 0..1: by the share of it that is in sight, and by its size, for LONG seconds."""
+    sides = (track.boxes[:, 2:] - track.boxes[:, :2]).min(1) / (WIDE * min(size))
+    seen = np.sort((track.visible / PLAIN).clip(0, 1) * sides.clip(0, 1))[::-1]
+    return float(seen[min(len(seen), max(1, round(LONG * fps))) - 1])
 
 
 def tracks_of(tokens: np.ndarray, size: tuple[int, int], table: Table) -> list[Track]:
     """Things (T, S, WIDTH) as an eye would follow them that makes no mistakes; a thing's number is its slot."""
-    height, width = size
-    frames = len(tokens) * F
-    there = np.repeat(tokens[:, :MAX_THINGS, 0] > 0, F, 0)  # (m, S)
-    vectors = torch.from_numpy(np.ascontiguousarray(tokens, np.float32))
-    found = outlines(vectors[:, :MAX_THINGS], vectors[:, th.CAMERA_TOKEN], table, height, width)
-    whole, front, depth, lift = (part.flatten(0, 1).numpy() for part in vars(found).values())
-    whole = np.nan_to_num(whole)
-    box = whole.clip(0, [width, height] * 2)
-    seen = there & front & ((box[..., 2:] - box[..., :2]).min(-1) > 1)
-    visible = _visible(box, depth, seen)
-    inside = (box[..., 2:] - box[..., :2]).clip(0).prod(-1) / np.maximum((whole[..., 2:] - whole[..., :2]).prod(-1), 1)
-    tracks = []
-    for s in np.flatnonzero(seen.any(0)):
-        rows = np.flatnonzero(seen[:, s] & (visible[:, s] > HIDDEN))
-        if len(rows) < F or (visible * inside)[rows, s].max() < CLEAR:
+    (height, width), frames, tracks = size, len(tokens) * F, []
+    found = sights(tokens, table, height, width)
+    for s in np.flatnonzero(found.seen.any(0)):
+        seen, whole, box = found.seen[:, s], found.whole[:, s], found.box[:, s]
+        rows = np.flatnonzero(seen & (found.bare[:, s] > HIDDEN))
+        if len(rows) < F or found.visible[rows, s].max() < CLEAR:
             continue
-        cut = (np.abs(whole[:, s] - box[:, s]) > 0.02 * width).any(1) | (box[:, s, :2] < 2).any(1) | (
-            box[:, s, 2:] > np.array([width, height]) - 2).any(1)
+        cut = (np.abs(whole - box) > 0.02 * width).any(1) | (box[:, :2] < 2).any(1) | (
+            box[:, 2:] > np.array([width, height]) - 2).any(1)
 
-        def end(row: int, beyond: int, s: int = s, cut: np.ndarray = cut) -> str:
+        def end(row: int, beyond: int, seen: np.ndarray = seen, cut: np.ndarray = cut) -> str:
             if not 0 <= beyond < frames:
                 return "clip"
-            return "hidden" if seen[beyond, s] else "border" if cut[row] else "sight"
+            return "hidden" if seen[beyond] else "border" if cut[row] else "sight"
 
         names = []
         for name, known in (("kind", KINDS), ("colour", tuple(COLOURS))):
             number = min(int(tokens[rows[0] // F, s, th.THING[name]].argmax()), len(known) - 1)
             names.append((known[number], np.tile(np.eye(len(known))[number], (len(rows), 1))))
         (kind, kinds), (colour, colours) = names
-        tracks.append(Track(int(s), kind, colour, rows, box[rows, s].astype(np.float32), np.ones(len(rows)),
-                            visible[rows, s], depth[rows, s], lift[rows, s], kinds, colours, np.ones((len(rows), 1)),
-                            end(rows[0], rows[0] - 1), end(rows[-1], rows[-1] + 1)))
+        tracks.append(Track(int(s), kind, colour, rows, box[rows].astype(np.float32), np.ones(len(rows)),
+                            found.visible[rows, s], found.depth[rows, s], found.lift[rows, s], kinds, colours,
+                            np.ones((len(rows), 1)), end(rows[0], rows[0] - 1), end(rows[-1], rows[-1] + 1)))
     return tracks
-
-
-def _visible(box: np.ndarray, depth: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """The share (m, S) of each box that no nearer one covers."""
-    shares = np.zeros(seen.shape)
-    for s in np.flatnonzero(seen.any(0)):
-        own = box[:, s, :, None]
-        x, y = (own[:, k] + (own[:, k + 2] - own[:, k]) * INSIDE for k in (0, 1))  # (m, 6)
-        covered = np.zeros((len(box), len(INSIDE), len(INSIDE)), bool)
-        for o in np.flatnonzero(seen.any(0)):
-            nearer = seen[:, o] & (depth[:, o] < depth[:, s])
-            if o != s and nearer.any():
-                low, high = box[:, o, :2, None], box[:, o, 2:, None]
-                across, down = ((v >= low[:, k]) & (v <= high[:, k]) for k, v in enumerate((x, y)))
-                covered |= nearer[:, None, None] & down[:, :, None] & across[:, None]
-        shares[:, s] = 1 - covered.mean((1, 2))
-    return shares

@@ -13,7 +13,6 @@ from reverie.audit.story import Stage, Story
 ASIDE = 0.2  # metres from the middle of the picture from which a thing is at a side
 MIDDLE = 0.7  # metres within which it is in the middle
 CLOSE = 1.0  # of the picture's width: gap between things that are beside one another
-WAIT = 1.0  # seconds after a line's start in which both things must be there
 
 
 def holds(what: str, things: Sequence[Story], others: Sequence[Story], stage: Stage, start: float, end: float) -> bool:

@@ -33,9 +33,9 @@ from reverie.evaluate.dreams import Known, dream, pixels_of
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.pictures import save_picture
 from reverie.evaluate.study import SEED, Study
-from reverie.evaluate.watch import round_trip
 from reverie.model import things as th
 from reverie.train.encode import true_tokens
+from reverie.train.tokenizer import round_trip
 from reverie.world import World
 
 HIDDEN = {1.0: ">= 0.98", 5.0: ">= 0.95", 20.0: ">= 0.9"}  # seconds, and the share that shall be right then

@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from reverie.audit.findings import Track, Verdict, Violation
 from reverie.audit.judge import audit_frames
@@ -104,26 +103,13 @@ def _watch(clips: ClipSet, i: int, worn: Callable[[np.ndarray, float], np.ndarra
 def wearing(condition: str, tokenizer=None) -> Callable[[np.ndarray, float], np.ndarray]:
     """What is done to frames uint8 (T, H, W, 3) of so many a second before they are judged."""
     from reverie.train.observer_frames import through_h264
+    from reverie.train.tokenizer import round_trip
 
     if condition == "h264":
         return lambda frames, fps: through_h264(frames, fps, CRF)
     if condition == "tokenizer":
-        return lambda frames, fps: round_trip(tokenizer, frames)
+        return lambda frames, fps: round_trip(tokenizer, frames, PIECE)
     return lambda frames, fps: frames
-
-
-@torch.inference_mode()
-def round_trip(tokenizer, frames: np.ndarray) -> np.ndarray:
-    """Frames uint8 (T, H, W, 3) through a tokenizer's latents and back, in pieces without a seam; T cut to fours."""
-    pieces, coded, decoded = [], None, None
-    device = next(tokenizer.parameters()).device
-    for start in range(0, len(frames) // 4 * 4, PIECE):
-        piece = frames[start : start + PIECE]
-        piece = piece[: len(piece) // 4 * 4]
-        latents, coded = tokenizer.encode(torch.from_numpy(np.ascontiguousarray(piece[None])).to(device), coded)
-        pixels, decoded = tokenizer.decode(latents, decoded)
-        pieces.append(((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy())
-    return np.concatenate(pieces) if pieces else frames[:0]
 
 
 def owners(track: Track, truth: Truth, camera: str, low: int, high: int) -> set[int]:

@@ -1,8 +1,7 @@
 """Control videos: what Reverie imagined, as depth, kinds, boxes and edges, for a large model to paint over.
 
-They are computed from the things, their camera and the ground, pixel by pixel and exactly: no estimator guesses them
-from pictures. Balls, boxes, cylinders and cones are met by rays in closed form; things of other shapes (people, dogs,
-chairs) have the outline that the canvas draws them with. Legend: N latents, F frames of a latent, P pixels, S slots.
+They are computed from what the things are made of, their camera and the ground, pixel by pixel and exactly: no
+estimator guesses them from pictures. Legend: N latents, F frames of a latent, P pixels, S slots.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +22,12 @@ from reverie.core.vocabulary import KINDS as THINGS
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import things as th
 from reverie.model.block import describe
-from reverie.model.canvas import Scene
-from reverie.model.solids import Table
+from reverie.model.faces import surfaces
+from reverie.model.solids import Table, solids_of
 from reverie.model.stage import FAR, rays
 
 KINDS = ("depth", "kinds", "boxes", "edges")
 F = th.F
-BALLS, TUBES, CONES = ("ball", "basketball"), ("cylinder",), ("cone",)
 FLAT = ("box", "plank", "domino", "wall", "screen")
 GROUND, SKY = -1, -2  # where no thing is
 CREASE = 0.02  # of the nearest disparity, a bend of it from pixel to pixel that is an edge of a flat-sided thing
@@ -46,12 +43,11 @@ GROUND_COLOUR, SKY_COLOUR = (80, 80, 80), (0, 0, 0)
 
 
 class Happening:
-    """What was imagined: vectors (N, S + 2, WIDTH), one latent after another, at ``fps`` frames per second. canvas: of
-    the model that imagined it, or None. pictures: uint8 (T, H, W, 3) of it, or None."""
+    """What was imagined: vectors (N, S + 2, WIDTH), one latent after another, at ``fps`` frames per second. table: what
+    things are made of. pictures: uint8 (T, H, W, 3) of it, or None."""
 
-    def __init__(self, vectors: np.ndarray, fps: float, canvas: Any = None, pictures: np.ndarray | None = None):
-        self.vectors, self.fps, self.canvas, self.pictures = torch.from_numpy(vectors).float(), fps, canvas, pictures
-        self.table = Table.plain() if canvas is None else canvas.table.to("cpu")
+    def __init__(self, vectors: np.ndarray, fps: float, table: Table, pictures: np.ndarray | None = None):
+        self.vectors, self.fps, self.table, self.pictures = torch.from_numpy(vectors).float(), fps, table, pictures
         self._kept: tuple[tuple, tuple[Tensor, Tensor]] | None = None
         self._near: float | None = None
 
@@ -152,81 +148,13 @@ class Happening:
         down = direction[..., 2]
         depth = torch.where(down < -1e-4, -origin[:, None, 2] / down.clamp(max=-1e-4), FAR).clamp(0.1, FAR)
         slots = torch.where(depth < FAR, GROUND, SKY)
-        for slot in (tokens[:MAX_THINGS, 0] > 0).nonzero()[:, 0].tolist():
-            met = self._meet(tokens, slot, origin, direction, size)
-            nearer = met < depth
-            depth, slots = torch.where(nearer, met, depth), torch.where(nearer, slot, slots)
+        far, body = (part[0] for part in surfaces(solids_of(tokens[None, :MAX_THINGS], self.table), origin[None],
+                                                  direction[None]))
+        nearer = far < depth
+        depth = torch.where(nearer, far.clamp(min=0.1), depth)
+        slots = torch.where(nearer, torch.where(body < MAX_THINGS, body, GROUND), slots)  # what holds things is none
         self._kept = key, (depth, slots)
         return depth, slots
-
-    def _meet(self, tokens: Tensor, slot: int, origin: Tensor, direction: Tensor, size: tuple[int, int]) -> Tensor:
-        """(F, P): how far along each ray the thing's surface is, infinite where it is not met."""
-        thing = tokens[slot]
-        name = THINGS[min(int(thing[th.THING["kind"]].argmax()), len(THINGS) - 1)]
-        half, turn = th.extents_of(thing), th.turns_of(thing)  # (3,), (F, 3, 3)
-        o = torch.einsum("fij,fi->fj", turn, origin - th.positions_of(thing)) / half
-        d = torch.einsum("fij,fpi->fpj", turn, direction) / half
-        o, d = o[:, None], torch.where(d.abs() < 1e-6, 1e-6, d)
-        if name in BALLS:
-            return _first(*_quadric(o, d, (1, 1, 1), 1.0))
-        if name in TUBES:
-            return _first(*_both(_quadric(o, d, (1, 1, 0), 1.0), _slab(o, d, (2,))))
-        if name in CONES:
-            return _first(*_both(_cone(o, d), _slab(o, d, (2,))))
-        enter, leave = _slab(o, d, (0, 1, 2))
-        if name in FLAT or self.canvas is None:
-            return _first(enter, leave)
-        seen = thing[None, None], tokens[None, th.CAMERA_TOKEN], tokens[None, th.SETTING_TOKEN]
-        drawn = self.canvas(Scene(*(part.to(self.canvas.bodies.device) for part in seen)), *size)
-        middle = (torch.maximum(enter, torch.zeros_like(enter)) + leave) / 2
-        beside = (-(o * d).sum(-1) / d.square().sum(-1)).clamp(min=0.1)  # drawn a little beyond its box
-        where = torch.where(enter < leave, middle, beside)
-        return torch.where(drawn.cover[0, ..., 0].cpu() > 0.5, where, torch.inf)
-
-
-def _first(enter: Tensor, leave: Tensor) -> Tensor:
-    """The first surface in front of the eye."""
-    return torch.where((enter < leave) & (leave > 0.1), enter.clamp(min=0.1), torch.inf)
-
-
-def _both(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    return torch.maximum(one[0], two[0]), torch.minimum(one[1], two[1])
-
-
-def _slab(o: Tensor, d: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Where rays enter and leave -1..1 along these axes."""
-    middle, half = -o[..., axes] / d[..., axes], 1 / d[..., axes].abs()
-    return (middle - half).amax(-1), (middle + half).amin(-1)
-
-
-def _quadric(o: Tensor, d: Tensor, weights: tuple[float, float, float], square: float) -> tuple[Tensor, Tensor]:
-    """Where rays enter and leave sum(w x^2) < square."""
-    w = d.new_tensor(weights)
-    return _roots((w * d * d).sum(-1), (w * o * d).sum(-1), (w * o * o).sum(-1) - square)
-
-
-def _cone(o: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-    """Where rays enter and leave the cone whose tip is at z = 1 and whose radius is 1 at z = -1: as far as its slab
-    goes, its mirror image above the tip is out of reach."""
-    w = d.new_tensor((1.0, 1.0, -0.25))
-    shifted = o - d.new_tensor((0.0, 0.0, 1.0))
-    a, b, c = (w * d * d).sum(-1), (w * shifted * d).sum(-1), (w * shifted * shifted).sum(-1)
-    enter, leave = _roots(a, b, c)
-    steep = a < 0  # such a ray is inside beyond one of its roots; the slab bounds the other side
-    low = torch.where(d[..., 2] < 0, torch.maximum(enter, leave), torch.full_like(enter, -torch.inf))
-    high = torch.where(d[..., 2] < 0, torch.full_like(enter, torch.inf), torch.minimum(enter, leave))
-    return torch.where(steep, low, enter), torch.where(steep, high, leave)
-
-
-def _roots(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """Roots of a t^2 + 2 b t + c in order; (inf, -inf) where there are none."""
-    inside = b * b - a * c
-    root = inside.clamp(min=0).sqrt()
-    a = torch.where(a.abs() < 1e-9, 1e-9, a)
-    one, two = (-b - root) / a, (-b + root) / a
-    none = inside < 0
-    return (torch.where(none, torch.inf, torch.minimum(one, two)),
-            torch.where(none, -torch.inf, torch.maximum(one, two)))
 
 
 # -- files -----------------------------------------------------------------------------------------------------

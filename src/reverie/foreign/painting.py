@@ -98,8 +98,7 @@ class PaintedWorld:
             vectors.append(block.vectors)
             frames.append(block.frames)
             watch(Thought((block.start + len(block.frames)) / self.own.fps))
-        canvas = getattr(self.own.tokenizer, "canvas", None)
-        self.happening = Happening(np.stack(vectors), self.own.fps, canvas, np.concatenate(frames))
+        self.happening = Happening(np.stack(vectors), self.own.fps, self.own.table, np.concatenate(frames))
         for block in job.blocks(out):
             those = numbers(np.arange(block.start, block.start + len(block.frames)))
             yield Block(block.start, block.frames, self.happening.rows(those, block.start, fps, size))

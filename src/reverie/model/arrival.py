@@ -12,7 +12,6 @@ from torch import Tensor
 from reverie.core.vocabulary import ALIVE
 from reverie.model import things as th
 
-CORNERS = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
 ALOFT = 0.3  # metres above the ground from which what does not fly by itself comes from above
 GOING = 0.2  # m/s across the picture from which it comes from where it goes away from
 
@@ -28,7 +27,7 @@ def over_border(things: Tensor, camera: Tensor, new: Tensor, aspect: float) -> T
     seen = th.cameras_of(camera[:, None].float())
     axes, eye = seen.rotation[:, 0, 0], seen.position[:, 0, 0]  # (B, 3, 3) right, up and back as columns
     path, size = th.positions_of(things), th.extents_of(things)
-    corners = path[:, :, :1] + (CORNERS.to(path) * size[:, :, None]) @ th.rotations_of(things)[:, :, 0].mT
+    corners = path[:, :, :1] + (th.CORNERS.to(path) * size[:, :, None]) @ th.rotations_of(things)[:, :, 0].mT
     high = torch.tan(torch.deg2rad(seen.fovy) / 2)  # (B, 1)
     x, y, away = ((torch.cat([corners, path[:, :, :1]], 2) - eye[:, None, None]) @ axes[:, None]).unbind(-1)
     edge = -away * high[..., None]  # of the picture's height, so far away

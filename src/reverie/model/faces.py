@@ -117,6 +117,23 @@ def _nearest(solids: Solids, stage: Stage, camera: Tensor) -> tuple[Tensor, ...]
     return ray[seen], solid[seen], wins[seen], far[seen], normal[seen]
 
 
+def surfaces(solids: Solids, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """What rays from origin (X, F, 3) along direction (X, F, P, 3) meet first: how far along them (X, F, P), inf where
+    nothing is, and the body (X, F, P) whose it is, -1 there."""
+    frames, pixels = direction.shape[1:3]
+    ray, body = _pairs(solids, origin[:, :, None], direction)
+    frame = ray // pixels
+    pair, solid, o, d = _passing(solids, frame, body, origin.flatten(0, 1)[frame], direction.flatten(0, 2)[ray])
+    ray, frame = ray[pair], frame[pair]
+    row, body = frame // frames, solids.body[solid]
+    far = met(solids.shape[row, solid], solids.boxes.size[frame, solid], o[:, None], d[:, None])[0][:, 0]
+    ray, body, far = _everywhere(solids.rests[row, body], pixels, ray, body, far)
+    first = far.new_full((direction[..., 0].numel(),), torch.inf).scatter_reduce(0, ray, far, "amin")
+    wins = (far == first[ray]) & far.isfinite()
+    whose = torch.full_like(first, -1, dtype=torch.long).scatter(0, ray[wins], body[wins])
+    return first.view(direction.shape[:-1]), whose.view(direction.shape[:-1])
+
+
 def faces_seen(solids: Solids, stage: Stage, camera: Tensor, setting: Tensor) -> Faces:
     """What pixels see of solids, and how that is lit: by cameras (X, WIDTH), in settings (X, WIDTH)."""
     ray, solid, wins, far, normal = _nearest(solids, stage, camera)

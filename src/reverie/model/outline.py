@@ -4,26 +4,29 @@ A solid's outline lies between those of its ends: balls and discs, which are see
 such without a size. An ellipsoid of matrix D about c, in a camera's frame, is seen as the conic that is dual to
 D - c c' (Hartley and Zisserman, Multiple View Geometry, 2004, section 8.3); its extremes solve two equations.
 
-Legend: X latents, F frames of a latent, Y = X F, S thing slots, N solids, E ends of a solid.
+Legend: X latents, F frames of a latent, Y = X F, S thing slots, N solids, E ends of a solid, m frames.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import things as th
 from reverie.model.solids import SHAPES, Table, solids_of
 
+INSIDE = (np.arange(6) + 0.5) / 6  # of a box's sides, where it is asked whether another covers it
+LEAST = 1.0  # pixels of a thing that is seen
 NEAR = 0.1  # metres before the eye within which nothing has a box
-_CORNERS = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
 _WEDGE = torch.tensor([[-1.0, y, -1.0] for y in (-1, 1, -1, 1)] + [[1.0, y, z] for z in (-1, 1) for y in (-1, 1)])
 _LAST, _FIRST = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.0, 0.0, -1.0])
 _ENDS = torch.zeros(len(SHAPES), 8, 3)  # of each shape: where its ends are, in its half sizes
 _WIDE = torch.zeros(len(SHAPES), 8, 3)  # and how large
-for _name, _ends, _wide in (("box", _CORNERS, 0), ("ellipsoid", torch.zeros(8, 3), 1), ("wedge", _WEDGE, 0),
+for _name, _ends, _wide in (("box", th.CORNERS, 0), ("ellipsoid", torch.zeros(8, 3), 1), ("wedge", _WEDGE, 0),
                             ("cylinder", torch.stack([_FIRST, _LAST] * 4), torch.tensor([1.0, 1.0, 0.0])),
                             ("capsule", torch.stack([_FIRST, _LAST] * 4), 1),
                             ("cone", torch.stack([_FIRST, _LAST] * 4), torch.tensor([[1.0, 1.0, 0.0], [0, 0, 0]] * 4))):
@@ -83,3 +86,49 @@ def outlines(things: Tensor, camera: Tensor, table: Table, height: int, width: i
         front[:, body] = exists.any(1) & (ahead[:, own] | ~exists).all(1)
         out[:, body] = torch.where(front[:, body, None], torch.cat([first, last], -1), torch.nan)
     return Outlines(*(part.unflatten(0, (x, th.F)) for part in (out, front, away, lift)))
+
+
+@dataclass
+class Sights:
+    """Of things in m frames: whole (m, S, 4), as Outlines has boxes but 0 where there are none, and box (m, S, 4), what
+    of that is in the picture; seen (m, S) bool: those of which more than LEAST pixels are, in all directions; bare
+    (m, S), the share of that which no nearer box covers, and visible (m, S), the share of the whole box that is bare
+    and in the picture; depth and lift (m, S) as in Outlines."""
+
+    whole: np.ndarray
+    box: np.ndarray
+    seen: np.ndarray
+    bare: np.ndarray
+    visible: np.ndarray
+    depth: np.ndarray
+    lift: np.ndarray
+
+
+def sights(tokens: np.ndarray, table: Table, height: int, width: int) -> Sights:
+    """Of the things of tokens (X, S, WIDTH), as their own cameras see them in pictures of height x width pixels."""
+    vectors = torch.from_numpy(np.ascontiguousarray(tokens, np.float32))
+    found = outlines(vectors[:, :MAX_THINGS], vectors[:, th.CAMERA_TOKEN], table, height, width)
+    whole, front, depth, lift = (part.flatten(0, 1).numpy() for part in vars(found).values())
+    whole = np.nan_to_num(whole)
+    box = whole.clip(0, [width, height] * 2)
+    sides, full = box[..., 2:] - box[..., :2], whole[..., 2:] - whole[..., :2]
+    seen = front & (sides.min(-1) > LEAST)
+    bare = _uncovered(box, depth, seen)
+    return Sights(whole, box, seen, bare, bare * sides.clip(0).prod(-1) / np.maximum(full.prod(-1), 1), depth, lift)
+
+
+def _uncovered(box: np.ndarray, depth: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The share (m, S) of each box (m, S, 4) that no nearer one covers, of those that are seen (m, S); depth (m, S)."""
+    shares = np.zeros(seen.shape)
+    for s in np.flatnonzero(seen.any(0)):
+        own = box[:, s, :, None]
+        x, y = (own[:, k] + (own[:, k + 2] - own[:, k]) * INSIDE for k in (0, 1))  # (m, 6)
+        covered = np.zeros((len(box), len(INSIDE), len(INSIDE)), bool)
+        for o in np.flatnonzero(seen.any(0)):
+            nearer = seen[:, o] & (depth[:, o] < depth[:, s])
+            if o != s and nearer.any():
+                low, high = box[:, o, :2, None], box[:, o, 2:, None]
+                across, down = ((v >= low[:, k]) & (v <= high[:, k]) for k, v in enumerate((x, y)))
+                covered |= nearer[:, None, None] & down[:, :, None] & across[:, None]
+        shares[:, s] = 1 - covered.mean((1, 2))
+    return shares

@@ -52,6 +52,7 @@ POSITION_SCALE = 2.0  # metres
 POSITION_CENTRE = (0.0, 0.0, 0.7)
 CAMERA_CENTRE = (0.0, -6.0, 1.8)
 VELOCITY_SCALE = 3.0  # m/s
+CORNERS = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)  # of a box, in half sizes
 GRAVITY = 9.81  # m/s2
 SINKING = 0.03  # metres that simulated things may press into the ground
 

@@ -38,11 +38,6 @@ class Workers:
         """ready, loading or down, as the best of them is."""
         return "ready" if self._ready else "loading" if self._running else "down"
 
-    @property
-    def pids(self) -> list[int]:
-        """The processes that there are now."""
-        return [process.pid for process in self._running.values()]
-
     def start(self) -> None:
         """Start them, and look after them until ``stop``."""
         self._tasks = [asyncio.create_task(self._keep()) for _ in range(self.settings.workers)]

@@ -23,9 +23,11 @@ from reverie.audit.observer_net import STRIDE, resized, working_size
 from reverie.core.clip import Clip, Truth
 from reverie.core.errors import BadData
 from reverie.core.video import VideoWriter, read_video
-from reverie.core.vocabulary import KINDS, SIZES
+from reverie.core.vocabulary import KINDS, MAX_THINGS, SIZES
 from reverie.data.shards import ClipSet, has_truth
 from reverie.model.tokenizer import Tokenizer
+from reverie.train.encode import true_tokens
+from reverie.train.posing import drawn_of
 
 WINDOW = 8  # frames that are read together; those of SHOWN are trained on
 SHOWN = (4, 7)  # late ones: by then the tokenizer's memory holds what a long video's would
@@ -40,9 +42,10 @@ class Variation:
     pixels: per step, frames times height times width. zoom: greatest enlargement of a crop; canvas:
     least and greatest size of a batch, of its clips'. worn: share of frames degraded by JPEG. paste:
     how often, twice over, another clip's thing is put into a frame. trip: share taken through the
-    tokenizer, where there is one, its latents with noise of up to ``noise``; coded: share of the rest taken through
-    H.264, at a crf of ``crf``. recoloured: share of the pairs of
-    frames that are given other colours (theirs are not asked then): things are to be told in all of them.
+    tokenizer, where there is one, its latents with noise of up to ``noise``; drawn: share drawn by its canvas, where it
+    has one, from their true things; coded: share of the rest taken through H.264, at a crf of ``crf``. recoloured:
+    share of the pairs of frames that are given other colours (theirs are not asked then): things are to be told in all
+    of them.
     """
 
     pixels: int = 48 * 128 * 128
@@ -52,6 +55,7 @@ class Variation:
     paste: float = 0.3
     trip: float = 0.4
     noise: float = 0.2
+    drawn: float = 0.2
     coded: float = 0.25
     crf: tuple[int, int] = (24, 38)
     recoloured: float = 0.5
@@ -188,7 +192,7 @@ def pasted(example: Example, donor: Example, rng: np.random.Generator) -> Exampl
 class Frames:
     """Training batches from the windows of drawn clips: a pure function of step and random state.
 
-    memory: bytes of decoded frames to keep. tokenizer: takes variation.trip of the frames there and back.
+    memory: bytes of decoded frames to keep. tokenizer: makes variation.trip and variation.drawn of the frames again.
     """
 
     def __init__(self, clips: ClipSet, chosen: Sequence[int], variation: Variation, *,
@@ -240,11 +244,13 @@ class Frames:
         return {"frames": torch.from_numpy(np.stack(pictures)), **targets.batch()}
 
     def _way(self, draw: float) -> str:
-        """What a window goes through, of a draw of 0..1: "tokenizer", "h264" or nothing, ""."""
-        trip = self.variation.trip if self.tokenizer is not None else 0.0
-        if draw < trip:
-            return "tokenizer"
-        return "h264" if draw < trip + (1 - trip) * self.variation.coded else ""
+        """What a window goes through, of a draw of 0..1: "tokenizer", "things", "h264" or nothing, ""."""
+        v, eyes = self.variation, self.tokenizer
+        trip = v.trip if eyes is not None else 0.0
+        made = trip + (v.drawn if eyes is not None and eyes.config.canvas else 0.0)
+        if draw < made:
+            return "tokenizer" if draw < trip else "things"
+        return "h264" if draw < made + (1 - made) * v.coded else ""
 
     def _window(self, i: int, start: int, way: str) -> list[Example]:
         if (i, start, way) in self._kept:
@@ -252,31 +258,34 @@ class Frames:
             return self._kept[i, start, way]
         clip = self.clips.clip(i, start, start + WINDOW, views=True)
         window = examples(clip, SHOWN)
+        if way == "things" and len(clip.truth.kinds) > MAX_THINGS:
+            way = ""  # more than tokens have room for
         if way:
-            view = next(iter(clip.views.values()))
+            rng = np.random.default_rng([i, start])  # the window's own: so it may be kept
             if way == "h264":
-                crf = int(np.random.default_rng([i, start]).integers(*self.variation.crf))
-                made = resized(torch.from_numpy(through_h264(view, clip.fps, crf)[list(SHOWN)]), window[0].mask.shape
-                               ).numpy()
+                made = through_h264(next(iter(clip.views.values())), clip.fps, int(rng.integers(*self.variation.crf)))
+            elif way == "things":
+                made = drawn_of(true_tokens(clip), self.tokenizer, next(iter(clip.views.values())).shape[1:3])
             else:
-                made = self._there_and_back(view, i, start, window[0].mask.shape)
-            window = [replace(e, picture=picture) for e, picture in zip(window, made, strict=True)]
+                made = there_and_back(clip, self.tokenizer, self.variation.noise, rng)
+            pictures = resized(torch.from_numpy(made[list(SHOWN)]), window[0].mask.shape).numpy()
+            window = [replace(e, picture=picture) for e, picture in zip(window, pictures, strict=True)]
         self._kept[i, start, way] = window
         self._used += sum(example.nbytes for example in window)
         while self._used > self.memory and len(self._kept) > 1:
             self._used -= sum(example.nbytes for example in self._kept.popitem(last=False)[1])
         return window
 
-    @torch.no_grad()
-    def _there_and_back(self, view: np.ndarray, i: int, start: int, size: tuple[int, int]) -> np.ndarray:
-        """The SHOWN frames of a window after the tokenizer, at its own size and then resized."""
-        device = next(self.tokenizer.parameters()).device
-        latents, _ = self.tokenizer.encode(torch.from_numpy(view[None]).to(device))
-        rng = np.random.default_rng([i, start])  # the window's own noise: so it may be kept
-        noise = self.variation.noise * rng.random() * rng.standard_normal(latents.shape)
-        decoded, _ = self.tokenizer.decode(latents + torch.from_numpy(noise).to(latents))
-        made = ((decoded[0, list(SHOWN)] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        return resized(made, size).cpu().numpy()
+
+@torch.no_grad()
+def there_and_back(clip: Clip, tokenizer: Tokenizer, noise: float, rng: np.random.Generator) -> np.ndarray:
+    """Frames uint8 (T, H, W, 3) of a clip's first camera after the tokenizer, whose latents have noise of up to
+    ``noise``."""
+    view = torch.from_numpy(next(iter(clip.views.values()))[None]).to(next(tokenizer.parameters()).device)
+    latents, _ = tokenizer.encode(view)
+    error = noise * rng.random() * rng.standard_normal(latents.shape)
+    made, _ = tokenizer.decode(latents + torch.from_numpy(error).to(latents))
+    return ((made[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 
 
 class Targets:

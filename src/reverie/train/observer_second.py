@@ -23,8 +23,11 @@ from reverie.core.clip import Clip
 from reverie.core.errors import BadData
 from reverie.core.vocabulary import FRAMES_PER_LATENT, KINDS, MAX_THINGS
 from reverie.data.shards import ClipSet, has_truth
+from reverie.model import things as th
 from reverie.model.tokenizer import Tokenizer
-from reverie.train.observer_frames import LEAST_SIDE, jpeg, recoloured
+from reverie.train.encode import true_tokens
+from reverie.train.observer_frames import LEAST_SIDE, jpeg, recoloured, there_and_back
+from reverie.train.posing import boxes_of, drawn_of, posed
 
 NOTHING = len(KINDS)  # the kind of a box with nothing in it; -1: a box that is not asked about
 LEAST_SEEN = 0.15  # share of a thing's outline that must be seen for it to be asked about
@@ -99,23 +102,18 @@ def scenes(clip: Clip, chosen: Sequence[int], pictures: np.ndarray | None = None
     return out
 
 
-@torch.no_grad()
-def drawn_again(clip: Clip, tokenizer: Tokenizer, from_things: bool, noise: float,
-                rng: np.random.Generator) -> list[Scene]:
-    """Frames _KEPT of a window's clip as the tokenizer draws them: from its latents, with noise of up to ``noise``, or
-    from its true things alone. clip: of the window's frames."""
-    device = next(tokenizer.parameters()).device
-    view = torch.from_numpy(next(iter(clip.views.values()))[None]).to(device)
-    latents, _ = tokenizer.encode(view)
-    if from_things:
-        from reverie.train.encode import true_tokens
-
-        made, _ = tokenizer.decode(latents, None, torch.from_numpy(true_tokens(clip)[None]).to(device), level=1.0)
-    else:
-        error = noise * rng.random() * rng.standard_normal(latents.shape)
-        made, _ = tokenizer.decode(latents + torch.from_numpy(error).to(latents))
-    pictures = ((made[0, list(_KEPT)] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-    return scenes(clip, _KEPT, pictures)
+def posed_scenes(clip: Clip, tokenizer: Tokenizer, rng: np.random.Generator) -> list[Scene]:
+    """The frames _KEPT of a window's clip, its things posed otherwise and drawn by the tokenizer's canvas."""
+    size = next(iter(clip.views.values())).shape[1:3]
+    tokens, shown = posed(true_tokens(clip), rng), working_size(*size)
+    pictures = resized(torch.from_numpy(drawn_of(tokens, tokenizer, size)[list(_KEPT)]), shown).numpy()
+    boxes, visible = (part[list(_KEPT)] for part in boxes_of(tokens, tokenizer.canvas.table.to("cpu"), shown))
+    kinds, colours = (tokens[:, :MAX_THINGS, th.THING[name]].argmax(-1)[-1] for name in ("kind", "colour"))
+    out = []
+    for picture, box, share in zip(pictures, boxes, visible, strict=True):
+        here = np.flatnonzero(share > GLIMPSED)
+        out.append(Scene(picture, box[here].astype(np.float32), share[here], kinds[here], colours[here], True))
+    return out
 
 
 def gathered(clips: ClipSet, chosen: Sequence[int], recipe: SecondRecipe, tokenizer: Tokenizer | None,
@@ -133,13 +131,17 @@ def gathered(clips: ClipSet, chosen: Sequence[int], recipe: SecondRecipe, tokeni
         out += scenes(clips.clip(i, masks=False), range(0, clips.meta(i)["frames"], every))
     windows = [(i, start) for i in with_truth
                for start in range(0, clips.meta(i)["frames"] - _WINDOW + 1, FRAMES_PER_LATENT)]
-    can_draw = tokenizer is not None and bool(tokenizer.config.canvas)
-    for from_things, count in ((False, recipe.trips), (True, recipe.drawings if can_draw else 0)):
-        for w in rng.permutation(len(windows))[: count if tokenizer is not None else 0]:
+    trips, drawings = recipe.trips, recipe.drawings
+    if tokenizer is None or not tokenizer.config.canvas:
+        trips, drawings = 0 if tokenizer is None else trips, 0
+    for from_things, count in ((False, trips), (True, drawings)):
+        for w in rng.permutation(len(windows))[:count]:
             i, start = windows[w]
             if not from_things or len(clips.meta(i)["truth"]["kinds"]) <= MAX_THINGS:
                 clip = clips.clip(i, start, start + _WINDOW, masks=False)
-                out += drawn_again(clip, tokenizer, from_things, recipe.noise, rng)
+                made = (posed_scenes(clip, tokenizer, rng) if from_things else
+                        scenes(clip, _KEPT, there_and_back(clip, tokenizer, recipe.noise, rng)[list(_KEPT)]))
+                out += made
     out = [scene for scene in out if len(scene.boxes)]
     if not out:
         raise BadData(f"no drawn clip with truth in {clips.folder}; make some with: reverie data make lab")

@@ -226,11 +226,12 @@ def tokenizer_scores(tokenizer: Tokenizer, clips: ClipSet, chosen: Sequence[int]
 @torch.no_grad()
 def round_trip(tokenizer: Tokenizer, frames: np.ndarray, chunk: int = 16,
                device: torch.device | str = "cpu", refining: int = 0) -> np.ndarray:
-    """uint8 (T, H, W, 3), T a multiple of 4, through the tokenizer and back, ``chunk`` frames at a time, their latents
+    """uint8 (T, H, W, 3), T cut to fours, through the tokenizer and back, ``chunk`` frames at a time, their latents
     refined by ``refining`` steps."""
-    made, coming, going = [], None, None
-    for start in range(0, len(frames), chunk):
-        piece = torch.from_numpy(frames[None, start:start + chunk]).to(device)
+    made, coming, going = [frames[:0]], None, None
+    for start in range(0, len(frames) // 4 * 4, chunk):
+        piece = frames[None, start : min(start + chunk, len(frames) // 4 * 4)]
+        piece = torch.from_numpy(np.ascontiguousarray(piece)).to(device)
         latents, coming = tokenizer.encode(piece, coming)
         latents = tokenizer.refined(latents, piece, going, refining) if refining else latents
         out, going = tokenizer.decode(latents, going)

@@ -235,3 +235,13 @@ def test_what_is_new_comes_no_faster_than_it_goes() -> None:
     path = th.positions_of(out)[0]
     assert torch.equal(out[0, 1], wild) and torch.allclose(path[0, 1:], th.positions_of(wild)[1:], atol=1e-6)
     assert float((path[0, 0] - path[0, 1]).norm()) == pytest.approx(1.3 * 2.4 / 24 + 0.03, abs=1e-4)
+
+
+def test_what_is_new_spins_on_the_ground_and_not_in_the_air() -> None:
+    def spun(height: float) -> float:
+        ball = thing("ball", (0, 0, 0.3 + height), (0.3,) * 3, moving=1.0)[None, None]
+        ball = th.at_rotations(ball, torch.stack([about(1, 0), about(1, 50)])[None, None])
+        first, last = th.rotations_of(physics.coming(ball, torch.ones(1, 1, dtype=torch.bool), FRAME))[0, 0]
+        return math.degrees(math.acos(min(1.0, float(((last @ first.T).trace() - 1) / 2))))
+
+    assert spun(0.0) == pytest.approx(50, abs=0.1) and spun(1.0) == pytest.approx(0, abs=0.1)

@@ -80,6 +80,14 @@ def test_what_runs_into_another_is_in_its_lane_and_goes_there() -> None:
         assert gone[0, 1, th.THING["velocity"].start] * th.VELOCITY_SCALE < -2
 
 
+def test_what_another_pushes_out_of_the_picture_does_not_go_by_itself() -> None:
+    cast = told("a green ball is pushed to the right by a yellow ball, while the green ball leaves to the right")
+    assert names(cast) == [("ball", "green"), ("ball", "yellow")]
+    assert cast.cued[0, :2].tolist() == [-1, 0] and cast.target[0, :2].tolist() == [-1, 0]
+    alone = told("a green ball leaves to the right. a yellow ball lies there")
+    assert alone.cued[0, :2].tolist() == [0, -1]
+
+
 def test_what_is_put_down_on_another_comes_over_it() -> None:
     cast = told("a green box is stacked on a yellow box")
     things = th.at_positions(torch.ones(1, MAX_THINGS, th.WIDTH), torch.rand(1, MAX_THINGS, F, 3))

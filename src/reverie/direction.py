@@ -102,13 +102,15 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
         elif thing.number not in late:
             cast.present[0, slot] = 1
     leaves = {thing: claim for claim in events if claim.what == "leaves" for thing in claim.things}
+    hit = {(claim.start, thing) for claim in events if claim.what == "pushed" and claim.others
+           for thing in claim.things}
     for claim in events:
         actors, first = _actors(claim), firsts.get(id(claim))
         lead = None if first is None else slots.get(_actors(first)[0])
         for thing in actors:
             slot = slots.get(thing, -1)
-            if slot < 0 or claim.what == "rests":
-                continue
+            if slot < 0 or claim.what == "rests" or claim.what == "leaves" and (claim.start, thing) in hit:
+                continue  # nothing is to be done, or another does it
             if thing.number in late:
                 cast.due[0, slot] = line[claim.start]
             if claim.what == "enters" and claim.detail in SIDES[:2]:

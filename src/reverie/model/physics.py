@@ -95,8 +95,8 @@ def spent(things: Tensor, before: Tensor) -> Tensor:
 
 def coming(things: Tensor, new: Tensor, seconds: Tensor) -> Tensor:
     """Thing vectors (B, N, WIDTH) of which those that are new (B, N) bool come to where they are in steps no longer
-    than their speed allows, and spin with reason or not at all. In truth 2 of 3,726 take a longer step; of 1,046 in the
-    air a thirtieth spins, but slowly.
+    than their speed allows, and spin on the ground, with reason, or not at all. In truth 2 of 3,726 take a longer step;
+    of 1,046 in the air a thirtieth spins, but slowly.
     """
     path, speed = positions_of(things), (things[..., THING["velocity"]] * VELOCITY_SCALE).norm(dim=-1)
     longest = (HASTE * speed * seconds[:, None] + JERK)[..., None]
@@ -106,6 +106,7 @@ def coming(things: Tensor, new: Tensor, seconds: Tensor) -> Tensor:
         places.insert(0, places[0] + step * (longest / step.norm(dim=-1, keepdim=True).clamp(min=1e-9)).clamp(max=1))
     turns = rotations_of(things)
     slow = (_spins(turns).diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2 > SPINNING
+    slow |= places[-1][..., 2] - depth(things) > CLEAR
     turns = torch.where(slow[..., None, None, None], turns[..., 1:, :, :], turns)
     come = at_rotations(at_positions(things, torch.stack(places, -2)), turns)
     return torch.where(new[..., None], come, things)

@@ -13,7 +13,7 @@ from reverie.data.scenes.bodies import RIM, make, rim_centre
 from reverie.direction import cast_told
 from reverie.model import hoops
 from reverie.model import things as th
-from reverie.model.arrival import over_border
+from reverie.model.arrival import MOST, faced, over_border
 from reverie.model.cast import WAYS
 from reverie.model.outline import outlines
 from reverie.train.bodies import table
@@ -27,6 +27,21 @@ def thing(kind: str, place: tuple, size: tuple, turn: float = 0.0, speed: tuple 
     row[th.THING["rotation"]] = [np.cos(turn), np.sin(turn), 0, -np.sin(turn), np.cos(turn), 0] * 2
     row[th.THING["velocity"]] = np.array(speed) / th.VELOCITY_SCALE
     return torch.from_numpy(row)
+
+
+@pytest.mark.parametrize("kind, turn, stands", [
+    ("screen", 1.4, MOST), ("screen", -1.4, -MOST), ("screen", 2.0, np.pi - MOST), ("ramp", 0.3, 0.3),
+    ("box", 1.4, 1.4), ("table", np.pi - 0.4, np.pi - 0.4)])
+def test_what_is_new_looks_across_the_picture_as_worlds_stage_it(kind: str, turn: float, stands: float) -> None:
+    eye = np.array([6.0, 0.0, 1.8])  # which looks along -x, so that y is to the right
+    path = CameraPath(eye[None].repeat(4, 0), look_at(eye, np.array([0.0, 0, 0.7]))[None].repeat(4, 0), 40.0)
+    camera, things = torch.from_numpy(th.encode_camera(path)), thing(kind, (0.5, 1.0, 0.4), (0.5, 0.2, 0.4),
+                                                                     np.pi / 2 + turn)[None, None]
+    made = faced(things, camera, torch.ones(1, 1, dtype=torch.bool))
+    for ahead in th.rotations_of(made)[0, 0, :, :, 0]:
+        assert ahead.numpy() == pytest.approx([-np.sin(stands), np.cos(stands), 0], abs=1e-4)
+    assert torch.equal(th.positions_of(made), th.positions_of(things))
+    assert torch.equal(faced(things, camera, torch.zeros(1, 1, dtype=torch.bool)), things)
 
 
 @pytest.mark.parametrize("size", ["small", "medium", "large"])

@@ -14,7 +14,7 @@ from torch import Tensor
 from reverie.core.vocabulary import MAX_THINGS
 from reverie.model import contact, flow, motion, physics
 from reverie.model import things as th
-from reverie.model.arrival import over_border
+from reverie.model.arrival import faced, over_border
 from reverie.model.cast import Cast, inventory
 from reverie.model.memory import Memory, joined, layers
 from reverie.model.sampling import Sampling
@@ -107,7 +107,7 @@ class Rollout:
             x = self._single(self._denoised(conditions, given, known, past))
         new = (x[:, :MAX_THINGS, 0] > 0) & ~self.met
         things, camera = x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN]
-        things = self.cast.placed(things, camera, new)
+        things = faced(self.cast.placed(things, camera, new), camera, new)
         things = over_border(things, camera, new, self.grid[1] / self.grid[0]) if self.n else things
         x = torch.cat([things, x[:, MAX_THINGS:]], 1)
         x = torch.where(known[..., None], given, x)

@@ -18,7 +18,7 @@ from reverie.model.outline import sights
 from reverie.model.solids import Table
 from reverie.model.tokenizer import Tokenizer
 
-TURNED, LAID, TINTED = 0.5, 0.15, 0.3  # shares of things that are turned, laid on their sides, and given another colour
+TURNED, LAID, TINTED = 0.5, 0.3, 0.3  # shares of things that are turned, laid on their sides, and given another colour
 UPRIGHT, LEVEL = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 0]]), torch.tensor([[0.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 LIE = ("box", "domino", "cone", "cylinder", "plank", "chair", "table", "wall")  # what can be laid on its side
 

@@ -96,7 +96,7 @@ def test_words_shoot_at_the_hoop_that_is_named() -> None:
 
 @pytest.mark.parametrize(("place", "speed", "side"), [
     ((0.5, 0.0, 0.3), (-1.0, 0, 0), "right"), ((0.5, 0.0, 0.3), (0, 0, 0), "right"),
-    ((0.5, 0.5, 0.3), (1.0, 0, 0), "left"), ((0.0, 0.0, 1.5), (0, 0, -1.0), "top")])
+    ((0.5, 0.5, 0.3), (1.0, 0, 0), "left"), ((0.0, 0.0, 1.5), (2.0, 0, -1.0), "top")])
 def test_newcomers_are_cut_by_the_border(place: tuple, speed: tuple, side: str) -> None:
     eye = np.array([[0.0, -6.0, 1.8]] * 4, np.float32)
     turns = np.stack([look_at(e, np.array([0.0, 0.0, 0.7])) for e in eye]).astype(np.float32)
@@ -110,3 +110,20 @@ def test_newcomers_are_cut_by_the_border(place: tuple, speed: tuple, side: str) 
     assert [name for name, is_cut in cut.items() if is_cut] == [side]
     again = over_border(come, camera, torch.tensor([[True, False]]), 1.0)
     assert torch.equal(again, come)  # who is cut already comes as he comes
+
+
+@pytest.mark.parametrize("height", [1.5, 4.0])
+def test_what_is_dropped_begins_above_the_picture_straight_and_slowly(height: float) -> None:
+    eye = np.array([[0.0, -6.0, 1.8]] * 4, np.float32)
+    turns = np.stack([look_at(e, np.array([0.0, 0.0, 0.7])) for e in eye]).astype(np.float32)
+    camera = torch.from_numpy(th.encode_camera(CameraPath(eye, turns, 40.0))[:1])
+    box = thing("box", (0.4, 0.5, height), (0.3, 0.2, 0.4), speed=(0.2, 0.1, -6.0))
+    leaning = torch.tensor([[1.0, 0, 0], [0, 0.5, -0.866], [0, 0.866, 0.5]])
+    things = th.at_rotations(box[None, None], torch.stack([leaning, torch.eye(3)])[[0, 0]][None, None])
+    made = over_border(things, camera, torch.ones(1, 1, dtype=torch.bool), 1.0)
+    found = outlines(made, camera, table(), 128, 128).box[0, :, 0]
+    assert found[:, 3].abs().max() < 5 and (found[:, 0] > 0).all() and (found[:, 2] < 128).all()
+    assert made[0, 0, th.THING["velocity"]].tolist() == pytest.approx([0, 0, -1.6 / th.VELOCITY_SCALE])
+    first, last = th.rotations_of(made)[0, 0]
+    assert torch.equal(first, last) and float(torch.acos(last[2, 2])) == pytest.approx(0.3, abs=1e-3)
+    assert th.positions_of(made)[0, 0, :, :2].tolist() == [pytest.approx([0.4, 0.5], abs=1e-4)] * 4

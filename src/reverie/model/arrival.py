@@ -12,9 +12,12 @@ from torch import Tensor
 
 from reverie.core.vocabulary import ALIVE
 from reverie.model import things as th
+from reverie.model.resting import laid
 
 ACROSS, MOST = ("screen", "ramp", "table", "plank"), 0.52  # what looks across the picture, to within so many radians
 ALOFT = 0.3  # metres above the ground from which what does not fly by itself comes from above
+SLANT, FLIES = 0.3, 1.0  # radians that what is dropped leans at most; m/s across from which it is thrown
+SLOWLY, LOWERED = 1.6, 2.6  # m/s down at which it comes at most, and at which a screen may
 GOING = 0.2  # m/s across the picture from which it comes from where it goes away from
 
 
@@ -37,7 +40,8 @@ def faced(things: Tensor, camera: Tensor, new: Tensor) -> Tensor:
 
 def over_border(things: Tensor, camera: Tensor, new: Tensor, aspect: float) -> Tensor:
     """Thing vectors (B, N, WIDTH) of which those that are new (B, N) bool, and whole in the latent's first picture, are
-    moved so far aside, or up, that its edge cuts them in two.
+    moved so far aside, or up, that its edge cuts them in two. Who falls, and does not fly, begins just above the
+    picture, straight and slowly, wherever it was: so do all 39 things that truth drops later.
 
     camera (B, WIDTH); aspect: the picture's width over its height.
     """
@@ -58,4 +62,18 @@ def over_border(things: Tensor, camera: Tensor, new: Tensor, aspect: float) -> T
     up = torch.zeros_like(axes[:, None, :, 0]) + axes.new_tensor([0.0, 0.0, 1.0])
     shift = torch.where(falls[..., None], above[..., None] * up, aside[..., None] * axes[:, None, :, 0])
     come = th.at_positions(things, path + shift[:, :, None])
-    return torch.where((new & whole)[..., None], come, things)
+    come = torch.where((new & whole)[..., None], come, things)
+    velocity = things[..., th.THING["velocity"]] * th.VELOCITY_SCALE
+    drops = new & falls & (velocity[..., :2].norm(dim=-1) < FLIES) & (x[..., -1].abs() < edge[..., -1] * aspect)
+    if not bool(drops.any()):
+        return come
+    turn = th.rotations_of(things)
+    leans = torch.acos(turn[..., 1, 2, 2].clamp(-1, 1))
+    turn = laid(turn[..., 1, :, :], -turn[..., 1, :, 2], (leans - SLANT).clamp(min=0))
+    onto = (edge - y).amax(-1) / axes[:, None, 2, 1].clamp(min=0.2)  # until its lowest corner is at the edge
+    place = (path[:, :, -1] + onto[..., None] * up)[:, :, None].expand_as(path)
+    fall = th.at_rotations(th.at_positions(things, place), torch.stack([turn, turn], -3))
+    most = torch.where(th.of_kind(things, ("screen",)), LOWERED, SLOWLY)
+    speed = torch.minimum(-velocity[..., 2], most).clamp(min=0)[..., None]
+    fall[..., th.THING["velocity"]] = -up * speed / th.VELOCITY_SCALE
+    return torch.where(drops[..., None], fall, come)

@@ -96,7 +96,7 @@ def test_words_shoot_at_the_hoop_that_is_named() -> None:
 
 @pytest.mark.parametrize(("place", "speed", "side"), [
     ((0.5, 0.0, 0.3), (-1.0, 0, 0), "right"), ((0.5, 0.0, 0.3), (0, 0, 0), "right"),
-    ((0.5, 0.5, 0.3), (1.0, 0, 0), "left"), ((0.0, 0.0, 1.5), (2.0, 0, -1.0), "top")])
+    ((0.5, 0.5, 0.3), (1.0, 0, 0), "left"), ((0.0, 0.0, 1.5), (2.0, 0, -1.0), "left")])
 def test_newcomers_are_cut_by_the_border(place: tuple, speed: tuple, side: str) -> None:
     eye = np.array([[0.0, -6.0, 1.8]] * 4, np.float32)
     turns = np.stack([look_at(e, np.array([0.0, 0.0, 0.7])) for e in eye]).astype(np.float32)

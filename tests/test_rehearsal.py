@@ -88,6 +88,19 @@ def test_what_another_pushes_out_of_the_picture_does_not_go_by_itself() -> None:
     assert alone.cued[0, :2].tolist() == [0, -1]
 
 
+def test_what_is_thrown_flies_in_from_its_side_as_truth_throws_it() -> None:
+    cast = told("a red ball is thrown to the right. a blue box stands there")
+    assert cast.due[0, :2].tolist() == [0, -1] and cast.side[0, 0] == SIDES.index("left") and cast.way[0, 0] == -1
+    before = torch.zeros(1, th.TOKENS, th.WIDTH)
+    before[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0] * F)
+    things = th.at_positions(before[:, :MAX_THINGS], torch.tensor([0.5, 1.0, 0.3]).expand(1, MAX_THINGS, F, 3))
+    made = cast.placed(things, before[:, th.CAMERA_TOKEN], torch.ones(1, MAX_THINGS, dtype=torch.bool))[0]
+    assert th.positions_of(made[:1])[0, -1].tolist() == pytest.approx([-0.5, 1.0, 1.1], abs=1e-5)
+    speed = made[0, th.THING["velocity"]] * th.VELOCITY_SCALE
+    assert speed[0] > 2 and speed[2] > 1.3 and speed[1] == pytest.approx(0, abs=1e-5)
+    assert torch.equal(made[1], things[0, 1])
+
+
 def test_what_is_put_down_on_another_comes_over_it() -> None:
     cast = told("a green box is stacked on a yellow box")
     things = th.at_positions(torch.ones(1, MAX_THINGS, th.WIDTH), torch.rand(1, MAX_THINGS, F, 3))

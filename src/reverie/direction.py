@@ -115,6 +115,9 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
                 cast.due[0, slot] = line[claim.start]
             if claim.what == "enters" and claim.detail in SIDES[:2]:
                 cast.side[0, slot] = SIDES.index(claim.detail)
+            if claim.what == "thrown" and thing.kind not in ALIVE and cast.due[0, slot] >= 0:
+                cast.pace[0, slot] = KICKED["launched"]
+                cast.side[0, slot] = 1 - SIDES.index(claim.detail) if claim.detail in SIDES[:2] else cast.side[0, slot]
             kicked = claim.what in KICKED and thing.kind not in (*ALIVE, "pendulum")
             if claim.what in SHOT:
                 cast.target[0, slot] = _hoop_of(claim, slots)

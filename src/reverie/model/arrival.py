@@ -55,16 +55,17 @@ def over_border(things: Tensor, camera: Tensor, new: Tensor, aspect: float) -> T
     x, y, away = ((torch.cat([corners, path[:, :, :1]], 2) - eye[:, None, None]) @ axes[:, None]).unbind(-1)
     edge = -away * high[..., None]  # of the picture's height, so far away
     whole = ((x.abs() < edge * aspect) & (y.abs() < edge)).all(-1)
-    speed = ((things[..., th.THING["velocity"]] * th.VELOCITY_SCALE) @ axes)[..., 0]
+    velocity = things[..., th.THING["velocity"]] * th.VELOCITY_SCALE
+    speed = (velocity @ axes)[..., 0]
     aside = torch.where(speed.abs() > GOING, -speed, x[..., -1]).sign() * edge[..., -1] * aspect - x[..., -1]
     above = (edge[..., -1] - y[..., -1]) / axes[:, None, 2, 1].clamp(min=0.2)  # straight up
-    falls = ~th.of_kind(things, ALIVE) & (path[:, :, 0, 2] - size.amin(-1) > ALOFT)
+    falls = ~th.of_kind(things, ALIVE) & (path[:, :, 0, 2] - size.amin(-1) > ALOFT) & (
+        velocity[..., :2].norm(dim=-1) < FLIES)
     up = torch.zeros_like(axes[:, None, :, 0]) + axes.new_tensor([0.0, 0.0, 1.0])
     shift = torch.where(falls[..., None], above[..., None] * up, aside[..., None] * axes[:, None, :, 0])
     come = th.at_positions(things, path + shift[:, :, None])
     come = torch.where((new & whole)[..., None], come, things)
-    velocity = things[..., th.THING["velocity"]] * th.VELOCITY_SCALE
-    drops = new & falls & (velocity[..., :2].norm(dim=-1) < FLIES) & (x[..., -1].abs() < edge[..., -1] * aspect)
+    drops = new & falls & (x[..., -1].abs() < edge[..., -1] * aspect)
     if not bool(drops.any()):
         return come
     turn = th.rotations_of(things)

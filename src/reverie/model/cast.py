@@ -31,6 +31,7 @@ SHOTS = ("through", "short")  # of WAYS: at the ring of a hoop, and down through
 BEFORE = 0.12  # metres between a screen and what it covers
 PASSES = (0.45, 0.65)  # metres beyond what it hides behind, in which what is alive passes, and what is not
 LEVEL = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)  # of a velocity, what is not up or down
+THROWN = (1.1, 2.2)  # metres above the ground where truth's throws come into the picture, and m/s upwards there
 RUN_UP = 1.6  # metres at least between what runs into another and the other, to begin with
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
 
@@ -41,7 +42,8 @@ class Cast:
 
     kind, colour: the numbers of their channels. present: 1 where a thing is there at the opening, 0 where nothing may
     come to be. due: the line in which it comes, after the opening; side: from where, of SIDES. cued: that in which it
-    is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a second. after:
+    is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a second; who has
+    a pace, a line in which it is due, and neither way nor target, is thrown in. after:
     the slot whose thing must have been set going before. target: the slot of what it runs into, in whose lane it is,
     at whose ring it is shot, on which it is put down, or before which it, a screen, is let down; behind: 1 where it
     passes behind that. idle: a
@@ -123,6 +125,8 @@ class Cast:
         left, right, above = (self.side == number for number in range(3))
         wrong = new & (left & (across > 0) | right & (across <= 0))
         things = torch.where(wrong[..., None], th.mirrored(things, camera), things)
+        flies = new & (self.due >= 0) & (self.way < 0) & (self.target < 0) & (self.pace > 0)
+        things = torch.where(flies[..., None], self._thrown(things, seen), things) if bool(flies.any()) else things
         if not bool((self.target >= 0).any()):
             return things
         path, size = th.positions_of(things), th.extents_of(things)
@@ -145,6 +149,16 @@ class Cast:
         ready = self._ready(things)
         return torch.where((new & (self.target >= 0))[..., None], torch.where(self._shot()[..., None], ready, stands),
                            things)
+
+    def _thrown(self, things: Tensor, seen: th.Cameras) -> Tensor:
+        """Things (B, things, WIDTH) as they are thrown onto the stage from the side on which they are."""
+        path, right = th.positions_of(things).clone(), seen.rotation[:, 0, 0, :, 0][:, None]
+        across = ((path[:, :, -1] - seen.position[:, 0, :1]) * right).sum(-1, keepdim=True)
+        path[..., 2] = torch.maximum(path[..., 2], path.new_tensor(THROWN[0]))
+        out, part = th.at_positions(things, path), th.THING["velocity"]
+        out[..., part] = -across.sign() * right * (self.pace / 100)[..., None] / th.VELOCITY_SCALE
+        out[..., part.stop - 1] = THROWN[1] / th.VELOCITY_SCALE
+        return out
 
     def _targets(self, things: Tensor) -> Tensor:
         """Of things (B, things, WIDTH) each one's target, or the first of them where it has none."""

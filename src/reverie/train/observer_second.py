@@ -1,7 +1,8 @@
 """What the observer's second look trains on: boxes in frames of drawn clips, and what stands in them.
 
 Boxes are truth's, moved as much as the first look errs, the first look's own, and boxes of nothing. Frames are
-plain, worn, or drawn by the tokenizer: from their latents, or, where it has a canvas, from their true things.
+plain, worn, or drawn by the tokenizer: from their latents, or, where it has a canvas, from their true things, posed
+otherwise (train.posing).
 
 Legend: B frames of a batch, N boxes of each, H W pixels, K kinds, C colours.
 """
@@ -42,7 +43,7 @@ class SecondRecipe:
     """How a second look is trained. lr, ema, warm_up, hold: see train.loop.fit.
 
     frames, boxes: of a batch. every: which frames of a clip are kept, one in so many. trips, drawings: windows
-    taken through the tokenizer and, where it has a canvas, drawn from their true things. found: frames whose
+    taken through the tokenizer and, where it has a canvas, posed otherwise and drawn. found: frames whose
     boxes of the first look are trained on. moved: deviation of a box's edges, in shares of its sides. worn,
     soft, recoloured: shares of the frames degraded by JPEG, made small and large again, and given other colours
     (theirs are not asked then): 640 clips have six ramps of a colour, too few to tell that ramps come in all.

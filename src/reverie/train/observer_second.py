@@ -132,17 +132,15 @@ def gathered(clips: ClipSet, chosen: Sequence[int], recipe: SecondRecipe, tokeni
         out += scenes(clips.clip(i, masks=False), range(0, clips.meta(i)["frames"], every))
     windows = [(i, start) for i in with_truth
                for start in range(0, clips.meta(i)["frames"] - _WINDOW + 1, FRAMES_PER_LATENT)]
-    trips, drawings = recipe.trips, recipe.drawings
-    if tokenizer is None or not tokenizer.config.canvas:
-        trips, drawings = 0 if tokenizer is None else trips, 0
+    trips = 0 if tokenizer is None else recipe.trips
+    drawings = 0 if tokenizer is None or not tokenizer.config.canvas else recipe.drawings
     for from_things, count in ((False, trips), (True, drawings)):
         for w in rng.permutation(len(windows))[:count]:
             i, start = windows[w]
             if not from_things or len(clips.meta(i)["truth"]["kinds"]) <= MAX_THINGS:
                 clip = clips.clip(i, start, start + _WINDOW, masks=False)
-                made = (posed_scenes(clip, tokenizer, rng) if from_things else
+                out += (posed_scenes(clip, tokenizer, rng) if from_things else
                         scenes(clip, _KEPT, there_and_back(clip, tokenizer, recipe.noise, rng)[list(_KEPT)]))
-                out += made
     out = [scene for scene in out if len(scene.boxes)]
     if not out:
         raise BadData(f"no drawn clip with truth in {clips.folder}; make some with: reverie data make lab")

@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from reverie.core.vocabulary import COLOURS, MAX_THINGS
 from reverie.model import things as th
+from reverie.model.contact import reaches
 from reverie.model.outline import sights
 from reverie.model.solids import Table
 from reverie.model.tokenizer import Tokenizer
@@ -35,20 +35,15 @@ def posed(tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     side = side * th.of_kind(things, LIE).any(0)
     spin = torch.matrix_exp(angle[:, None, None] * UPRIGHT) @ torch.matrix_exp(side[:, None, None] * LEVEL)
     new = spin.to(turn)[None, :, None] @ turn
-    size, path = th.extents_of(things), th.positions_of(things).clone()
-    path[..., 2] += (_reach(new, size) - _reach(turn, size))[..., None]
-    moved = th.at_positions(th.at_rotations(things, new), path)
+    moved, path = th.at_rotations(things, new), th.positions_of(things).clone()
+    path[..., 2] += (reaches(moved) - reaches(things))[..., 2:]
+    moved = th.at_positions(moved, path)
     colour = torch.nn.functional.one_hot(torch.from_numpy(rng.integers(len(COLOURS), size=MAX_THINGS)),
                                          th.THING["colour"].stop - th.THING["colour"].start) * th.ONE_HOT
     part = moved[..., th.THING["colour"]]
     moved[..., th.THING["colour"]] = torch.where(tinted[:, None], colour.to(part), part)
     out[:, :MAX_THINGS] = torch.where(things[..., :1] > 0, moved, things).numpy()
     return out
-
-
-def _reach(turn: Tensor, size: Tensor) -> Tensor:
-    """How far (T, S) boxes of half sizes (T, S, 3) reach down from their middles, turned so (T, S, 2, 3, 3)."""
-    return (turn[..., 1, 2, :].abs() * size).sum(-1)
 
 
 def boxes_of(tokens: np.ndarray, table: Table, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -204,13 +204,12 @@ def tokenizer_scores(tokenizer: Tokenizer, clips: ClipSet, chosen: Sequence[int]
     figure over nothing is NaN. Raises BadData when no clip is drawn.
     """
     chosen = drawn(clips) if chosen is None else chosen
-    device = next(tokenizer.parameters()).device
     pools = {name: PooledError() for name in ("psnr", "psnr_moving", *(f"psnr_moving_{b}" for b in BANDS))}
     for i in chosen:
         stop = min(frames, clips.meta(i)["frames"]) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
         clip = clips.clip(i, 0, stop, views=True)
         name, true = next(iter(clip.views.items()))
-        made = torch.from_numpy(round_trip(tokenizer, true, chunk, device, refining)).float() / 127.5 - 1
+        made = torch.from_numpy(round_trip(tokenizer, true, chunk, refining)).float() / 127.5 - 1
         seen = torch.from_numpy(true).float() / 127.5 - 1
         pools["psnr"].add(made, seen)
         if clip.truth is None or name not in clip.truth.masks:
@@ -224,14 +223,13 @@ def tokenizer_scores(tokenizer: Tokenizer, clips: ClipSet, chosen: Sequence[int]
 
 
 @torch.no_grad()
-def round_trip(tokenizer: Tokenizer, frames: np.ndarray, chunk: int = 16,
-               device: torch.device | str = "cpu", refining: int = 0) -> np.ndarray:
+def round_trip(tokenizer: Tokenizer, frames: np.ndarray, chunk: int = 16, refining: int = 0) -> np.ndarray:
     """uint8 (T, H, W, 3), T cut to fours, through the tokenizer and back, ``chunk`` frames at a time, their latents
     refined by ``refining`` steps."""
     made, coming, going = [frames[:0]], None, None
-    for start in range(0, len(frames) // 4 * 4, chunk):
-        piece = frames[None, start : min(start + chunk, len(frames) // 4 * 4)]
-        piece = torch.from_numpy(np.ascontiguousarray(piece)).to(device)
+    device, frames = next(tokenizer.parameters()).device, frames[: len(frames) // 4 * 4]
+    for start in range(0, len(frames), chunk):
+        piece = torch.from_numpy(np.ascontiguousarray(frames[None, start : start + chunk])).to(device)
         latents, coming = tokenizer.encode(piece, coming)
         latents = tokenizer.refined(latents, piece, going, refining) if refining else latents
         out, going = tokenizer.decode(latents, going)
@@ -310,7 +308,7 @@ def write_sheet(tokenizer: Tokenizer, clips: ClipSet, chosen: Sequence[int], pat
     for i in chosen:
         stop = min(48, clips.meta(i)["frames"]) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
         true = next(iter(clips.clip(i, 0, stop, views=True, masks=False).views.values()))
-        rows += [true, round_trip(tokenizer, true, device=next(tokenizer.parameters()).device)]
+        rows += [true, round_trip(tokenizer, true)]
         captions += [clips.keys[i], ""]
     part = path.with_name(f".{path.name}")
     contact_sheet(rows, captions).save(part, "PNG")

@@ -101,31 +101,42 @@ def test_a_file_and_its_frames_have_one_verdict(tmp_path):
 
 
 class Unsteady(Eye):
-    """One that in pictures of one height does not see what it sees in others."""
+    """One that in pictures of one height takes what is red for green, or for nothing (None), from a frame on."""
 
-    def __init__(self, blind: int, since: int) -> None:
+    def __init__(self, height: int, since: int, taken_for: str | None = "green") -> None:
         super().__init__()
-        self.blind, self.since, self.at = blind, since, 0
+        self.height, self.since, self.at, self.taken_for = height, since, 0, taken_for
 
     def detect(self, frames, *more, **options):
         """As Observer.detect."""
         found = super().detect(frames, *more, **options)
-        if frames.shape[1] == self.blind:
-            found = [[d for d in seen if d.colour != "red"] if self.at + t >= self.since else seen
-                     for t, seen in enumerate(found)]
+        if frames.shape[1] == self.height:
+            found = [[other for d in seen if (other := self._taken(d)) is not None] if self.at + t >= self.since else
+                     seen for t, seen in enumerate(found)]
             self.at += len(frames)
         return found
 
+    def _taken(self, d):
+        if d.colour != "red":
+            return d
+        return None if self.taken_for is None else detection(d.kind, self.taken_for, d.box, d.confidence)
 
-def test_only_what_is_seen_in_pictures_of_another_size_is_said(tmp_path):
+
+def test_a_change_that_is_not_seen_in_pictures_of_another_size_is_not_said(tmp_path):
     still, gone = clip(squares=rests), clip(squares=vanishes)
     for frames, said in ((still, 0), (gone, 1)):
-        eye = Unsteady(SIZE[0], 40)  # in the first size the red box seems to vanish at frame 40
+        eye = Unsteady(SIZE[0], 36)  # in the first size the red box seems to become a green one at frame 36
         verdict = audit_frames(frames, FPS, observer=eye)
         assert len(verdict.violations) == said and len({shape[1] for shape in eye.asked}) == 2
-    assert len(audit_frames(iter(still), FPS, observer=Unsteady(SIZE[0], 40)).violations) == 1  # once
-    assert len(audit_frames(iter(still), FPS, observer=Unsteady(SIZE[0], 40), again=lambda: still).violations) == 0
-    assert audit(written(tmp_path / "a.mp4", still), observer=Unsteady(SIZE[0], 40)).violations == []
+    assert len(audit_frames(iter(still), FPS, observer=Unsteady(SIZE[0], 36)).violations) == 1  # once
+    assert len(audit_frames(iter(still), FPS, observer=Unsteady(SIZE[0], 36), again=lambda: still).violations) == 0
+    assert audit(written(tmp_path / "a.mp4", still), observer=Unsteady(SIZE[0], 36)).violations == []
+
+
+def test_what_vanishes_in_either_look_is_said():
+    for height in (SIZE[0], looked_at(160, 266)[0]):
+        [crime] = audit_frames(clip(squares=rests), FPS, observer=Unsteady(height, 40, None)).violations
+        assert crime.what == "vanished" and crime.start == pytest.approx(40 / FPS, abs=0.1)
 
 
 def test_a_second_look_may_call_it_by_another_name_and_what_is_sure_needs_none(monkeypatch):
@@ -135,10 +146,11 @@ def test_a_second_look_may_call_it_by_another_name_and_what_is_sure_needs_none(m
     again = [said("vanished", "permanence", 1.1)]
     monkeypatch.setattr(judge, "look", lambda frames, fps, size, observer: ([], None, size))
     monkeypatch.setattr(judge, "judged", lambda *_: Verdict("", FPS, 72, SIZE, [], None, again))
-    first = [said("grew", "rigidity"), said("grew", "rigidity", 2.0), said("grew", "rigidity", box=(150, 80, 160, 90)),
-             said("sank", "collision", 2.0)]
+    first = [said("colour", "identity"), said("colour", "identity", 2.0),
+             said("colour", "identity", box=(150, 80, 160, 90)), said("sank", "collision", 2.0),
+             said("grew", "rigidity", 2.0)]
     verdict = Verdict("", FPS, 72, SIZE, [], None, first)
-    assert judge.confirmed(verdict, []) == [first[0], first[3]]
+    assert judge.confirmed(verdict, []) == [first[0], first[3], first[4]]
 
 
 def test_what_the_second_look_finds_is_said_of_what_the_first_followed():
@@ -149,16 +161,16 @@ def test_what_the_second_look_finds_is_said_of_what_the_first_followed():
     one = np.zeros((72, 1), np.float32)
     track = Track(7, "ball", "red", frames, np.tile(np.array([10, 10, 30, 30], np.float32), (72, 1)), one[:, 0] + 1,
                   one[:, 0] + 1, one[:, 0], one[:, 0], one, one, one)
-    verdict = Verdict("", FPS, 72, SIZE, [track], None, [said("vanished", "permanence", 1.0, number=7)])
+    verdict = Verdict("", FPS, 72, SIZE, [track], None, [said("colour", "identity", 1.0, number=7)])
     twice = tuple(2 * n for n in SIZE)
     large, elsewhere = (20, 20, 60, 60), (200, 20, 240, 60)
     again = [said("moved by itself", "causality", 0.9, large, 3), said("sank", "collision", 2.0, large, 3),
              said("grew", "rigidity", 2.5, large, 3), said("sank", "collision", 2.0, elsewhere, 4)]
     found = judge.agreed(verdict, again, twice)
     # agreed on under two names; sure; neither; of nothing that was followed
-    assert [(v.law, v.track) for v in found] == [("causality", 7), ("permanence", 7), ("collision", 7)]
+    assert [(v.law, v.track) for v in found] == [("causality", 7), ("identity", 7), ("collision", 7)]
     assert judge.agreed(verdict, [], twice) == []
-    same = judge.agreed(verdict, [said("merged", "permanence", 1.1, large, 3)], twice)
+    same = judge.agreed(verdict, [said("kind", "identity", 1.1, large, 3)], twice)
     assert same == verdict.violations  # once
 
 

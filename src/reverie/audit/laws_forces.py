@@ -93,13 +93,13 @@ def gravity(scene: Scene) -> list[Violation]:
     for track, path in lifeless(scene):
         pull, error = _pull(path, scene)
         speeds, shown = _speed(path, scene), _speed(path, scene, shown=True)
-        odd = (pull < LEAST_FALL) & (pull > BOUNCES) & (error < ROUGH) & (speeds > RESTS)
+        odd = (pull < LEAST_FALL) & (pull > BOUNCES) & (error < ROUGH) & ((speeds > RESTS) | (path.lift > HIGH))
         free = odd & path.whole
         odd &= _eroded(_airborne(scene, track, path, 0, len(path), FLIES), 2)
         for low, high in runs(odd):
             nets = any(o.kind == "hoop" for o in scene.near(track, path.first + low, 0.1, high - low))
             speed = min(float(np.median(speeds[low:high])), float(np.median(shown[low:high])))
-            if speed < ROLLS:
+            if speed < (ROLLS if np.median(path.lift[low:high]) < HIGH else RESTS):
                 continue
             slow = speed < MOVES
             if high - low >= max(3, round((THROUGH_NET if nets or slow else LASTS) * scene.fps)):
@@ -223,7 +223,7 @@ def causality(scene: Scene) -> list[Violation]:
             around = [o for o in scene.near(track, path.first + k, REACH, third)
                       if _stirs(scene, track, o, path.first + k, third + rest)]
             later = [o for o in scene.near(track, path.first + k + third, REACH, 0) if o not in around]
-            unseen = _from_outside(scene, track, path, k, third)
+            unseen = _from_outside(scene, track, path, k, third) or any(o.first > path.first + k for o in later)
             if not around and not unseen and not reshaped(track, path.first + k):
                 what = "moved too early" if later else "moved by itself"
                 text = (f"the {track.name} moved before the {later[0].name} reached it" if later else

@@ -14,13 +14,14 @@ from reverie.audit.findings import Track, Violation
 from reverie.audit.observer import overlap
 from reverie.audit.scene import STEP, Path, Scene, grown, meet, stepped
 from reverie.audit.tracks import ahead, alike, at_border, share
+from reverie.core.vocabulary import ALIVE
 
 WITNESS = 0.35  # seconds for which a thing must be seen before it vanishes, or after it appears
 WELL_SEEN = 0.7  # share of these frames in which it is seen
 CLEAR, PLAIN = 0.35, 0.78  # mean confidence in them, and mean share of it in sight
 LIFE, BRIEF = 0.7, 1.0  # seconds that a thing is seen at all: a shadow that is taken for a thing lasts for less; and
 # that a thing is seen which came from nothing and vanishes
-SHADOW = 0.45  # mean confidence from which what is black is a thing, and no shadow
+SHADOW = 0.45, 0.5  # mean confidence from which what is black is a thing, and what lives, and no shadow of one
 GONE = 0.4  # seconds for which there must be nothing, however faint, where it should be
 TWICE = 6, 3  # of so many frames before and after: those in which something else is seen in the same place
 SEEN_AGAIN, SAME_BOX, APART = 0.3, 0.6, 0.1  # overlap: of a thing where it should be; of one thing's boxes; of two
@@ -97,7 +98,7 @@ def evident(scene: Scene, track: Track, *, forward: bool) -> bool:
         return False
     if any(at_border(box, scene.size) for box in track.boxes[rows]) or len(track.frames) < LIFE * scene.fps:
         return False
-    if track.colour == "black" and track.confidence.mean() < SHADOW:
+    if track.confidence.mean() < max(SHADOW[0] * (track.colour == "black"), SHADOW[1] * (track.kind in ALIVE)):
         return False
     if track.began == track.ended == "sight" and len(track.frames) < BRIEF * scene.fps:
         return False

@@ -14,12 +14,12 @@ from torch import Tensor
 from reverie.core.actions import checked_actions, scaled
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
-from reverie.core.errors import BadInput
+from reverie.core.errors import BadInput, ReverieError
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.direction import cast_told, moves_told
 from reverie.model import things as th
-from reverie.model.block import Block, describe
+from reverie.model.block import Block, describe, drawn, picture
 from reverie.model.rollout import Rollout
 from reverie.model.sampling import Sampling
 from reverie.model.schedule import Conditions, Schedule
@@ -28,6 +28,7 @@ from reverie.model.wanted import Wanted, advance
 from reverie.rehearsal import HORIZON, claims_of, rehearsed
 
 if TYPE_CHECKING:
+    from reverie.model.beside import Drawers
     from reverie.world import World
 
 F = FRAMES_PER_LATENT
@@ -35,7 +36,8 @@ F = FRAMES_PER_LATENT
 
 class Dream:
     """A dream, stepped one latent at a time: see ``World.dream``. Attributes: fps; size (H, W); n, latents so far;
-    things, the rows of the last Block; tokens, its thing vectors (S, WIDTH), None without things.
+    things, the rows of the last Block; tokens, its thing vectors (S, WIDTH), None without things; drawers, who draws
+    its blocks instead of this process (only if ``by_things_alone``; ``shown`` waits for them), or None.
 
     ``step``: text is a new line that holds from this latent on, and takes the place of all that was still to come of
     the script; None goes on. rates: how fast the camera moves during this latent, see model.steering; None as the
@@ -85,6 +87,12 @@ class Dream:
         self._decoder: list[Tensor] | None = None
         self._rehearses = self.sampling.takes > 1 and things and not painted and not self._rollout.with_views
         self._ready: list[Tensor] = []  # those of latents that were rehearsed, and are still to be shown
+        self.drawers: Drawers | None = None
+
+    @property
+    def by_things_alone(self) -> bool:
+        """Whether its things are all that its pictures are drawn from, so that somebody else may draw them."""
+        return self._drawn and not self._rollout.with_views and not self._given
 
     @property
     def seconds(self) -> float:
@@ -202,14 +210,31 @@ class Dream:
     def _made(self, tokens: Tensor | None, view: Tensor | None) -> Block:
         """The pictures of a latent, and what is in them."""
         drawn = self._drawn and not (self._still and self.n == 0)  # a picture that is given is shown as it is
-        pixels, self._decoder = self.world.decode(view, tokens if drawn else None, self._decoder, self.sampling,
-                                                  size=self.size)
         start, self.n = self.n * F, self.n + 1
         self.tokens = None if tokens is None else tokens[0].cpu().numpy()
-        picture = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
-        self.things = [] if tokens is None or start < 0 else describe(
-            self.tokens, start, self.fps, *self.size, self.world.table)
-        return Block(start, picture, self.things, self.tokens)
+        block = Block(start, np.zeros((0, *self.size, 3), np.uint8), [], self.tokens)
+        if self.drawers is not None and start >= 0:
+            block.coming = self.drawers.draw(self.tokens, start, self.fps)
+            return block
+        pixels, self._decoder = self.world.decode(view, tokens if drawn else None, self._decoder, self.sampling,
+                                                  size=self.size)
+        block.frames = picture(pixels[0])
+        if tokens is not None and start >= 0:
+            block.things = describe(self.tokens, start, self.fps, *self.size, self.world.table)
+        self.things = block.things
+        return block
+
+    @torch.inference_mode()
+    def shown(self, block: Block) -> Block:
+        """A block with its frames and things, once they are drawn; here, if who was to draw them has ended."""
+        if block.coming is not None:
+            try:
+                block.frames, block.things = block.coming.result()
+            except ReverieError:
+                tokenizer = self.world.tokenizer
+                block.frames, block.things = drawn(tokenizer, block.vectors, block.start, self.fps, self.size)
+            block.coming, self.things = None, block.things
+        return block
 
     @property
     def camera(self) -> CameraPath | None:

@@ -17,6 +17,7 @@ from reverie.core.clip import Line
 from reverie.core.errors import BadInput, ReverieError
 from reverie.core.files import check_output, require_space, writing
 from reverie.core.moves import parse_moves
+from reverie.core.runtime import cores
 from reverie.core.script import Script, clean_text, load_script
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_SECONDS = 600.0
 MAX_TAKES = 16
+LONG, MOST_DRAWERS = 120, 8  # frames from which it pays to start processes that draw; how many, at most
 PAST_SECONDS = 10.0  # of a given video, how much of its end the model is shown
 BYTES_PER_PIXEL = 0.06  # of video at the writer's quality, generously; twice while it is rewritten
 
@@ -175,8 +177,9 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             more: dict = {"past": past} if known is None else {"known": known}
             if foreign:
                 more |= {"out": out, "note": note, "watch": lambda step: progress.advance(0, note=step.words())}
-            elif takes is not None:
-                more["takes"] = takes
+            else:
+                asked = {"beside": _drawers(model, world, frames) or None, "takes": takes}
+                more |= {name: value for name, value in asked.items() if value is not None}
             if known is not None:
                 note("it goes on from the things that the video carries")
             blocks = world.imagine(plan.lines, seconds=seconds + shown / fps, size=size, fps=fps, seed=seed,
@@ -206,6 +209,12 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
     made.frames, made.seconds = writer.frames, writer.frames / fps
     made.wall_seconds = time.perf_counter() - began
     return made
+
+
+def _drawers(model: str | Path | World, world: World, frames: int) -> int:
+    """How many processes are to draw beside this one: none for who loaded the model, and may have others to serve."""
+    alone = isinstance(model, str | Path) and world.device.type == "cpu" and cores() > 1
+    return min(cores(), MOST_DRAWERS) if alone and frames >= LONG else 0
 
 
 def check_numbers(*, seconds: float, size: tuple[int, int] | None, fps: float | None, seed: int | None,

@@ -6,7 +6,9 @@ Knows nothing of files but its own weights, and nothing of HTTP.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from reverie.core.runtime import bf16_pays
 from reverie.core.runtime import device as device_called
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.dream import Dream, step_together, take_in_pasts
+from reverie.model.beside import Drawers
 from reverie.model.block import Block
 from reverie.model.checkpoint import content_hash, load_into, load_model
 from reverie.model.exported import Exported, installed
@@ -116,7 +119,7 @@ class World:
                 guidance: float | None = None, past: np.ndarray | None = None, goal: np.ndarray | None = None,
                 loop: bool = False, moves: Sequence[Move] | Sequence[tuple[float, Sequence[Move]]] = (),
                 things: bool = True, known: np.ndarray | None = None, driven: np.ndarray | None = None, actions:
-                Sequence[Mapping | None] = (), takes: int | None = None,
+                Sequence[Mapping | None] = (), takes: int | None = None, beside: int = 0,
                 step: Callable[[Dream], Block] | None = None) -> Iterator[Block]:
         """Imagine ``seconds`` of video, block by block of four frames, as it is made.
 
@@ -126,8 +129,9 @@ class World:
         (H, W, 3). loop: end where it began. moves: camera moves over the whole length, or (start second, moves) for
         each part; none: what the script's words ask for. things=False: pictures alone. known, driven: as of ``dream``.
         actions: the rates of each latent, as Dream.step takes them. takes: how often each line is rehearsed before it
-        is painted (default: the model's; 1: not at all), see Dream.rehearse; not with past, goal or actions. step:
-        what makes a dream's next block, if not the dream alone (others in the same pass).
+        is painted (default: the model's; 1: not at all), see Dream.rehearse; not with past, goal or actions. beside:
+        how many processes draw what was imagined while this one imagines more, where things alone make the picture.
+        step: what makes a dream's next block, if not the dream alone (others in the same pass).
         """
         dream = Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
                       known=known, driven=driven, moves=moves, seconds=seconds, things=things,
@@ -136,15 +140,22 @@ class World:
         latents = math.ceil(frames / F)
         if goal is not None:
             dream.aim(goal, latents - 1)
-        for n in range(latents):
-            asked = actions[n] if n < len(actions) else None
-            if not len(actions):
-                dream.rehearse(latents)
-            block = dream.step(rates=asked) if step is None or asked is not None else step(dream)
-            if n == 0 and loop:
-                dream.aim(block.frames[0], latents - 1)
-            seen = [row for row in block.things if row["frame"] < frames]
-            yield Block(block.start, block.frames[: frames - n * F], seen, block.vectors)
+        with ExitStack() as stack:
+            if beside and dream.by_things_alone:
+                dream.drawers = stack.enter_context(Drawers(self.tokenizer, dream.size, beside))
+            waiting: deque[Block] = deque()
+            for n in range(latents):
+                asked = actions[n] if n < len(actions) else None
+                if not len(actions):
+                    dream.rehearse(latents)
+                waiting.append(dream.step(rates=asked) if step is None or asked is not None else step(dream))
+                if n == 0 and loop:
+                    dream.aim(waiting[0].frames[0], latents - 1)
+                while waiting and (n == latents - 1 or waiting[0].coming is None or waiting[0].coming.done()):
+                    block = dream.shown(waiting.popleft())
+                    block.frames = block.frames[: frames - block.start]
+                    block.things = [row for row in block.things if row["frame"] < frames]
+                    yield block
 
     def dream(self, script: Sequence[Line] = (), *, size: tuple[int, int] | None = None, fps: float | None = None,
               seed: int = 0, steps: int | None = None, guidance: float | None = None,

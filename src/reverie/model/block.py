@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +14,9 @@ from reverie.model import things as th
 from reverie.model.outline import outlines
 from reverie.model.solids import Table
 
+if TYPE_CHECKING:
+    from reverie.model.tokenizer import Tokenizer
+
 F = FRAMES_PER_LATENT
 
 
@@ -20,12 +25,29 @@ class Block:
     """Frames as they are made: uint8 (n, H, W, 3) from frame ``start`` on, and the things in them, one
     dictionary per thing and frame: frame, time, thing (its number), kind, colour, position [x, y, z] in
     metres, velocity in m/s, box [x0, y0, x1, y1] in pixels (None out of the picture). vectors: the latent's tokens
-    (S, WIDTH) as model/things.py has them, None where none were imagined."""
+    (S, WIDTH) as model/things.py has them, None where none were imagined. coming: its frames and things, where somebody
+    else still draws them."""
 
     start: int
     frames: np.ndarray
     things: list[dict] = field(default_factory=list)
     vectors: np.ndarray | None = None
+    coming: Future[tuple[np.ndarray, list[dict]]] | None = None
+
+
+def picture(pixels_THWC: torch.Tensor) -> np.ndarray:
+    """Pixels in [-1, 1] as uint8 (T, H, W, 3)."""
+    return ((pixels_THWC.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+
+
+def drawn(tokenizer: Tokenizer, vectors: np.ndarray, start: int, fps: float, size: tuple[int, int]
+          ) -> tuple[np.ndarray, list[dict]]:
+    """Frames and things, as in a Block, of a latent of which the thing vectors (S, WIDTH) say all: on the CPU, by the
+    tokenizer's canvas, at size (H, W)."""
+    side, tokens = tokenizer.config.spatial, torch.from_numpy(vectors)[None, None]
+    nothing = tokens.new_zeros(1, 1, size[0] // side, size[1] // side, tokenizer.config.channels)
+    pixels, _ = tokenizer.decode(nothing, None, tokens, 1.0)
+    return picture(pixels[0]), describe(vectors, start, fps, *size, tokenizer.canvas.table)
 
 
 def describe(vectors: np.ndarray, start: int, fps: float, height: int, width: int, table: Table, count: int = F

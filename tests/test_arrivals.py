@@ -8,13 +8,13 @@ import torch
 
 from reverie.core.camera import CameraPath, look_at
 from reverie.core.clip import Line
-from reverie.core.vocabulary import KINDS
+from reverie.core.vocabulary import KINDS, MAX_THINGS
 from reverie.data.scenes.bodies import RIM, make, rim_centre
 from reverie.direction import cast_told
 from reverie.model import hoops
 from reverie.model import things as th
 from reverie.model.arrival import MOST, faced, over_border
-from reverie.model.cast import WAYS
+from reverie.model.cast import SIDES, WAYS, Cast
 from reverie.model.outline import outlines
 from reverie.train.bodies import table
 
@@ -127,3 +127,35 @@ def test_what_is_dropped_begins_above_the_picture_straight_and_slowly(height: fl
     first, last = th.rotations_of(made)[0, 0]
     assert torch.equal(first, last) and float(torch.acos(last[2, 2])) == pytest.approx(0.3, abs=1e-3)
     assert th.positions_of(made)[0, 0, :, :2].tolist() == [pytest.approx([0.4, 0.5], abs=1e-4)] * 4
+
+
+@pytest.mark.parametrize(("kind", "up", "stands"), [("box", 0.35, True), ("box", 1.2, False), ("bird", 0.35, False)])
+def test_who_slides_in_touches_the_ground(kind: str, up: float, stands: bool) -> None:
+    eye = np.array([0.0, -6.0, 1.8])
+    turns = look_at(eye, np.array([0.0, 0, 0.7]))[None].repeat(4, 0)
+    camera = torch.from_numpy(th.encode_camera(CameraPath(eye[None].repeat(4, 0), turns, 40.0)))
+    things = thing(kind, (-4.0, 0.0, 0.3 + up), (0.3, 0.3, 0.3), speed=(2.0, 0, -0.5))[None, None]
+    leaning = torch.tensor([[0.96, 0, 0.28], [0, 1.0, 0], [-0.28, 0, 0.96]])
+    things = th.at_rotations(things, leaning.expand(1, 1, 2, 3, 3))
+    made = over_border(things, camera, torch.ones(1, 1, dtype=torch.bool), 1.0)
+    if not stands:
+        assert torch.equal(made, things)
+        return
+    assert th.positions_of(made)[0, 0, :, 2].numpy() == pytest.approx([0.3] * 4, abs=1e-4)
+    assert torch.allclose(th.rotations_of(made)[0, 0], torch.eye(3).expand(2, 3, 3), atol=1e-4)
+    assert (made[0, 0, th.THING["velocity"]] * th.VELOCITY_SCALE).tolist() == pytest.approx([2.0, 0, 0])
+
+
+def test_who_is_to_run_into_another_goes_straight_for_it() -> None:
+    cast = Cast.open(1)
+    cast.target[0, 1], cast.due[0, 1], cast.pace[0, 1] = 0, 0, 300
+    things = torch.zeros(1, MAX_THINGS, th.WIDTH)
+    things[0, 0] = thing("box", (0.0, 0.0, 0.3), (0.3, 0.3, 0.3))
+    things[0, 1] = thing("ball", (-3.0, 0.4, 0.3), (0.3, 0.3, 0.3), speed=(1.2, 0.9, 0))
+    new = torch.arange(MAX_THINGS)[None] == 1
+    made = cast.aimed(things, new)
+    way = np.array([3.0, -0.4, 0]) / np.hypot(3.0, 0.4)
+    assert (made[0, 1, th.THING["velocity"]] * th.VELOCITY_SCALE).numpy() == pytest.approx(1.5 * way, abs=1e-4)
+    assert torch.equal(made[0, 0], things[0, 0]) and torch.equal(cast.aimed(things, ~new), things)
+    cast.side[0, 1] = SIDES.index("above")
+    assert torch.equal(cast.aimed(things, new), things)

@@ -80,13 +80,14 @@ def generator(seed: int, *, on="cpu"):
     return torch.Generator(device=on).manual_seed(seed)
 
 
-def peak_memory_bytes() -> int:
-    """The most memory this process has held so far (resident set); 0 where the system does not say."""
+def peak_memory_bytes(children: bool = False) -> int:
+    """The most memory (resident set) this process has held so far, or any one that it started and that has ended; 0
+    where the system does not say."""
     try:
         import resource
     except ImportError:  # not on Windows
         return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 from reverie.core.errors import BadInput, ReverieError
+from reverie.core.runtime import peak_memory_bytes
 from reverie.core.video import VideoWriter
 from reverie.evaluate import machine
 from reverie.evaluate.figures import figure
@@ -76,7 +77,7 @@ def timed_command(command: list[str]) -> tuple[float, int]:
     wall = time.perf_counter() - began
     if child.returncode != 0:
         raise ReverieError(f"{' '.join(command[1:4])} failed: {(said.strip().splitlines() or ['no message'])[-1]}")
-    return wall, sum(peaks.values()) or _children_peak()
+    return wall, sum(peaks.values()) or peak_memory_bytes(children=True)
 
 
 def _started_by(pid: int) -> list[int]:
@@ -96,15 +97,6 @@ def _high_water(pid: int) -> int:
     except OSError:
         pass  # it has ended, or this system has no /proc
     return 0
-
-
-def _children_peak() -> int:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def split(model: str | Path | World, seconds: float, out: Path) -> dict[str, float]:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from reverie.core.vocabulary import ALIVE
 from reverie.model import things as th
-from reverie.model.resting import laid
+from reverie.model.resting import HELD_UP, depth, laid, tipping
 
 ACROSS, MOST = ("screen", "ramp", "table", "plank"), 0.52  # what looks across the picture, to within so many radians
 ALOFT = 0.3  # metres above the ground from which what does not fly by itself comes from above
 SLANT, FLIES = 0.3, 1.0  # radians that what is dropped leans at most; m/s across from which it is thrown
 SLOWLY, LOWERED = 1.6, 2.6  # m/s down at which it comes at most, and at which a screen may
+ALONG = 0.8  # metres above the ground below which what comes comes along it
 GOING = 0.2  # m/s across the picture from which it comes from where it goes away from
 
 
@@ -38,15 +39,30 @@ def faced(things: Tensor, camera: Tensor, new: Tensor) -> Tensor:
     return torch.where(turned[..., None], th.at_rotations(things, turn), things)
 
 
+def along_ground(things: Tensor, new: Tensor) -> Tensor:
+    """Thing vectors (B, N, WIDTH) of which those that are new (B, N) bool, and not high up, come flat along the ground,
+    if nothing holds them up: in truth who slides or rolls in touches it, and who is thrown in is 0.86 m up and more."""
+    high = th.positions_of(things)[..., -1, 2] - depth(things)
+    comes = new & ~th.of_kind(things, (*ALIVE, *HELD_UP)) & (high < ALONG)
+    turn = laid(th.rotations_of(things)[..., -1, :, :], tipping(things), torch.pi)
+    flat, path = th.at_rotations(things, torch.stack([turn, turn], -3)), th.positions_of(things).clone()
+    path[..., 2] = depth(flat)[..., None]
+    flat = th.at_positions(flat, path)
+    flat[..., th.THING["velocity"].stop - 1] = 0.0
+    return torch.where(comes[..., None], flat, things)
+
+
 def over_border(things: Tensor, camera: Tensor, new: Tensor, aspect: float) -> Tensor:
     """Thing vectors (B, N, WIDTH) of which those that are new (B, N) bool, and whole in the latent's first picture, are
-    moved so far aside, or up, that its edge cuts them in two. Who falls, and does not fly, begins just above the
-    picture, straight and slowly, wherever it was: so do all 39 things that truth drops later.
+    moved so far aside, or up, that its edge cuts them in two; who is not high up stands on the ground (along_ground).
+    Who falls, and does not fly, begins just above the picture, straight and slowly, wherever it was: so do all 39
+    things that truth drops later.
 
     camera (B, WIDTH); aspect: the picture's width over its height.
     """
     if not bool(new.any()):
         return things
+    things = along_ground(things, new)
     seen = th.cameras_of(camera[:, None].float())
     axes, eye = seen.rotation[:, 0, 0], seen.position[:, 0, 0]  # (B, 3, 3) right, up and back as columns
     path, size = th.positions_of(things), th.extents_of(things)

@@ -141,14 +141,24 @@ class Cast:
         before = size[..., :2].norm(dim=-1).gather(1, self.target.clamp(min=0)) + size[..., 1] + BEFORE
         lane[..., 1] -= torch.where(above & th.of_kind(things, ("screen",)), before, 0.0)[..., None]
         stands = th.at_positions(things, lane)
-        pace = (self.pace / 100)[..., None] * waits.sign() / th.VELOCITY_SCALE
-        rolls = (self.behind > 0) & (self.due >= 0) & (self.pace > 0)
-        onward = torch.where(rolls[..., None], torch.cat([pace, torch.zeros_like(pace)], -1), stands[..., LEVEL])
-        stands[..., LEVEL] = torch.where(above[..., None], 0.0, onward)
+        stands[..., LEVEL] = torch.where(above[..., None], 0.0, stands[..., LEVEL])
         stands = torch.where(above[..., None], flat(stands), stands)
         ready = self._ready(things)
         return torch.where((new & (self.target >= 0))[..., None], torch.where(self._shot()[..., None], ready, stands),
                            things)
+
+    def aimed(self, things: Tensor, new: Tensor) -> Tensor:
+        """Things (B, things, WIDTH), those that are new (B, things) and come along the ground going straight for what
+        they run into, or pass behind."""
+        comes = new & (self.target >= 0) & (self.due >= 0) & (self.side != SIDES.index("above")) & ~self._shot()
+        if not bool(comes.any()):
+            return things
+        path, out = th.positions_of(things), things.clone()
+        way = normalize((self._goals(things, path) - path)[:, :, -1, :2], dim=-1)
+        rolls = (self.behind > 0) & (self.pace > 0)
+        pace = torch.where(rolls, self.pace / 100 / th.VELOCITY_SCALE, things[..., LEVEL].norm(dim=-1))
+        out[..., LEVEL] = way * pace[..., None]
+        return torch.where(comes[..., None], out, things)
 
     def _thrown(self, things: Tensor, seen: th.Cameras) -> Tensor:
         """Things (B, things, WIDTH) as they are thrown onto the stage from the side on which they are."""

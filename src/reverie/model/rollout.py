@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from reverie.core.vocabulary import MAX_THINGS
-from reverie.model import contact, flow, motion, physics
+from reverie.model import contact, flow, impulse, motion, physics
 from reverie.model import things as th
 from reverie.model.arrival import faced, over_border
 from reverie.model.cast import Cast, inventory
@@ -109,9 +109,9 @@ class Rollout:
         things, camera = x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN]
         things = faced(self.cast.placed(things, camera, new), camera, new)
         things = over_border(things, camera, new, self.grid[1] / self.grid[0]) if self.n else things
-        x = torch.cat([things, x[:, MAX_THINGS:]], 1)
-        x = torch.where(known[..., None], given, x)
-        loose = contact.pushed_apart(x[:, :MAX_THINGS], self._before()[0], known[:, :MAX_THINGS])
+        x = torch.where(known[..., None], given, torch.cat([self.cast.aimed(things, new), x[:, MAX_THINGS:]], 1))
+        before, some = self._before()[0], known[:, :MAX_THINGS]
+        loose = contact.pushed_apart(impulse.knocked(x[:, :MAX_THINGS], before, 1 / self.fps, some), before, some)
         x = torch.cat([loose, x[:, MAX_THINGS:]], 1)
         self._meet(x, conditions.line)
         output = self._pass(conditions, things=x, noise=self.sampling.calm, things_known=known, past=past)

@@ -76,3 +76,11 @@ def test_a_heap_comes_apart_what_lies_above_goes_up_and_what_is_hollow_may_hold(
     assert torch.allclose(out, torch.tensor([[0, 0, 0.2], [0.05, 0, 0.6]]), atol=1e-3)
     inside = torch.stack([thing("table", (0, 0, 0.4), (0.5, 0.5, 0.4)), thing("ball", (0, 0, 0.2), (0.2,) * 3)])[None]
     assert torch.equal(contact.pushed_apart(inside, None), inside)
+
+
+@pytest.mark.parametrize("kind, size, x, z, fits", [
+    ("ball", (0.18,) * 3, 0.0, 0.18, True), ("box", (0.36,) * 3, 0.1, 0.36, False),
+    ("box", (0.2,) * 3, 0.0, 0.65, True), ("plank", (0.6, 0.1, 0.05), 0.2, 0.05, False)])
+def test_only_what_is_slim_goes_between_a_chairs_legs(kind: str, size: tuple, x: float, z: float, fits: bool) -> None:
+    pair = torch.stack([thing("chair", (0, 0, 0.45), (0.26, 0.26, 0.45)), thing(kind, (x, 0, z), size)])[None]
+    assert bool(contact.overlaps(pair)[0].max() == 0) == fits

@@ -44,14 +44,18 @@ def test_momentum_is_passed_on_in_the_moment_that_is_left() -> None:
     gone = [max(0.0, time - 0.2 / 3) for time in (1 / 24, 2 / 24, 3 / 24, 4 / 24)]
     way = [1.5 * time - 0.07 * 9.81 * time**2 / 2 for time in gone]
     assert th.positions_of(made[1])[:, 0].numpy() == pytest.approx(way, abs=1e-3)
-    assert made[1, th.THING["moving"]] == 1 and torch.equal(made[0], of("box", -0.8, "sliding", 3.0))
+    assert made[1, th.THING["moving"]] == 1
+    assert speed(made[0]) == pytest.approx(1.5, abs=1e-4)  # who hit it has lost as much
+    assert float(th.positions_of(made[0])[-1, 0]) == pytest.approx(-0.8 + 0.2 + 1.5 * left, abs=1e-3)
 
 
 def test_what_is_bouncy_rebounds_and_furniture_does_not() -> None:
-    ball, wall = (after(of("box", -0.8, "sliding", 3.0), of(kind, 0.0, "bouncy"))[1] for kind in ("ball", "wall"))
-    mass = 400 / (400 + 220 * 0.524), 400 / (400 + 220 * 0.5)
+    ball, screen = (after(of("box", -0.8, "sliding", 3.0), of(kind, 0.0, "bouncy"))[1] for kind in ("ball", "screen"))
+    mass = 400 / (400 + 220 * 0.524), 400 / (400 + 220 * 0.158)
     assert speed(ball) == pytest.approx(3 * mass[0] * 1.7, rel=0.01)  # it rolls: nothing slows it
-    assert speed(wall) == pytest.approx(3 * mass[1] - 0.6 * 9.81 * (4 / 24 - 0.2 / 3), rel=0.01)
+    assert speed(screen) == pytest.approx(3 * mass[1] - 0.6 * 9.81 * (4 / 24 - 0.2 / 3), rel=0.01)
+    bouncing = of("ball", -0.8, "bouncy", 3.0), of("wall", 0.0, "bouncy")
+    assert torch.equal(after(*bouncing), torch.stack(bouncing))  # at such walls balls are thrown, to bounce
 
 
 def test_friction_holds_what_is_hit_softly() -> None:

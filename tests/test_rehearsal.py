@@ -238,7 +238,7 @@ def test_what_hides_comes_in_the_lane_behind_and_rolls_on() -> None:
     camera[:, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, 0, 1]).repeat(F)
     new = torch.zeros(1, MAX_THINGS, dtype=torch.bool)
     new[0, 0] = True
-    ball = cast.placed(things, camera, new)[0, 0]
+    ball = cast.aimed(cast.placed(things, camera, new), new)[0, 0]
     place, speed = th.positions_of(ball)[-1], ball[th.THING["velocity"]] * th.VELOCITY_SCALE
     assert place[0] == pytest.approx(-2.5, abs=1e-3) and place[1] == pytest.approx(-0.4 + 0.1 + 0.65, abs=1e-3)
     assert speed[0] == pytest.approx(3.0, abs=0.01) and speed[1] == pytest.approx(0, abs=1e-3)

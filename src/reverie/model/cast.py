@@ -12,6 +12,7 @@ from torch.nn.functional import normalize, one_hot
 from reverie.core.vocabulary import ALIVE, MAX_THINGS
 from reverie.model import hoops
 from reverie.model import things as th
+from reverie.model.impulse import moving_by
 from reverie.model.resting import flat
 
 
@@ -31,6 +32,7 @@ SHOTS = ("through", "short")  # of WAYS: at the ring of a hoop, and down through
 BEFORE = 0.12  # metres between a screen and what it covers
 PASSES = (0.45, 0.65)  # metres beyond what it hides behind, in which what is alive passes, and what is not
 LEVEL = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)  # of a velocity, what is not up or down
+SHOVED, FASTEST = 0.2, 4.5  # metres that what is run into goes at least; m/s at which who runs into it comes at most
 THROWN = (1.1, 2.2)  # metres above the ground where truth's throws come into the picture, and m/s upwards there
 RUN_UP = 1.6  # metres at least between what runs into another and the other, to begin with
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
@@ -155,8 +157,9 @@ class Cast:
             return things
         path, out = th.positions_of(things), things.clone()
         way = normalize((self._goals(things, path) - path)[:, :, -1, :2], dim=-1)
-        rolls = (self.behind > 0) & (self.pace > 0)
-        pace = torch.where(rolls, self.pace / 100 / th.VELOCITY_SCALE, things[..., LEVEL].norm(dim=-1))
+        pace = torch.where(self.pace > 0, self.pace / 100 / th.VELOCITY_SCALE, things[..., LEVEL].norm(dim=-1))
+        needed = moving_by(things, self._targets(things), SHOVED).clamp(max=FASTEST) / th.VELOCITY_SCALE
+        pace = torch.where(self.behind > 0, pace, torch.maximum(pace, needed))
         out[..., LEVEL] = way * pace[..., None]
         return torch.where(comes[..., None], out, things)
 

@@ -19,7 +19,8 @@ DENSITY, FRICTION = (220.0, 400.0, 900.0), (0.6, 0.07, 0.75)
 FILLS = {"ball": 0.524, "basketball": 0.524, "cylinder": 0.785, "cone": 0.258, "ramp": 0.5, "wall": 0.5, "chair": 0.243,
          "screen": 0.158, "table": 0.11, "domino": 0.35}
 REBOUNDS = 0.7  # of the speed at which two meet of which one is bouncy, unless it is furniture
-STAYS = (*ALIVE, "hoop", "pendulum", "domino")  # what goes by itself, is held, or topples instead
+STAYS = (*ALIVE, "hoop", "pendulum", "domino")  # what goes by itself, is held, or topples instead; bouncy walls, too:
+# balls are thrown at them, to bounce
 HARD = 0.5  # m/s: what is run into more slowly is left to the network
 SOON = 0.02  # m/s that it must get
 
@@ -35,7 +36,8 @@ def knocked(things: Tensor, before: Tensor | None, seconds: Tensor, known: Tenso
     here, moving = (before[..., 0] > 0) & (things[..., 0] > 0), before[..., th.THING["moving"]][..., 0] > 0
     speed = before[..., th.THING["velocity"]] * th.VELOCITY_SCALE
     comes = here & moving & (speed.norm(dim=-1) > HARD)
-    lies = here & ~moving & ~th.of_kind(before, STAYS)
+    held = th.of_kind(before, STAYS) | th.of_kind(before, ("wall",)) & (_material(before) == 0)
+    lies = here & ~moving & ~held
     lies = lies if known is None else lies & ~known
     latent = seconds[:, None, None] * th.F
     place = th.positions_of(before)[:, :, -1]
@@ -54,21 +56,36 @@ def knocked(things: Tensor, before: Tensor | None, seconds: Tensor, known: Tenso
     share = mass[:, :, None] / (mass[:, :, None] + mass[:, None]).clamp(min=1e-6)
     gets = torch.where(hit, closing * share * (1 + REBOUNDS * (bouncy[:, :, None] | bouncy[:, None])), 0.0)
     gets, by = gets.max(1)  # of several the hardest
-    way = -way.transpose(1, 2).gather(2, by[..., None, None].expand(*by.shape, 1, 3))[..., 0, :]
-    left = torch.minimum(deep / closing.clamp(min=HARD), latent).transpose(1, 2).gather(2, by[..., None])  # seconds
-    after = th.F - torch.arange(1, th.F + 1, device=things.device, dtype=things.dtype)
-    since = (left - after * seconds[:, None, None]).clamp(min=0)  # B N F
-    slides = ~th.of_kind(before, contact.ROUND)
-    slows = (before.new_tensor(FRICTION)[_material(before)] * th.GRAVITY * slides)[..., None]
-    since = torch.minimum(since, gets[..., None] / slows.clamp(min=1e-3))
+    at = by[..., None]
+    way = -way.transpose(1, 2).gather(2, at[..., None].expand(*by.shape, 1, 3))[..., 0, :]
+    left = torch.minimum(deep / closing.clamp(min=HARD), latent).transpose(1, 2).gather(2, at)  # seconds, B N 1
+    until = latent - left
+    time = seconds[:, None, None] * torch.arange(1, th.F + 1, device=things.device, dtype=things.dtype)  # B 1 F
+    slows = slowing(before)[..., None]
+    since = torch.minimum((time - until).clamp(min=0), gets[..., None] / slows.clamp(min=1e-3))
     goes = place[:, :, None] + way[:, :, None] * (gets[..., None] * since - slows * since.square() / 2)[..., None]
-    speed = (gets - slows[..., 0] * since[..., -1]).clamp(min=0)
+    pace = (gets - slows[..., 0] * since[..., -1]).clamp(min=0)
     own = (things[..., th.THING["velocity"]] * way).sum(-1) * th.VELOCITY_SCALE
-    pushed = (speed > SOON) & (speed > own)
+    pushed = (pace > SOON) & (pace > own)
     out = th.at_positions(before, goes)
-    out[..., th.THING["velocity"]] = way * speed[..., None] / th.VELOCITY_SCALE
+    out[..., th.THING["velocity"]] = way * pace[..., None] / th.VELOCITY_SCALE
     out[..., th.THING["moving"]] = 1.0
-    return torch.where(pushed[..., None], out, things)
+    things = torch.where(pushed[..., None], out, things)
+    # who runs into it loses as much: the hardest of several counts
+    loss = torch.where(pushed[:, None] & (by[:, None] == torch.arange(by.shape[1], device=by.device)[:, None]),
+                       (gets * mass)[:, None] / mass[:, :, None].clamp(min=1e-6), 0.0)
+    loss, onto = loss.max(2)
+    brakes = (loss > 0) & ~th.of_kind(before, ALIVE)
+    brakes = brakes if known is None else brakes & ~known
+    ahead = way.gather(1, onto[..., None].expand_as(way)) * loss[..., None]
+    until = until.gather(1, onto[..., None])
+    path, level = th.positions_of(things), place.new_tensor([1.0, 1.0, 0.0])
+    goes = place[:, :, None] + speed[:, :, None] * time[..., None] - ahead[:, :, None] * (time - until).clamp(
+        min=0)[..., None]
+    out = th.at_positions(things, torch.where(level > 0, goes, path))
+    slower = (speed - ahead) / th.VELOCITY_SCALE
+    out[..., th.THING["velocity"]] = torch.where(level > 0, slower, out[..., th.THING["velocity"]])
+    return torch.where(brakes[..., None], out, things)
 
 
 def masses(things: Tensor) -> Tensor:
@@ -77,6 +94,18 @@ def masses(things: Tensor) -> Tensor:
     for kind, share in FILLS.items():
         fills = torch.where(th.of_kind(things, (kind,)), share, fills)
     return things.new_tensor(DENSITY)[_material(things)] * fills * 8 * th.extents_of(things).prod(-1)
+
+
+def slowing(things: Tensor) -> Tensor:
+    """(B, N) m/s2 at which friction slows thing vectors (B, N, WIDTH) down on the ground: none for what rolls."""
+    slides = ~th.of_kind(things, contact.ROUND)
+    return things.new_tensor(FRICTION)[_material(things)] * th.GRAVITY * slides
+
+
+def moving_by(things: Tensor, others: Tensor, far: float) -> Tensor:
+    """(B, N) m/s at which things (B, N, WIDTH) must run into others, one each, for these to slide so many metres."""
+    share = masses(things) / (masses(things) + masses(others)).clamp(min=1e-6)
+    return (2 * slowing(others) * far).sqrt() / share.clamp(min=1e-3)
 
 
 def _material(things: Tensor) -> Tensor:

@@ -60,24 +60,24 @@ def measure(study: Study) -> list[dict]:
 
 
 def timed_command(command: list[str]) -> tuple[float, int]:
-    """(wall seconds, peak resident bytes) of a command, with the processes that it starts itself. Raises ReverieError
-    when it fails."""
+    """(wall seconds, peak resident bytes) of a command, with the processes that it starts itself; what they have mapped
+    from files is counted once. Raises ReverieError when it fails."""
     paths = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
-    began, peaks = time.perf_counter(), {}
+    began, peak = time.perf_counter(), 0
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
-    # rusage would count what this process held when it forked; the kernel's own high-water mark starts anew
+    # rusage would count what this process held when it forked
     while True:
         try:
             _, said = child.communicate(timeout=0.05)
             break
         except subprocess.TimeoutExpired:
-            for pid in (child.pid, *_started_by(child.pid)):
-                peaks[pid] = max(peaks.get(pid, 0), _high_water(pid))
+            held = [_held(pid) for pid in (child.pid, *_started_by(child.pid))]
+            peak = max(peak, sum(own for own, _ in held) + max(mapped for _, mapped in held))
     wall = time.perf_counter() - began
     if child.returncode != 0:
         raise ReverieError(f"{' '.join(command[1:4])} failed: {(said.strip().splitlines() or ['no message'])[-1]}")
-    return wall, sum(peaks.values()) or peak_memory_bytes(children=True)
+    return wall, peak or peak_memory_bytes(children=True)
 
 
 def _started_by(pid: int) -> list[int]:
@@ -89,14 +89,14 @@ def _started_by(pid: int) -> list[int]:
         return []
 
 
-def _high_water(pid: int) -> int:
+def _held(pid: int) -> tuple[int, int]:
+    """Bytes that a process holds of its own, and mapped from files; 0 where the system does not say."""
     try:
-        for row in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if row.startswith("VmHWM:"):
-                return int(row.split()[1]) * 1024
-    except OSError:
-        pass  # it has ended, or this system has no /proc
-    return 0
+        rows = dict(row.split(":", 1) for row in Path(f"/proc/{pid}/status").read_text().splitlines())
+        own, mapped = (int(rows[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))
+    except (OSError, KeyError, ValueError):
+        return 0, 0  # it has ended, or this system has no /proc
+    return own, mapped
 
 
 def split(model: str | Path | World, seconds: float, out: Path) -> dict[str, float]:

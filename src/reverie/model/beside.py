@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from reverie.model.tokenizer import Tokenizer
 
 
+NICE = 19  # how much they give way to the process that imagines, which nobody can do for it
+
+
 class Drawers:
     """So many processes that draw with a tokenizer's canvas at a size (H, W), one thread each; a context, which ends
     them. Meanwhile this process keeps the other cores, or one thread: two would wait for one another."""
@@ -84,6 +87,8 @@ def _started() -> subprocess.Popen:
 def serve() -> None:
     """In a process of its own: draw until the standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks, and who then ends this
+    with suppress(AttributeError, OSError):
+        os.nice(NICE)
     told, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     set_threads(1)

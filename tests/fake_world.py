@@ -42,7 +42,7 @@ class World:
         return Dream(self, size, seed, text)
 
     def imagine(self, script, *, seconds, size=None, fps=None, seed=0, steps=None, past=None, goal=None,
-                loop=False, moves=(), things=True, step=None):
+                loop=False, moves=(), things=True, step=None, beside=0):
         self.calls.append(dict(script=script, seconds=seconds, size=size, fps=fps, seed=seed, steps=steps,
                                past=past, goal=goal, loop=loop, moves=moves, things=things))
         total = round(seconds * fps)

@@ -83,15 +83,14 @@ def test_pictures_that_depend_on_others_are_painted_here(started) -> None:
 
 
 def test_a_long_video_of_a_named_model_is_drawn_beside(monkeypatch) -> None:
-    world = tiny_world()
     monkeypatch.setattr(generation, "cores", lambda: 2)
-    assert generation._drawers("base", world, generation.LONG) == 2
-    assert generation._drawers("base", world, generation.LONG - 1) == 0
-    assert generation._drawers(world, world, generation.LONG) == 0
+    assert generation._drawers("base", generation.LONG) == 2
+    assert generation._drawers("base", generation.LONG - 1) == 0
+    assert generation._drawers(tiny_world(), generation.LONG) == 0
     monkeypatch.setattr(generation, "cores", lambda: 1)
-    assert generation._drawers("base", world, generation.LONG) == 0
+    assert generation._drawers("base", generation.LONG) == 0
     monkeypatch.setattr(generation, "cores", lambda: 64)
-    assert generation._drawers(Path("base"), world, generation.LONG) == generation.MOST_DRAWERS
+    assert generation._drawers(Path("base"), generation.LONG) == generation.MOST_DRAWERS
 
 
 def test_a_script_needs_no_guard(tmp_path) -> None:

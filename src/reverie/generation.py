@@ -178,7 +178,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             if foreign:
                 more |= {"out": out, "note": note, "watch": lambda step: progress.advance(0, note=step.words())}
             else:
-                asked = {"beside": _drawers(model, world, frames) or None, "takes": takes}
+                asked = {"beside": _drawers(model, frames) or None, "takes": takes}
                 more |= {name: value for name, value in asked.items() if value is not None}
             if known is not None:
                 note("it goes on from the things that the video carries")
@@ -211,9 +211,9 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
     return made
 
 
-def _drawers(model: str | Path | World, world: World, frames: int) -> int:
+def _drawers(model: str | Path | World, frames: int) -> int:
     """How many processes are to draw beside this one: none for who loaded the model, and may have others to serve."""
-    alone = isinstance(model, str | Path) and world.device.type == "cpu" and cores() > 1
+    alone = isinstance(model, str | Path) and cores() > 1
     return min(cores(), MOST_DRAWERS) if alone and frames >= LONG else 0
 
 

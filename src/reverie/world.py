@@ -130,7 +130,7 @@ class World:
         each part; none: what the script's words ask for. things=False: pictures alone. known, driven: as of ``dream``.
         actions: the rates of each latent, as Dream.step takes them. takes: how often each line is rehearsed before it
         is painted (default: the model's; 1: not at all), see Dream.rehearse; not with past, goal or actions. beside:
-        how many processes draw what was imagined while this one imagines more, where things alone make the picture.
+        how many processes draw what was imagined while this one imagines more, on a CPU, where things alone make it.
         step: what makes a dream's next block, if not the dream alone (others in the same pass).
         """
         dream = Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
@@ -141,7 +141,7 @@ class World:
         if goal is not None:
             dream.aim(goal, latents - 1)
         with ExitStack() as stack:
-            if beside and dream.by_things_alone:
+            if beside and dream.by_things_alone and self.device.type == "cpu":
                 dream.drawers = stack.enter_context(Drawers(self.tokenizer, dream.size, beside))
             waiting: deque[Block] = deque()
             for n in range(latents):

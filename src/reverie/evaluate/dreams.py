@@ -18,6 +18,7 @@ from reverie.core.clip import Line
 from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT, MAX_THINGS
 from reverie.direction import cast_told, moves_told
 from reverie.model import things as th
+from reverie.model.block import picture
 from reverie.model.cast import Cast
 from reverie.model.rollout import Rollout
 from reverie.model.sampling import Sampling
@@ -150,7 +151,7 @@ def pixels_of(world: World, things_TSW: np.ndarray | None, latents_THWC: Tensor 
         view = None if latents_THWC is None else latents_THWC[n : n + 1]
         tokens = None if things_TSW is None else torch.from_numpy(things_TSW[n : n + 1])
         pixels, state = world.decode(view, tokens, state, sampling, size=world.default_size)
-        pieces.append(((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy())
+        pieces.append(picture(pixels[0]))
     return np.concatenate(pieces)
 
 

@@ -26,7 +26,6 @@ from reverie.model.block import drawn
 if TYPE_CHECKING:
     from reverie.model.tokenizer import Tokenizer
 
-
 NICE = 19  # how much they give way to the process that imagines, which nobody can do for it
 
 

@@ -25,6 +25,7 @@ from reverie.core.errors import BadData
 from reverie.core.video import VideoWriter, read_video
 from reverie.core.vocabulary import KINDS, MAX_THINGS, SIZES
 from reverie.data.shards import ClipSet, has_truth
+from reverie.model.block import picture
 from reverie.model.tokenizer import Tokenizer
 from reverie.train.encode import true_tokens
 from reverie.train.posing import drawn_of
@@ -285,7 +286,7 @@ def there_and_back(clip: Clip, tokenizer: Tokenizer, noise: float, rng: np.rando
     latents, _ = tokenizer.encode(view)
     error = noise * rng.random() * rng.standard_normal(latents.shape)
     made, _ = tokenizer.decode(latents + torch.from_numpy(error).to(latents))
-    return ((made[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return picture(made[0])
 
 
 class Targets:

@@ -13,6 +13,7 @@ import torch
 
 from reverie.core.vocabulary import COLOURS, MAX_THINGS
 from reverie.model import things as th
+from reverie.model.block import picture
 from reverie.model.contact import reaches
 from reverie.model.outline import sights
 from reverie.model.solids import Table
@@ -60,4 +61,4 @@ def drawn_of(tokens: np.ndarray, tokenizer: Tokenizer, size: tuple[int, int]) ->
     cells = [side // tokenizer.config.spatial for side in size]
     nothing = torch.zeros(1, len(tokens), *cells, tokenizer.config.channels, device=device)
     made, _ = tokenizer.decode(nothing, None, torch.from_numpy(tokens[None]).to(device), level=1.0)
-    return ((made[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return picture(made[0])

@@ -20,6 +20,7 @@ from reverie.core.errors import BadData, BadInput
 from reverie.core.runtime import commit
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.shards import ClipSet, split_of
+from reverie.model.block import picture
 from reverie.model.checkpoint import load_model
 from reverie.model.tokenizer import PRESETS, Tokenizer, TokenizerConfig
 from reverie.train.loop import AGAIN, FitResult, fit
@@ -233,7 +234,7 @@ def round_trip(tokenizer: Tokenizer, frames: np.ndarray, chunk: int = 16, refini
         latents, coming = tokenizer.encode(piece, coming)
         latents = tokenizer.refined(latents, piece, going, refining) if refining else latents
         out, going = tokenizer.decode(latents, going)
-        made.append(((out[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy())
+        made.append(picture(out[0]))
     return np.concatenate(made)
 
 

@@ -165,7 +165,7 @@ def test_what_the_second_look_finds_is_said_of_what_the_first_followed():
     twice = tuple(2 * n for n in SIZE)
     large, elsewhere = (20, 20, 60, 60), (200, 20, 240, 60)
     again = [said("moved by itself", "causality", 0.9, large, 3), said("sank", "collision", 2.0, large, 3),
-             said("grew", "rigidity", 2.5, large, 3), said("sank", "collision", 2.0, elsewhere, 4)]
+             said("shrank", "rigidity", 2.5, large, 3), said("sank", "collision", 2.0, elsewhere, 4)]
     found = judge.agreed(verdict, again, twice)
     # agreed on under two names; sure; neither; of nothing that was followed
     assert [(v.law, v.track) for v in found] == [("causality", 7), ("identity", 7), ("collision", 7)]

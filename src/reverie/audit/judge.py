@@ -42,8 +42,8 @@ FINE, COARSER = 0.9, 0.8  # of SHORT_SIDE: what was looked at smaller is looked 
 NEARBY = 1.0  # of its sides: what is found again lies within so much of where it was found
 SAME_THING = 0.2  # overlap from which a second look's box is a thing's that the first one followed
 # what is said after either look, and what after the first; in 44 minutes of truth, 20 of them worn, two such were false
-SURE = ("sank", "entered", "jumped", "vanished", "stopped", "hangs", "moved by itself")
-SURE_AT_FIRST = ("grew", "shrank")
+SURE = ("sank", "entered", "jumped", "vanished", "split", "grew", "stopped", "hangs", "moved by itself")
+SURE_AT_FIRST = ("shrank",)
 FEW = 0.34  # seconds: a shorter video is not judged
 
 

@@ -9,11 +9,12 @@ from reverie.audit.findings import Track, Violation
 from reverie.audit.laws_forces import ALOFT, MOVES, REACH, SHOWN, lifeless, reshaped, runs, violation
 from reverie.audit.laws_things import evident
 from reverie.audit.scene import Path, Scene
-from reverie.audit.tracks import at_border
+from reverie.audit.tracks import at_border, share
 from reverie.core.vocabulary import ALIVE, KINDS
 
 SINKS = 0.2  # of its height that a thing's top comes down as it sinks into the ground
 SLIPS, SINKING = 0.45, 0.5  # the same of its foot; seconds that it takes at most
+COVERS = 0.1  # share of where it was: what another thing covers so much of may be behind that one
 LEVEL = 0.12  # of its height: a foot that moves by less stays
 LANDS, CUT = 1.5, 0.8  # metres a second that falls through the ground; share of its height that is left of it then
 LANDED = 0.15  # metres over the ground, as guessed, at which what is cut off as it falls may have reached it
@@ -23,7 +24,7 @@ SPURTS = 0.25  # seconds before and after, over which these are taken: longer th
 _WALL = KINDS.index("wall")
 SLAB_LIKE = 0.2  # mean score of a wall: seen end on, it is like a domino now and then
 SLAB = 0.65  # of its height: a wall that is seen less wide stands end on, and what is before its middle is beside it
-INSIDE, CUT_OFF = 0.22, 0.12  # of its width: how far a thing's front is in the wall's picture; how much of it is gone
+INSIDE, CUT_OFF = 0.2, 0.12  # of its width: how far a thing's front is in the wall's picture; how much of it is gone
 GOES_ON = 0.2  # of its width that its back goes on by meanwhile
 FOOT = 0.07  # of their widths: things whose feet are so level are at one depth
 
@@ -37,13 +38,23 @@ def _sunk(scene: Scene) -> list[Violation]:
     """A thing that ends in sight and had lost its lower part. amount: of its height."""
     found = []
     for track, path in lifeless(scene):
-        if track.ended != "sight" or not evident(scene, track, forward=True):
+        uncovered = track.ended == "sight" or track.ended == "hidden" and _bare(scene, track)
+        if not uncovered or not evident(scene, track, forward=True):
             continue
         lost, start = _lowered(scene, track, path)
         if lost >= SINKS:
             found.append(violation(scene, track, path, "collision", "sank", start, len(path) - 1, lost, SINKS,
                                     "of its height", f"the {track.name} sank through what it stood on"))
     return found
+
+
+def _bare(scene: Scene, track: Track) -> bool:
+    """Whether nothing else is seen at a thing's end where what is gone of it would be, above and below what is left."""
+    x0, y0, x1, y1 = track.boxes[-1]
+    high = float(track.sides[:, 1].max())
+    where = np.array([x0, y1 - high, x1, y0 + high], np.float32)
+    return not any(share(where, other.boxes[row]) > COVERS for other in scene.tracks if other is not track
+                   for row in np.flatnonzero(np.abs(other.frames - track.last) <= 3))
 
 
 def _lowered(scene: Scene, track: Track, path: Path) -> tuple[float, int]:

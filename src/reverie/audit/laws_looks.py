@@ -39,14 +39,14 @@ def identity(scene: Scene) -> list[Violation]:
                 turn, far = _turn(scene, track, scores, names, round(BLUR * scene.fps / 2)), FAR_SMEARED
             if turn is None:
                 continue
-            k, before, after, amount = turn
+            k, before, after, amount, most = turn
             if which == "colour":
                 if amount < TURN_COLOUR:
                     continue
                 if np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]])) < far:
                     continue
                 was, now = f"{names[before]} {track.kind}", f"{names[after]} {track.kind}"
-            elif _doubtful(track, k, {names[before], names[after]}, amount, far == FAR_SMEARED):
+            elif _doubtful(track, k, {names[before], names[after]}, amount, most, far == FAR_SMEARED):
                 continue
             else:
                 was, now = f"{track.colour} {names[before]}", f"{track.colour} {names[after]}"
@@ -54,17 +54,20 @@ def identity(scene: Scene) -> list[Violation]:
     return found
 
 
-def _doubtful(track: Track, k: int, kinds: set[str], amount: float, smeared: bool) -> bool:
-    """Whether a turn of kinds' scores at row k may be another look at one thing: by and by, as it lands, as its size
-    changes, or of kinds that look like one another."""
-    return bool(smeared and amount < TURN_COLOUR or amount < BEYOND_DOUBT and (
-        kinds in KIN or _jolted(track, k) or rescaled(track.sides[max(k - 4, 0) : k], track.sides[k : k + 4])))
+def _doubtful(track: Track, k: int, kinds: set[str], amount: float, most: float, smeared: bool) -> bool:
+    """Whether a turn of kinds' scores at row k may be another look at one thing: by and by, of kinds that look like
+    one another, or as it lands or its size changes where neither kind's score changes by ``most`` enough."""
+    if smeared and amount < TURN_COLOUR:
+        return True
+    stirred = most < BEYOND_DOUBT and (
+        _jolted(track, k) or rescaled(track.sides[max(k - 4, 0) : k], track.sides[k : k + 4]))
+    return amount < BEYOND_DOUBT and (kinds in KIN or stirred)
 
 
 def _turn(scene: Scene, track: Track, scores: np.ndarray, names: Sequence[str], smear: int
-          ) -> tuple[int, int, int, float] | None:
-    """Where scores (n, ...) turn for good from one name to another: row, names before and after, how much. smear: rows
-    before and after it that may be in between."""
+          ) -> tuple[int, int, int, float, float] | None:
+    """Where scores (n, ...) turn for good from one name to another: row, names before and after, how much on average
+    and at most. smear: rows before and after it that may be in between."""
     span = max(3, round(STEADY * scene.fps))
     n, life = len(scores), round(LIFE / 2 * scene.fps)
     total = np.concatenate([np.zeros((1, scores.shape[1])), scores.cumsum(0)])
@@ -75,15 +78,15 @@ def _turn(scene: Scene, track: Track, scores: np.ndarray, names: Sequence[str], 
         less, more = near[0][before] - near[1][before], near[1][after] - near[0][after]
         amount = float(less + more) / 2 if min(less, more) > LEAST_TURN else 0.0
         if before != after and amount > TURN:
-            turns.append((k, before, after, amount))
+            turns.append((k, before, after, amount, float(max(less, more))))
     turns.sort(key=lambda turn: -turn[3])
     return next((turn for turn in turns if _at_once(scene, track, total, names, smear, turn)), None)
 
 
 def _at_once(scene: Scene, track: Track, total: np.ndarray, names: Sequence[str], smear: int,
-             turn: tuple[int, int, int, float]) -> bool:
+             turn: tuple[int, int, int, float, float]) -> bool:
     """Whether scores, summed up as total (n + 1, ...), turn at once and for good, and the thing is in plain sight."""
-    k, before, after, amount = turn
+    k, before, after, amount, _ = turn
     n, span = len(total) - 1, max(3, round(STEADY * scene.fps))
     first_part, rest = (total[k] / k, (total[n] - total[k]) / (n - k))
     lasting = first_part[before] > first_part[after] and rest[after] > rest[before]

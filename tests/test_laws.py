@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from reverie.audit.laws import ORDER, RULES, violations  # noqa: E402
 from reverie.audit.observer import overlap  # noqa: E402
 from reverie.audit.scene import Scene  # noqa: E402
 from reverie.audit.tracks import follow  # noqa: E402
+from reverie.core.vocabulary import KINDS  # noqa: E402
 
 WHEN = 2.0  # seconds: the time of each crime
 SOON = 0.25  # seconds by which a finding's time may be off
@@ -68,6 +71,10 @@ CLEAN = {
                                                                  high=0.9)],
     "rolls through a table's legs": [Thing(0.8 + 2.4 * t), Thing(3.7, kind="table", colour="white", wide=1.2,
                                                                 high=0.8)],
+    "goes down behind a low wall": [
+        Thing(3.7, 0.7, kind="box", colour="green", wide=0.5, high=0.9, sunk=np.minimum(1.2 * since(WHEN), 0.9),
+              there=since(WHEN) < 0.5),
+        Thing(3.7, kind="wall", colour="yellow", wide=1.4, high=0.7, nearer=4)],
     "stays behind a wall": [Thing(np.minimum(0.8 + 1.5 * t, 3.7)), Thing(3.7, kind="wall", colour="yellow", wide=1.4,
                                                                        high=1.2, nearer=7)],
     "leaves the picture": [Thing(3.0 + 1.8 * t)],
@@ -191,6 +198,9 @@ CRIMES = {  # name -> (law, what, index of the victim, all things)
         Thing(3.55, kind="box", colour="blue", wide=0.5, high=2.4)]),
     "sinks": ("collision", "sank", 0, [Thing(3.0, kind="box", colour="green", wide=0.9, high=0.9, sunk=np.minimum(
         sinking, 0.9), there=sinking < 0.6)]),
+    "sinks beside another": ("collision", "sank", 0, [
+        Thing(3.0, kind="box", colour="green", wide=0.9, high=0.9, sunk=np.minimum(sinking, 0.9), there=sinking < 0.6),
+        Thing(3.6, colour="pink", nearer=4)]),
     "goes into a wall": ("collision", "entered", 0, [Thing(**behind(2.7 + 1.2 * (t - WHEN), 3.0)), END_ON]),
     "passes through": ("collision", "passed through", 0, [
         Thing(3.0 - 1.2 + 1.5 * (t - WHEN + 0.3)), Thing(3.0, kind="box", colour="blue", wide=0.7, high=0.7)]),
@@ -253,6 +263,18 @@ def test_what_becomes_another_thing_of_another_size_does_both():
     crimes = violations(staged([Thing(3.0, kind=changed("cone", "box"), wide=size, high=size)]))
     assert {(v.law, v.what) for v in crimes} == {("identity", "kind"), ("rigidity", "grew")}
     assert all(abs(v.start - WHEN) <= SOON for v in crimes)
+
+
+@pytest.mark.parametrize(("sure", "said"), [(0.85, ["identity"]), (0.62, [])])
+def test_a_kind_that_surely_comes_is_a_change_though_the_thing_turns_back(sure, said):
+    """What it was is told badly, and it bounces at that moment: then what it is now must be told well."""
+    scene = staged([Thing(3.0 - 1.5 * np.abs(t - WHEN), kind="cylinder")])
+    [track] = scene.tracks
+    row, scores = int(np.searchsorted(track.frames, k)), np.zeros((len(track.frames), len(KINDS)), np.float32)
+    scores[:row, [KINDS.index("cylinder"), KINDS.index("box")]] = 0.5
+    scores[row:, KINDS.index("basketball")], scores[row:, KINDS.index("cone")] = sure, 1 - sure
+    scene = Scene([replace(track, kind_scores=scores)], scene.seen, FPS, SIZE, scene.motion)
+    assert [v.law for v in violations(scene, laws=["identity"])] == said
 
 
 def test_two_crimes_are_both_found():

@@ -14,7 +14,7 @@ from reverie.core.vocabulary import ALIVE, KINDS
 
 SINKS = 0.2  # of its height that a thing's top comes down as it sinks into the ground
 SLIPS, SINKING = 0.45, 0.5  # the same of its foot; seconds that it takes at most
-COVERS = 0.1  # share of where it was: what another thing covers so much of may be behind that one
+COVERS = {"sight": 0.3, "hidden": 0.1}  # share of where it would be: of what covers so much it may be behind
 LEVEL = 0.12  # of its height: a foot that moves by less stays
 LANDS, CUT = 1.5, 0.8  # metres a second that falls through the ground; share of its height that is left of it then
 LANDED = 0.15  # metres over the ground, as guessed, at which what is cut off as it falls may have reached it
@@ -38,8 +38,7 @@ def _sunk(scene: Scene) -> list[Violation]:
     """A thing that ends in sight and had lost its lower part. amount: of its height."""
     found = []
     for track, path in lifeless(scene):
-        uncovered = track.ended == "sight" or track.ended == "hidden" and _bare(scene, track)
-        if not uncovered or not evident(scene, track, forward=True):
+        if track.ended not in COVERS or not _bare(scene, track) or not evident(scene, track, forward=True):
             continue
         lost, start = _lowered(scene, track, path)
         if lost >= SINKS:
@@ -49,11 +48,12 @@ def _sunk(scene: Scene) -> list[Violation]:
 
 
 def _bare(scene: Scene, track: Track) -> bool:
-    """Whether nothing else is seen at a thing's end where what is gone of it would be, above and below what is left."""
+    """Whether nothing else is seen where what is gone of a thing at its end would be: below what is left of it, and
+    where it ends beside something that may hide it, above, too."""
     x0, y0, x1, y1 = track.boxes[-1]
-    high = float(track.sides[:, 1].max())
-    where = np.array([x0, y1 - high, x1, y0 + high], np.float32)
-    return not any(share(where, other.boxes[row]) > COVERS for other in scene.tracks if other is not track
+    high = max(y1 - y0, float(track.sides[:, 1].max()))
+    gone = np.array([x0, y1 if track.ended == "sight" else y1 - high, x1, y0 + high], np.float32)
+    return not any(share(gone, other.boxes[row]) > COVERS[track.ended] for other in scene.tracks if other is not track
                    for row in np.flatnonzero(np.abs(other.frames - track.last) <= 3))
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from reverie.model import faces, stage
 from reverie.model import things as th
-from reverie.model.solids import Table, solids_of
+from reverie.model.solids import Table, rows, solids_of
 
 _LOOK = th.SETTING["look"].stop
 
@@ -122,7 +122,7 @@ class Canvas(nn.Module):
         cover = met.share.new_zeros(math.prod(shape)).index_add(0, met.ray, met.share)
         if pixels is None:
             shade = _softened(shade, height, width)
-        lit, dark = colours[seen.of].chunk(2, -1)
+        lit, dark = rows(colours, seen.of.flatten()).unflatten(0, seen.of.shape).chunk(2, -1)
         shade = shade[..., None]
         return Drawing(drawn.view(*shape, 3), cover.view(*shape, 1), lit + shade * (dark - lit), shade)
 
@@ -145,5 +145,6 @@ class Canvas(nn.Module):
 
 def _softened(shade: Tensor, height: int, width: int) -> Tensor:
     """(X, F, P) with edges as wide as a pixel."""
-    picture = F.pad(shade.flatten(0, 1).view(-1, 1, height, width), (1, 1, 1, 1), mode="replicate")
-    return F.avg_pool2d(F.avg_pool2d(picture, 2, 1), 2, 1).view(shade.shape)
+    across = F.pad(shade.flatten(0, 1).view(-1, height, width), (1, 1, 1, 1), mode="replicate")
+    down = across[:, :, :-2] + 2 * across[:, :, 1:-1] + across[:, :, 2:]
+    return ((down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]) / 16).view(shade.shape)

@@ -144,6 +144,8 @@ def _inputs(group: str, model: Transformer, w: Window, text: Text, past: Past) -
         own = [pair[2] if len(pair) > 2 else torch.ones(pair[0].shape[:2], dtype=torch.bool) for pair in pairs]
         for name, rows in (("key", [p[0] for p in pairs]), ("value", [p[1] for p in pairs]), ("own", own)):
             found[f"{name}{i}"] = rows[0] if len(rows) == 1 else torch.cat(rows, 1)
+        for name in (f"key{i}", f"value{i}"):  # (B, K, M, E), as memory has it
+            found[name] = found[name].transpose(1, 2).contiguous()
     return found
 
 
@@ -160,7 +162,8 @@ class _Pass(nn.Module):
         blocks = self.model.layers[self.group]
         texts = range(sum(block.text is not None for block in blocks))
         words = [(given[f"word_key{i}"], given[f"word_value{i}"]) for i in texts]
-        seen = [(given[f"key{i}"], given[f"value{i}"], given[f"own{i}"]) for i in range(len(blocks))]
+        seen = [(given[f"key{i}"].transpose(1, 2), given[f"value{i}"].transpose(1, 2), given[f"own{i}"])
+                for i in range(len(blocks))]
         if self.group == "things":
             nothing = torch.zeros_like(w.things)  # what goes on as before is added outside
             w.ahead = nothing, nothing
@@ -176,7 +179,8 @@ def exported(group: str, model: Transformer, inputs: dict[str, Tensor]) -> bytes
     axes = {name: {0: "B"} for name in inputs}
     for name in inputs:
         if name.startswith(("word", "key", "value", "own")):
-            axes[name][1] = "P" if name.startswith("word") else f"M{name.lstrip('keyvaluown')}"
+            axis = 2 if name.startswith(("key", "value")) else 1
+            axes[name][axis] = "P" if name.startswith("word") else f"M{name.lstrip('keyvaluown')}"
         elif name in ("views", "sketch"):
             axes[name] |= {2: "H", 3: "W"}
     made, names = io.BytesIO(), list(inputs)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reverie.model import things as th
-from reverie.model.solids import Boxes, Solids, met
+from reverie.model.solids import Boxes, Solids, cells, met, rows
 from reverie.model.stage import Stage, towards_light
 
 WITHIN = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))  # of a pixel: where its rays go
@@ -68,14 +68,15 @@ def _passing(solids: Solids, frame: Tensor, body: Tensor, start: Tensor, way: Te
     def wide(boxes: Boxes, which: Tensor, number: Tensor) -> Tensor | None:
         if spot is None:
             return None
-        return spot[which] * (start[which] - boxes.place[frame[which], number]).norm(dim=-1)
+        return rows(spot, which) * (rows(start, which) - cells(boxes.place, rows(frame, which), number)).norm(dim=-1)
 
     every = torch.arange(len(body), device=body.device)
     kept, _, _ = solids.bodies.entered(frame, body, start, way, wide(solids.bodies, every, body))
-    pair, solid = solids.parts(frame[kept] // th.F, body[kept])
-    ray = kept[pair]
-    kept, o, d = solids.boxes.entered(frame[ray], solid, start[ray], way[ray], wide(solids.boxes, ray, solid))
-    return ray[kept], solid[kept], o, d
+    pair, solid = solids.parts(rows(frame, kept) // th.F, rows(body, kept))
+    ray = rows(kept, pair)
+    kept, o, d = solids.boxes.entered(rows(frame, ray), solid, rows(start, ray), rows(way, ray),
+                                      wide(solids.boxes, ray, solid))
+    return rows(ray, kept), rows(solid, kept), o, d
 
 
 def _everywhere(still: Tensor, pixels: int, *parts: Tensor) -> list[Tensor]:
@@ -83,9 +84,9 @@ def _everywhere(still: Tensor, pixels: int, *parts: Tensor) -> list[Tensor]:
     (M,) bool, copies for the other frames behind them."""
     again = still.nonzero()[:, 0]
     ray, *rest = parts
-    rays = torch.cat([ray, *(ray[again] + f * pixels for f in range(1, th.F))])
+    rays = torch.cat([ray, *(rows(ray, again) + f * pixels for f in range(1, th.F))])
     number = torch.cat([torch.arange(len(ray), device=ray.device), again.repeat(th.F - 1)])
-    return [rays, *(part[number] for part in rest)]
+    return [rays, *(rows(part, number) for part in rest)]
 
 
 def _nearest(solids: Solids, stage: Stage, camera: Tensor) -> tuple[Tensor, ...]:
@@ -96,25 +97,27 @@ def _nearest(solids: Solids, stage: Stage, camera: Tensor) -> tuple[Tensor, ...]
     eyes, ways = stage.origin.flatten(0, 1), stage.direction.flatten(0, 2)
     ray, body = _pairs(solids, stage.origin[:, :, None], stage.direction, stage.spot)
     frame = ray // p
-    pair, solid, o, d = _passing(solids, frame, body, eyes[frame], ways[ray], stage.spot[frame // f])
-    ray, frame = ray[pair], frame[pair]
+    pair, solid, o, d = _passing(solids, frame, body, rows(eyes, frame), rows(ways, ray), rows(stage.spot, frame // f))
+    ray, frame = rows(ray, pair), rows(frame, pair)
     axes = th.cameras_of(camera[:, None]).rotation[:, 0, ..., :2] * stage.spot[:, None, None, None]
     around = (axes @ axes.new_tensor(WITHIN).T).flatten(0, 1)  # frames 3 K
-    aside = (solids.boxes.turn.mT @ around[:, None])[frame, solid].mT  # M K 3
+    aside = cells((solids.boxes.turn.mT @ around[:, None]).mT.contiguous(), frame, solid)  # M K 3
     row = frame // f
-    far, normal = met(solids.shape[row, solid], solids.boxes.size[frame, solid], o[:, None], d[:, None] + aside)
-    ray, solid, far, normal = _everywhere(solids.rests[row, solids.body[solid]], p, ray, solid, far, normal)
+    far, normal = met(cells(solids.shape, row, solid), cells(solids.boxes.size, frame, solid), o[:, None],
+                      d[:, None] + aside)
+    still = cells(solids.rests, row, rows(solids.body, solid))
+    ray, solid, far, normal = _everywhere(still, p, ray, solid, far, normal)
     number = ray[:, None] * len(WITHIN) + torch.arange(len(WITHIN), device=ray.device)
     first = far.new_full((x * f * p * len(WITHIN),), torch.inf)
     first.scatter_reduce_(0, number.flatten(), far.flatten(), "amin")
-    wins = (far == first[number]) & far.isfinite()
+    wins = (far == rows(first, number.flatten()).view_as(far)) & far.isfinite()
     order = torch.arange(number.numel(), device=ray.device).view(number.shape)  # of two that lie in one another one
     order = torch.where(wins, order, number.numel())
     least = torch.full_like(first, number.numel(), dtype=torch.long)
     least.scatter_reduce_(0, number.flatten(), order.flatten(), "amin")
-    wins = wins & (order == least[number])
+    wins = wins & (order == rows(least, number.flatten()).view_as(order))
     seen = wins.any(1).nonzero()[:, 0]
-    return ray[seen], solid[seen], wins[seen], far[seen], normal[seen]
+    return rows(ray, seen), rows(solid, seen), rows(wins, seen), rows(far, seen), rows(normal, seen)
 
 
 def surfaces(solids: Solids, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,20 +141,20 @@ def faces_seen(solids: Solids, stage: Stage, camera: Tensor, setting: Tensor) ->
     """What pixels see of solids, and how that is lit: by cameras (X, WIDTH), in settings (X, WIDTH)."""
     ray, solid, wins, far, normal = _nearest(solids, stage, camera)
     frame = ray // stage.direction.shape[2]
-    row, eye = frame // th.F, stage.origin.flatten(0, 1)[frame]
+    row, eye = frame // th.F, rows(stage.origin.flatten(0, 1), frame)
     share = wins.to(far.dtype) / len(WITHIN)
     whole = share.sum(1, keepdim=True)
     share = share / whole
-    normal = (solids.boxes.turn[frame, solid] @ (normal * share[..., None]).sum(1)[..., None])[..., 0]
+    normal = (cells(solids.boxes.turn, frame, solid) @ (normal * share[..., None]).sum(1)[..., None])[..., 0]
     normal = F.normalize(normal, dim=-1, eps=1e-6)
-    place = eye + stage.direction.flatten(0, 2)[ray] * (torch.where(wins, far, 0.0) * share).sum(1, keepdim=True)
+    place = eye + rows(stage.direction.flatten(0, 2), ray) * (torch.where(wins, far, 0.0) * share).sum(1, keepdim=True)
     look = F.normalize(eye - place, dim=-1)
-    light, sun = towards_light(place[:, None], setting[row])
+    light, sun = towards_light(place[:, None], rows(setting, row))
     light, sun = light[:, 0], sun[:, 0]
     falls = (normal * light).sum(-1, keepdim=True)
     back = 2 * falls * normal - light
     hidden = _dark(solids, frame, solid, place + SKIN * normal, light, sun, falls[:, 0] > 0)[:, None]
-    tint, material = solids.tint[row, solid], solids.material[row, solid]
+    tint, material = cells(solids.tint, row, solid), cells(solids.material, row, solid)
     numbers = torch.cat([tint, normal, look, falls, hidden, (normal * look).sum(-1, keepdim=True),
                          (back * look).sum(-1, keepdim=True).clamp(min=0) ** 8, falls.clamp(min=0) * (1 - hidden),
                          material, place / 4, (eye - place).norm(dim=-1, keepdim=True).log() - 1.8], -1)
@@ -163,16 +166,18 @@ def _dark(solids: Solids, frame: Tensor, solid: Tensor, place: Tensor, light: Te
     """(M,) 0 or 1: whether something stands between places (M, 3) on solids (M,) in frames (M,) and the light, in
     directions (M, 3), so far (M,) away; asked (M,) bool: only of these."""
     out = torch.zeros_like(sun)
-    rows = asked.nonzero()[:, 0]
-    if not len(rows):
+    some = asked.nonzero()[:, 0]
+    if not len(some):
         return out
-    centre, reach = solids.bodies.place[frame[rows]], solids.around[frame[rows] // th.F]  # m B 3, m B
-    gap = centre - place[rows, None]
-    along = (gap * light[rows, None]).sum(-1)
+    when = rows(frame, some)
+    centre, reach = rows(solids.bodies.place, when), rows(solids.around, when // th.F)  # m B 3, m B
+    gap = centre - rows(place, some)[:, None]
+    along = (gap * rows(light, some)[:, None]).sum(-1)
     near = (gap.square().sum(-1) - reach.square() < along * along.clamp(min=0)) & (reach > 0)
     which, body = near.nonzero().unbind(1)
-    which = rows[which]
-    which, stops = _stopped(solids, frame[which], body, place[which], light[which], sun[which], which, solid)
+    which = rows(some, which)
+    which, stops = _stopped(solids, rows(frame, which), body, *(rows(part, which) for part in (place, light, sun)),
+                            which, solid)
     return out.index_add(0, which, stops).clamp(max=1)
 
 
@@ -182,19 +187,23 @@ def _stopped(solids: Solids, frame: Tensor, body: Tensor, place: Tensor, light: 
     numbers (m,), and 1 or 0: whether a solid of them is in its way. own: which solid each number is on itself."""
     ray, solid, o, d = _passing(solids, frame, body, place, light)
     if own is not None:
-        other = (own[which[ray]] != solid).nonzero()[:, 0]
-        ray, solid, o, d = ray[other], solid[other], o[other], d[other]
-    far, _ = met(solids.shape[frame[ray] // th.F, solid], solids.boxes.size[frame[ray], solid], o[:, None], d[:, None])
-    return which[ray], (far[:, 0] < sun[ray]).to(place.dtype)
+        other = (rows(own, rows(which, ray)) != solid).nonzero()[:, 0]
+        ray, solid, o, d = (rows(part, other) for part in (ray, solid, o, d))
+    frame = rows(frame, ray)
+    far, _ = met(cells(solids.shape, frame // th.F, solid), cells(solids.boxes.size, frame, solid), o[:, None],
+                 d[:, None])
+    return rows(which, ray), (far[:, 0] < rows(sun, ray)).to(place.dtype)
 
 
 def shadows(solids: Solids, stage: Stage) -> Tensor:
     """(X, F, P) 0 or 1: whether something stands between the ground where rays meet it and the light."""
-    place, light, sun = stage.place[stage.of], stage.light[stage.of], stage.sun[stage.of]
+    place, light, sun = (rows(part, stage.of.flatten()).unflatten(0, stage.of.shape)
+                         for part in (stage.place, stage.light, stage.sun))
     p, count = place.shape[2], math.prod(place.shape[:3])
     ray, body = _pairs(solids, place, light, asked=place[..., 2] == 0)
     frame = ray // p
-    pair, stops = _stopped(solids, frame, body, place.flatten(0, 2)[ray], light.flatten(0, 2)[ray],
-                           sun.flatten()[ray], torch.arange(len(ray), device=ray.device))
-    ray, stops = _everywhere(solids.rests[frame[pair] // th.F, body[pair]], p, ray[pair], stops)
+    pair, stops = _stopped(solids, frame, body, rows(place.flatten(0, 2), ray), rows(light.flatten(0, 2), ray),
+                           rows(sun.flatten(), ray), torch.arange(len(ray), device=ray.device))
+    still = cells(solids.rests, rows(frame, pair) // th.F, rows(body, pair))
+    ray, stops = _everywhere(still, p, rows(ray, pair), stops)
     return place.new_zeros(count).index_add(0, ray, stops).clamp(max=1).view(place.shape[:3])

@@ -6,6 +6,7 @@ Legend: B batch, N tokens (queries), M keys, D width, G heads, K key/value heads
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 def rms_norm(x: Tensor) -> Tensor:
     """Root-mean-square norm over the last dimension, no gain."""
     if torch.onnx.is_in_onnx_export():  # its tracing knows no rms_norm, and no grouped heads
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+        return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * torch.ones(x.shape[-1])
     return F.rms_norm(x, (x.shape[-1],), eps=1e-6)
 
 
@@ -76,24 +77,35 @@ class Attention(nn.Module):
         k, v = self.key_value(x_BMD).unflatten(-1, (2, self.kv_heads, self.head)).unbind(-3)
         return rms_norm(k), v
 
-    def attend(self, q_BNGE: Tensor, k_BMKE: Tensor, v_BMKE: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, N, D). mask: boolean (B or 1, N, M), True where a query may look, or None for all.
+    def attend(self, q_BNGE: Tensor, keys_BMKE: Sequence[Tensor], values_BMKE: Sequence[Tensor], mask: Tensor | None
+               ) -> Tensor:
+        """(B, N, D). keys, values: of one source or of several, one after the other. mask: boolean (B or 1, N, M) over
+        all of them, True where a query may look, or None for all.
 
         A query that may look nowhere gets zeros.
         """
-        q, k, v = (t.transpose(1, 2) for t in (q_BNGE, k_BMKE, v_BMKE))
+        q = q_BNGE.transpose(1, 2)
         if mask is not None:
             mask = mask[:, None]
         if torch.onnx.is_in_onnx_export():
-            grouped = q.unflatten(1, (self.kv_heads, -1)) * self.head**-0.5
-            scores = grouped @ k[:, :, None].transpose(-1, -2)
-            scores = scores if mask is None else torch.where(mask[:, :, None], scores, -1e9)
-            y = (scores.softmax(-1) @ v[:, :, None]).flatten(1, 2)
+            y = self._apart(q, keys_BMKE, values_BMKE, mask)
         else:
+            k, v = (torch.cat(list(parts), 1).transpose(1, 2) for parts in (keys_BMKE, values_BMKE))
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
         if mask is not None:
             y = y.masked_fill(~mask.any(-1, keepdim=True), 0.0)
         return self.out(y.transpose(1, 2).flatten(-2))
+
+    def _apart(self, q_BGNE: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], mask: Tensor | None) -> Tensor:
+        """The same (B, G, N, E) source by source: what is remembered is neither copied nor turned."""
+        grouped = q_BGNE.unflatten(1, (self.kv_heads, -1)) * self.head**-0.5
+        scores = torch.cat([grouped @ k.transpose(1, 2)[:, :, None].transpose(-1, -2) for k in keys], -1)
+        scores = scores if mask is None else torch.where(mask[:, :, None], scores, -1e9)
+        rest, made = scores.softmax(-1), []
+        for v in values[:-1]:
+            made.append(rest[..., : v.shape[1]] @ v.transpose(1, 2)[:, :, None])
+            rest = rest[..., v.shape[1] :]
+        return sum(made, rest @ values[-1].transpose(1, 2)[:, :, None]).flatten(1, 2)
 
 
 class GatedMLP(nn.Module):
@@ -128,15 +140,15 @@ class Block(nn.Module):
 
     def before(self, x: Tensor, gains: Tensor) -> Tensor:
         """The input of self-attention."""
-        g = gains + self.table
-        return rms_norm(x) * (1 + g[..., 0, :]) + g[..., 1, :]
+        gain, shift = (gains + self.table)[..., :2, :].flatten(-2).chunk(2, -1)
+        return rms_norm(x) * (1 + gain) + shift
 
     def after(self, x: Tensor, gains: Tensor, attended: Tensor, text: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
         """The residual stream after attention's result, the text and the MLP are added."""
-        g = gains + self.table
-        x = x + g[..., 2, :] * attended
+        of_attended, gain, shift, of_made = (gains + self.table)[..., 2:, :].flatten(-2).chunk(4, -1)
+        x = x + of_attended * attended
         if self.text is not None and text is not None:
             keys, values, mask = text
             queries = self.text.queries(rms_norm(x).flatten(1, 2))
-            x = x + self.text.attend(queries, keys, values, mask).view_as(x)
-        return x + g[..., 5, :] * self.mlp(rms_norm(x) * (1 + g[..., 3, :]) + g[..., 4, :])
+            x = x + self.text.attend(queries, [keys], [values], mask).view_as(x)
+        return x + of_made * self.mlp(rms_norm(x) * (1 + gain) + shift)

@@ -18,7 +18,7 @@ LONGEST = 3600  # latents, ten minutes of 24 frames a second: what lies further 
 
 @dataclass
 class Entry:
-    """Keys and values of one latent in every layer: (layers, B, tokens, K, E) each."""
+    """Keys and values of one latent in every layer: (layers, B, K, tokens, E) each, as attention goes through them."""
 
     keys: Tensor
     values: Tensor
@@ -26,10 +26,9 @@ class Entry:
     @classmethod
     def of(cls, output: Output, group: str) -> Entry:
         """The clean pass over a latent, of its things or of its views."""
-        if group == "things":
-            return cls(torch.stack([k for k, _, _ in output.things_keys]),
-                       torch.stack([v for _, _, v in output.things_keys]))
-        return cls(torch.stack([k for k, _ in output.views_keys]), torch.stack([v for _, v in output.views_keys]))
+        pairs = [(k, v) for k, _, v in output.things_keys] if group == "things" else output.views_keys
+        keys, values = (torch.stack(parts).transpose(2, 3).contiguous() for parts in zip(*pairs, strict=True))
+        return cls(keys, values)
 
     def rows(self, rows: Sequence[int] | Tensor) -> Entry:
         """A copy of that of these rows, which may be kept when the others are not."""
@@ -105,12 +104,14 @@ def joined(entries: list[Entry]) -> Entry | None:
     """Several latents' entries as one, one after the other."""
     if not entries:
         return None
-    return Entry(torch.cat([e.keys for e in entries], 2), torch.cat([e.values for e in entries], 2))
+    return Entry(torch.cat([e.keys for e in entries], 3), torch.cat([e.values for e in entries], 3))
 
 
 def layers(entry: Entry | None) -> list[tuple[Tensor, Tensor]]:
-    """Its keys and values, layer by layer."""
-    return [] if entry is None else list(zip(entry.keys.unbind(0), entry.values.unbind(0), strict=True))
+    """Its keys and values, layer by layer, (B, tokens, K, E) each."""
+    if entry is None:
+        return []
+    return list(zip(entry.keys.transpose(2, 3).unbind(0), entry.values.transpose(2, 3).unbind(0), strict=True))
 
 
 def side_by_side(rows: Sequence[list[tuple[Tensor, ...]]]) -> list[tuple[Tensor, ...]]:
@@ -121,7 +122,8 @@ def side_by_side(rows: Sequence[list[tuple[Tensor, ...]]]) -> list[tuple[Tensor,
         seen = [row[i] if row else None for row in rows]
         like = next(pair[0] for pair in seen if pair)
         lengths = torch.tensor([pair[0].shape[1] if pair else 0 for pair in seen])
-        padded = [like.new_zeros(len(rows), int(lengths.max()), *like.shape[2:]) for _ in range(2)]
+        size = len(rows), like.shape[2], int(lengths.max()), like.shape[3]
+        padded = [like.new_zeros(size).transpose(1, 2) for _ in range(2)]
         for b, pair in enumerate(seen):
             for whole, own in zip(padded, pair or (), strict=False):
                 whole[b, : own.shape[1]] = own[0]

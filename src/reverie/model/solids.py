@@ -60,6 +60,21 @@ class Table:
         return Table(*(part.to(device) for part in vars(self).values()))
 
 
+def rows(x: Tensor, number: Tensor) -> Tensor:
+    """The rows (M,) of x (R, ...), in a third of the time that indexing takes."""
+    return x.index_select(0, number)
+
+
+def cells(x: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """What stands in rows (M,) and columns (M,) of x (R, C, ...)."""
+    return x.flatten(0, 1).index_select(0, row * x.shape[1] + column)
+
+
+def _turned(v: Tensor, turn: Tensor) -> Tensor:
+    """Vectors (M, 3) along axes (M, 3, 3), their columns; for so small ones faster than matmul is."""
+    return v[:, :1] * turn[:, 0] + v[:, 1:2] * turn[:, 1] + v[:, 2:] * turn[:, 2]
+
+
 @dataclass
 class Boxes:
     """Turned boxes in Y frames: place (Y, N, 3), turn (Y, N, 3, 3) with their axes as columns, size (Y, N, 3)."""
@@ -72,15 +87,14 @@ class Boxes:
                 ) -> tuple[Tensor, Tensor, Tensor]:
         """Which of M rays (m,) pass through a box each, in a frame (M,) the number (M,), or no more than ``wide`` (M,)
         metres beside it; and where those start and go in its own frame (m, 3). start, way (M, 3)."""
-        turn = self.turn[frame, number]
-        o = ((start - self.place[frame, number])[:, None] @ turn)[:, 0]
-        d = (way[:, None] @ turn)[:, 0]
+        number = frame * self.place.shape[1] + number
+        place, turn, size = (rows(part.flatten(0, 1), number) for part in (self.place, self.turn, self.size))
+        o, d = _turned(start - place, turn), _turned(way, turn)
         d = torch.where(d.abs() < TINY, TINY, d)
-        size = self.size[frame, number]
         middle, half = -o / d, (size if wide is None else size + wide[:, None]) / d.abs()
         enter, leave = (middle - half).amax(-1), (middle + half).amin(-1)
         kept = ((enter < leave) & (leave > 0)).nonzero()[:, 0]
-        return kept, o[kept], d[kept]
+        return kept, rows(o, kept), rows(d, kept)
 
 
 @dataclass
@@ -104,11 +118,12 @@ class Solids:
 
     def parts(self, row: Tensor, body: Tensor) -> tuple[Tensor, Tensor]:
         """Of pairs (M,) of a row and a body in it all solids that are there (m,), and the number of their pair (m,)."""
-        count = self.count[body]
+        count = rows(self.count, body)
         pair = torch.repeat_interleave(torch.arange(len(body), device=body.device), count)
-        solid = torch.arange(len(pair), device=body.device) - (count.cumsum(0) - count - self.first[body])[pair]
-        there = self.there[row[pair], solid].nonzero()[:, 0]
-        return pair[there], solid[there]
+        before = count.cumsum(0) - count - rows(self.first, body)
+        solid = torch.arange(len(pair), device=body.device) - rows(before, pair)
+        there = cells(self.there, rows(row, pair), solid).nonzero()[:, 0]
+        return rows(pair, there), rows(solid, there)
 
 
 def solids_of(things: Tensor, table: Table) -> Solids:
@@ -226,10 +241,11 @@ def met(shape: Tensor, size: Tensor, start: Tensor, way: Tensor) -> tuple[Tensor
     far = torch.full_like(way[..., 0], torch.inf)
     normal = torch.zeros_like(way)
     for number, inside in enumerate((_box, _ellipsoid, _cylinder, _capsule, _cone, _wedge)):
-        rows = (shape == number).nonzero()[:, 0]
-        if len(rows):
-            t, n = inside(size[rows, None], start[rows], torch.where(way[rows].abs() < TINY, TINY, way[rows]))
-            far, normal = far.index_copy(0, rows, t), normal.index_copy(0, rows, n)
+        some = (shape == number).nonzero()[:, 0]
+        if len(some):
+            d = rows(way, some)
+            t, n = inside(rows(size, some)[:, None], rows(start, some), torch.where(d.abs() < TINY, TINY, d))
+            far, normal = far.index_copy(0, some, t), normal.index_copy(0, some, n)
     return far, F.normalize(normal, dim=-1, eps=1e-6)
 
 

@@ -220,8 +220,7 @@ class Transformer(nn.Module):
                 attention = blocks[g].attention
                 sources = self._sources(g, i, w, things_keys, views_keys, past)
                 queries = rotate(attention.queries(inputs[g]), turns[g])
-                keys = torch.cat([s[0] for s in sources], 1)
-                values = torch.cat([s[1] for s in sources], 1)
+                keys, values = [s[0] for s in sources], [s[1] for s in sources]
                 mask = masks[g][i % 4 == 3] if past is None else _own(sources)
                 attended = attention.attend(queries, keys, values, mask).view_as(states[g])
                 words = None

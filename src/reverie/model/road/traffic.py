@@ -55,7 +55,7 @@ class Layer(nn.Module):
         tokens = rms_norm(near_BNKD + neighbours_of(others, who))
         keys, values = self.attention.keys_values(tokens.flatten(0, 1))
         queries = self.attention.queries(rms_norm(x_BND).reshape(b * n, 1, -1))
-        seen = self.attention.attend(queries, keys, values, beside.reshape(b * n, 1, k))
+        seen = self.attention.attend(queries, [keys], [values], beside.reshape(b * n, 1, k))
         x_BND = x_BND + seen.view(b, n, -1)
         return x_BND + self.mlp(rms_norm(x_BND))
 

@@ -43,15 +43,16 @@ def set_threads(count: int | None = None) -> int:
 
 
 def keep_memory() -> bool:
-    """Let the C library keep what is freed, up to 1 GiB a piece, for what is asked for next; returns whether it does.
+    """Let the C library keep what is freed, pieces of up to 64 MiB and 512 MiB in all, for what is asked for next;
+    returns whether it does.
 
     Else every tensor of some size is new memory, which the kernel clears page by page: 40% of a canvas's time at
-    256x256. Nothing but glibc has the dial.
+    256x256. Nothing but glibc has the dials.
     """
     with suppress(OSError, AttributeError, TypeError):
         dial = ctypes.CDLL(None).mallopt
-        pieces = dial(_MMAP_FROM, 1 << 30) or dial(_MMAP_FROM, 32 << 20)  # an older one refuses the former
-        return bool(pieces and dial(_TRIM_FROM, (1 << 31) - 1))
+        pieces = dial(_MMAP_FROM, 64 << 20) or dial(_MMAP_FROM, 32 << 20)  # an older one refuses the former
+        return bool(pieces and dial(_TRIM_FROM, 512 << 20))
     return False
 
 

@@ -23,6 +23,7 @@ from reverie.model import things as th
 from reverie.model.solids import Table, rows, solids_of
 
 _LOOK = th.SETTING["look"].stop
+POINTS = 1 << 14  # at which a network is asked at once, where it learns nothing: what it makes stays in the cache
 
 
 @dataclass
@@ -71,7 +72,17 @@ class Field(nn.Module):
     def forward(self, numbers: Tensor, conditions: Tensor, row: Tensor | None = None) -> Tensor:
         """numbers (M, E) with conditions (R, C) of row (M,), or (R, M, E) with one row of conditions for each R."""
         found = self.condition(conditions)
-        found = found[:, None] if row is None else found[row]
+        if row is None:
+            found = found[:, None]
+        elif len(found) > 1:
+            found = rows(found, row)
+        points, some = numbers.shape[-2], max(1, POINTS // math.prod(numbers.shape[:-2]))
+        if torch.is_grad_enabled() or points <= some:
+            return self._asked(numbers, found)
+        founds = [found] * len(range(0, points, some)) if found.shape[-2] == 1 else found.split(some, -2)
+        return torch.cat([self._asked(*both) for both in zip(numbers.split(some, -2), founds, strict=True)], -2)
+
+    def _asked(self, numbers: Tensor, found: Tensor) -> Tensor:
         base, *gains = found.chunk(3, -1)
         x = F.silu(base + self.enter(numbers))
         for layer, gain in zip(self.mix, gains, strict=True):

@@ -140,15 +140,15 @@ def test_what_vanishes_in_either_look_is_said():
 
 
 def test_a_second_look_may_call_it_by_another_name_and_what_is_sure_needs_none(monkeypatch):
-    def said(what, law, start=1.0, box=(10, 10, 30, 30)):
-        return Violation(law, what, 1, start, start, 1.0, 0.5, "m", f"it {what}", box)
+    def said(what, law, start=1.0, box=(10, 10, 30, 30), amount=1.0):
+        return Violation(law, what, 1, start, start, amount, 0.5, "m", f"it {what}", box)
 
     again = [said("vanished", "permanence", 1.1)]
     monkeypatch.setattr(judge, "look", lambda frames, fps, size, observer: ([], None, size))
     monkeypatch.setattr(judge, "judged", lambda *_: Verdict("", FPS, 72, SIZE, [], None, again))
     first = [said("colour", "identity"), said("colour", "identity", 2.0),
              said("colour", "identity", box=(150, 80, 160, 90)), said("sank", "collision", 2.0),
-             said("grew", "rigidity", 2.0)]
+             said("grew", "rigidity", 2.0, amount=1.6), said("grew", "rigidity", 2.0, amount=1.36)]
     verdict = Verdict("", FPS, 72, SIZE, [], None, first)
     assert judge.confirmed(verdict, []) == [first[0], first[3], first[4]]
 
@@ -172,6 +172,15 @@ def test_what_the_second_look_finds_is_said_of_what_the_first_followed():
     assert judge.agreed(verdict, [], twice) == []
     same = judge.agreed(verdict, [said("kind", "identity", 1.1, large, 3)], twice)
     assert same == verdict.violations  # once
+
+
+def test_what_gained_speed_in_one_look_may_have_gone_into_a_wall_in_the_other():
+    frames, one = np.arange(72), np.ones((72, 1), np.float32)
+    boxes = np.tile(np.array([10, 10, 30, 30], np.float32), (72, 1))
+    track = Track(7, "ball", "red", frames, boxes, one[:, 0], one[:, 0], one[:, 0], one[:, 0], one, one, one)
+    sped, entered = (Violation("collision", what, 7, start, start + 0.25, 1.0, 0.5, "m", what, (10, 10, 30, 30))
+                     for what, start in (("sped up", 0.9), ("entered", 1.3)))
+    assert judge.agreed(Verdict("", FPS, 72, SIZE, [track], None, [sped]), [sped, entered], SIZE) == [sped, entered]
 
 
 def test_what_became_of_a_thing_is_looked_for_about_the_moment():

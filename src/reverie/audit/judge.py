@@ -9,7 +9,7 @@ pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from reverie.audit.findings import Motion, Track, Verdict, Violation
-from reverie.audit.laws import SAME_MOMENT, violations
+from reverie.audit.laws import LAST, SAME_MOMENT, violations
 from reverie.audit.laws_things import as_box
 from reverie.audit.motion import MotionMeter
 from reverie.audit.observer import Detection, Observer, overlap
@@ -44,6 +44,7 @@ SAME_THING = 0.2  # overlap from which a second look's box is a thing's that the
 # what is said after either look, and what after the first; in 44 minutes of truth, 20 of them worn, two such were false
 SURE = ("sank", "entered", "jumped", "vanished", "split", "grew", "stopped", "hangs", "moved by itself")
 SURE_AT_FIRST = ("shrank",)
+GROWN = 1.42  # ratio of sizes from which what grows or shrinks is
 FEW = 0.34  # seconds: a shorter video is not judged
 
 
@@ -125,14 +126,23 @@ def agreed(verdict: Verdict, others: list[Violation], size: tuple[int, int]) -> 
     SURE or found in both, of one law at one moment and place once; each of a track of the verdict's."""
     ratio = np.array([verdict.size[1] / size[1], verdict.size[0] / size[0]] * 2)
     again = [replace(v, box=as_box(np.array(v.box) * ratio)) for v in others]
-    kept = [v for v in verdict.violations
-            if v.what in (*SURE, *SURE_AT_FIRST) or any(_at_once(v, other) for other in again)]
+    kept = [v for v in verdict.violations if _sure(v, (*SURE, *SURE_AT_FIRST)) or any(_at_once(v, o) for o in again)]
     for v in again:
-        known = v.what in SURE or any(_at_once(v, first) for first in verdict.violations)
-        if known and not any(_at_once(v, old) and v.law == old.law for old in kept):
+        known = _sure(v, SURE) or any(_at_once(v, first) for first in verdict.violations)
+        if known and not any(_at_once(v, old) and _as_much(old, v) for old in kept):
             own = _followed(verdict, v)
             kept += [] if own is None else [replace(v, track=own.number, other=None)]
     return sorted(kept, key=lambda v: (v.start, v.track))
+
+
+def _as_much(one: Violation, other: Violation) -> bool:
+    """Whether one says all that another of the same moment and place does."""
+    return one.law == other.law and (one.what == other.what or one.what not in LAST)
+
+
+def _sure(v: Violation, names: Sequence[str]) -> bool:
+    """Whether one look is enough to say it."""
+    return v.what in names and (v.law != "rigidity" or v.amount > GROWN)
 
 
 def _at_once(one: Violation, other: Violation) -> bool:

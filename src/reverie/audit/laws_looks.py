@@ -18,6 +18,7 @@ TURN, TURN_COLOUR = 0.55, 0.7  # of a kind's or colour's score: before one and a
 KIN = ({"ramp", "plank"}, {"pendulum", "ball"}, {"ball", "basketball"})  # kinds of which one looks like the other
 # edge-on, or where compression took what they differ by
 LEAST_TURN = 0.2  # of either
+CERTAIN = 0.95  # of the one that changes more, whatever the other does: it is not what it was
 SEEN = 0.2  # mean confidence before and after
 SHARP = 0.8  # share of this that happens within half of STEADY seconds
 JOLT = 0.6  # widths in five frames by which a thing's way before and after a moment may differ
@@ -41,7 +42,7 @@ def identity(scene: Scene) -> list[Violation]:
                 continue
             k, before, after, amount, most = turn
             if which == "colour":
-                if amount < TURN_COLOUR:
+                if amount < TURN_COLOUR and most < CERTAIN:
                     continue
                 if np.linalg.norm(np.subtract(COLOURS[names[before]], COLOURS[names[after]])) < far:
                     continue

@@ -34,8 +34,8 @@ TOGETHER = 0.35  # seconds between an end and a beginning that are one crime
 SURE_JUMP = 0.26  # confidence before and after a jump
 FAR = 1.5  # widths within which what changes its size at once is one thing
 JUMP = 1.05  # widths: a thing that goes further from one frame to the next jumps
-GROWTH = 1.42  # ratio of sizes from one moment to the next
-SURE_SIZE, GREATLY = 0.36, 1.8  # mean confidence before and after; the ratio where that is less
+GROWTH = 1.33  # ratio of sizes from one moment to the next
+SURE_SIZE, GREATLY = 0.3, 1.8  # mean confidence before and after; the ratio where that is less
 ALIKE_SIZE = 1.8  # ratio of sizes below which one of two things may be taken for the other
 SKEW = 0.35  # logarithm of the ratio by which one side may grow more than the other
 STEADY = 0.3  # seconds for which a thing must look the same before and after it changes
@@ -79,11 +79,13 @@ def _breaks(scene: Scene) -> tuple[list[Track], list[Track]]:
 
 
 def _comes_back(track: Track, scene: Scene) -> bool:
-    """Whether a thing that looks the same went behind something before, near where a track begins; who is back the
-    moment it is gone was not behind anything."""
+    """Whether a thing that looks the same went behind something before, near where a track begins, and has not come
+    back yet; who is back the moment it is gone was not behind anything."""
     near, sooner = grown(track.boxes[0], BACK), track.first - BLUR * scene.fps
-    return any(other.ended == "hidden" and other.last < sooner and alike(other, track)
-               and meet(near, other.boxes[-1]) for other in scene.tracks if other is not track)
+    same = [other for other in scene.tracks if other is not track and alike(other, track)]
+    gone = [other for other in same if other.ended == "hidden" and other.last < sooner and meet(near, other.boxes[-1])]
+    back = [other for other in same if other.began == "hidden" and other.first < track.first]
+    return any(not any(old.last < new.first for new in back) for old in gone)
 
 
 def evident(scene: Scene, track: Track, *, forward: bool) -> bool:

@@ -44,7 +44,7 @@ SAME_THING = 0.2  # overlap from which a second look's box is a thing's that the
 # what is said after either look, and what after the first; in 44 minutes of truth, 20 of them worn, two such were false
 SURE = ("sank", "entered", "jumped", "vanished", "split", "grew", "stopped", "hangs", "moved by itself")
 SURE_AT_FIRST = ("shrank",)
-GROWN = 1.42  # ratio of sizes from which what grows or shrinks is
+GROWN = 1.42  # ratio of sizes above which one look is enough for what grows or shrinks
 FEW = 0.34  # seconds: a shorter video is not judged
 
 

@@ -14,7 +14,7 @@ from reverie.core.vocabulary import ALIVE, KINDS
 
 SINKS = 0.2  # of its height that a thing's top comes down as it sinks into the ground
 SLIPS, SINKING = 0.45, 0.5  # the same of its foot; seconds that it takes at most
-COVERS = {"sight": 0.3, "hidden": 0.1}  # share of where it would be: of what covers so much it may be behind
+COVERS = {"sight": 0.3, "hidden": 0.1}  # by how it ended: share of where it would be that what hides it may cover
 LEVEL = 0.12  # of its height: a foot that moves by less stays
 LANDS, CUT = 1.5, 0.8  # metres a second that falls through the ground; share of its height that is left of it then
 LANDED = 0.15  # metres over the ground, as guessed, at which what is cut off as it falls may have reached it
@@ -53,8 +53,7 @@ def _bare(scene: Scene, track: Track) -> bool:
     x0, y0, x1, y1 = track.boxes[-1]
     high = max(y1 - y0, float(track.sides[:, 1].max()))
     gone = np.array([x0, y1 if track.ended == "sight" else y1 - high, x1, y0 + high], np.float32)
-    return not any(share(gone, other.boxes[row]) > COVERS[track.ended] for other in scene.tracks if other is not track
-                   for row in np.flatnonzero(np.abs(other.frames - track.last) <= 3))
+    return not any(share(gone, box) > COVERS[track.ended] for box in scene.beside(track, track.last))
 
 
 def _lowered(scene: Scene, track: Track, path: Path) -> tuple[float, int]:

@@ -129,8 +129,7 @@ def _slips(scene: Scene, track: Track, *, forward: bool) -> bool:
     if less >= DWINDLES and hidden < (LESS_SEEN if less < SLIPS else 2 * LESS_SEEN):
         return False
     edge, box = (track.last if forward else track.first), grown(track.boxes[rows[-1]], ON)
-    return any(meet(box, other.boxes[row]) for other in scene.tracks if other is not track
-               for row in np.flatnonzero(np.abs(other.frames - edge) <= 3))
+    return any(meet(box, other) for other in scene.beside(track, edge))
 
 
 def _read_twice(track: Track, others: Sequence[Track], frame: int) -> bool:

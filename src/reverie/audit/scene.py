@@ -5,7 +5,7 @@ Legend: T frames of a clip, n frames of a track.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -80,6 +80,12 @@ class Scene:
             if any(meet(box, other.boxes[row]) for row in rows):
                 out.append(other)
         return out
+
+    def beside(self, track: Track, frame: int) -> Iterator[np.ndarray]:
+        """The boxes (4,) of other tracks that are seen within three frames of one."""
+        for other in self.tracks:
+            if other is not track:
+                yield from other.boxes[np.abs(other.frames - frame) <= 3]
 
 
 @dataclass

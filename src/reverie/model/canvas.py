@@ -79,8 +79,8 @@ class Field(nn.Module):
         points, some = numbers.shape[-2], max(1, POINTS // math.prod(numbers.shape[:-2]))
         if torch.is_grad_enabled() or points <= some:
             return self._asked(numbers, found)
-        founds = [found] * len(range(0, points, some)) if found.shape[-2] == 1 else found.split(some, -2)
-        return torch.cat([self._asked(*both) for both in zip(numbers.split(some, -2), founds, strict=True)], -2)
+        pieces = zip(numbers.split(some, -2), found.expand(*found.shape[:-2], points, -1).split(some, -2), strict=True)
+        return torch.cat([self._asked(*piece) for piece in pieces], -2)
 
     def _asked(self, numbers: Tensor, found: Tensor) -> Tensor:
         base, *gains = found.chunk(3, -1)
@@ -133,7 +133,7 @@ class Canvas(nn.Module):
         cover = met.share.new_zeros(math.prod(shape)).index_add(0, met.ray, met.share)
         if pixels is None:
             shade = _softened(shade, height, width)
-        lit, dark = rows(colours, seen.of.flatten()).unflatten(0, seen.of.shape).chunk(2, -1)
+        lit, dark = rows(colours, seen.of).chunk(2, -1)
         shade = shade[..., None]
         return Drawing(drawn.view(*shape, 3), cover.view(*shape, 1), lit + shade * (dark - lit), shade)
 

@@ -110,12 +110,12 @@ def _nearest(solids: Solids, stage: Stage, camera: Tensor) -> tuple[Tensor, ...]
     number = ray[:, None] * len(WITHIN) + torch.arange(len(WITHIN), device=ray.device)
     first = far.new_full((x * f * p * len(WITHIN),), torch.inf)
     first.scatter_reduce_(0, number.flatten(), far.flatten(), "amin")
-    wins = (far == rows(first, number.flatten()).view_as(far)) & far.isfinite()
+    wins = (far == rows(first, number)) & far.isfinite()
     order = torch.arange(number.numel(), device=ray.device).view(number.shape)  # of two that lie in one another one
     order = torch.where(wins, order, number.numel())
     least = torch.full_like(first, number.numel(), dtype=torch.long)
     least.scatter_reduce_(0, number.flatten(), order.flatten(), "amin")
-    wins = wins & (order == rows(least, number.flatten()).view_as(order))
+    wins = wins & (order == rows(least, number))
     seen = wins.any(1).nonzero()[:, 0]
     return rows(ray, seen), rows(solid, seen), rows(wins, seen), rows(far, seen), rows(normal, seen)
 
@@ -197,8 +197,7 @@ def _stopped(solids: Solids, frame: Tensor, body: Tensor, place: Tensor, light: 
 
 def shadows(solids: Solids, stage: Stage) -> Tensor:
     """(X, F, P) 0 or 1: whether something stands between the ground where rays meet it and the light."""
-    place, light, sun = (rows(part, stage.of.flatten()).unflatten(0, stage.of.shape)
-                         for part in (stage.place, stage.light, stage.sun))
+    place, light, sun = (rows(part, stage.of) for part in (stage.place, stage.light, stage.sun))
     p, count = place.shape[2], math.prod(place.shape[:3])
     ray, body = _pairs(solids, place, light, asked=place[..., 2] == 0)
     frame = ray // p

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 def rms_norm(x: Tensor) -> Tensor:
     """Root-mean-square norm over the last dimension, no gain."""
-    if torch.onnx.is_in_onnx_export():  # its tracing knows no rms_norm, and no grouped heads
+    if torch.onnx.is_in_onnx_export():  # its tracing knows none; with a gain ONNX Runtime makes one node of it
         return x / torch.sqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * torch.ones(x.shape[-1])
     return F.rms_norm(x, (x.shape[-1],), eps=1e-6)
 

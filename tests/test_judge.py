@@ -124,10 +124,10 @@ class Unsteady(Eye):
 
 def test_a_change_that_is_not_seen_in_pictures_of_another_size_is_not_said(tmp_path):
     still, gone = clip(squares=rests), clip(squares=vanishes)
-    for frames, said in ((still, 0), (gone, 1)):
+    for frames, said, looks in ((still, 0, 3), (gone, 1, 2)):
         eye = Unsteady(SIZE[0], 36)  # in the first size the red box seems to become a green one at frame 36
         verdict = audit_frames(frames, FPS, observer=eye)
-        assert len(verdict.violations) == said and len({shape[1] for shape in eye.asked}) == 2
+        assert len(verdict.violations) == said and len({shape[1] for shape in eye.asked}) == looks
     assert len(audit_frames(iter(still), FPS, observer=Unsteady(SIZE[0], 36)).violations) == 1  # once
     assert len(audit_frames(iter(still), FPS, observer=Unsteady(SIZE[0], 36), again=lambda: still).violations) == 0
     assert audit(written(tmp_path / "a.mp4", still), observer=Unsteady(SIZE[0], 36)).violations == []
@@ -150,7 +150,7 @@ def test_a_second_look_may_call_it_by_another_name_and_what_is_sure_needs_none(m
              said("colour", "identity", box=(150, 80, 160, 90)), said("sank", "collision", 2.0),
              said("grew", "rigidity", 2.0, amount=1.6), said("grew", "rigidity", 2.0, amount=1.36)]
     verdict = Verdict("", FPS, 72, SIZE, [], None, first)
-    assert judge.confirmed(verdict, []) == [first[0], first[3], first[4]]
+    assert judge.confirmed(verdict, list) == [first[0], first[3], first[4]]
 
 
 def test_what_the_second_look_finds_is_said_of_what_the_first_followed():
@@ -162,15 +162,14 @@ def test_what_the_second_look_finds_is_said_of_what_the_first_followed():
     track = Track(7, "ball", "red", frames, np.tile(np.array([10, 10, 30, 30], np.float32), (72, 1)), one[:, 0] + 1,
                   one[:, 0] + 1, one[:, 0], one[:, 0], one, one, one)
     verdict = Verdict("", FPS, 72, SIZE, [track], None, [said("colour", "identity", 1.0, number=7)])
-    twice = tuple(2 * n for n in SIZE)
-    large, elsewhere = (20, 20, 60, 60), (200, 20, 240, 60)
-    again = [said("moved by itself", "causality", 0.9, large, 3), said("sank", "collision", 2.0, large, 3),
-             said("shrank", "rigidity", 2.5, large, 3), said("sank", "collision", 2.0, elsewhere, 4)]
-    found = judge.agreed(verdict, again, twice)
+    there, elsewhere = (10, 10, 30, 30), (100, 10, 120, 30)
+    again = [said("moved by itself", "causality", 0.9, there, 3), said("sank", "collision", 2.0, there, 3),
+             said("shrank", "rigidity", 2.5, there, 3), said("sank", "collision", 2.0, elsewhere, 4)]
+    found = judge.agreed(verdict, again)
     # agreed on under two names; sure; neither; of nothing that was followed
     assert [(v.law, v.track) for v in found] == [("causality", 7), ("identity", 7), ("collision", 7)]
-    assert judge.agreed(verdict, [], twice) == []
-    same = judge.agreed(verdict, [said("kind", "identity", 1.1, large, 3)], twice)
+    assert judge.agreed(verdict, []) == []
+    same = judge.agreed(verdict, [said("kind", "identity", 1.1, there, 3)])
     assert same == verdict.violations  # once
 
 
@@ -180,7 +179,31 @@ def test_what_gained_speed_in_one_look_may_have_gone_into_a_wall_in_the_other():
     track = Track(7, "ball", "red", frames, boxes, one[:, 0], one[:, 0], one[:, 0], one[:, 0], one, one, one)
     sped, entered = (Violation("collision", what, 7, start, start + 0.25, 1.0, 0.5, "m", what, (10, 10, 30, 30))
                      for what, start in (("sped up", 0.9), ("entered", 1.3)))
-    assert judge.agreed(Verdict("", FPS, 72, SIZE, [track], None, [sped]), [sped, entered], SIZE) == [sped, entered]
+    assert judge.agreed(Verdict("", FPS, 72, SIZE, [track], None, [sped]), [sped, entered]) == [sped, entered]
+
+
+def test_a_third_look_settles_what_a_thing_is_where_two_disagree():
+    def said(what, law, start, amount=2.0):
+        return Violation(law, what, 7, start, start, amount, 0.5, "m", f"it {what}", (10, 10, 30, 30))
+
+    frames, one = np.arange(72), np.ones((72, 1), np.float32)
+    boxes = np.tile(np.array([10, 10, 30, 30], np.float32), (72, 1))
+    track = Track(7, "ball", "red", frames, boxes, one[:, 0], one[:, 0], one[:, 0], one[:, 0], one, one, one)
+    first = [said("kind", "identity", 1.0), said("does not fall", "gravity", 2.0)]
+    verdict, others = Verdict("", FPS, 72, SIZE, [track], None, first), [said("vanished", "permanence", 0.2)]
+    kept = judge.agreed(verdict, others)
+    doubted = judge.disputed(verdict, others, kept)
+    assert kept == others and doubted == first
+    third = [said("kind", "identity", 1.1), said("does not fall", "gravity", 2.0), said("colour", "identity", 0.2),
+             said("kind", "identity", 2.8)]
+    # it agrees; how things move it is not asked; of what is not in doubt; alone
+    assert judge.settled(verdict, kept, doubted, third) == [*others, third[0]]
+
+
+@pytest.mark.parametrize(("size", "second", "third"), [((128, 128), 160, 96), ((160, 284), 128, 96),
+                                                       ((96, 160), 160, 128), ((64, 64), 160, 128)])
+def test_no_two_looks_are_of_one_size(size, second, third):
+    assert [min(other) for other in judge._other_sizes(*size)] == [second, third]
 
 
 def test_what_became_of_a_thing_is_looked_for_about_the_moment():
@@ -190,7 +213,7 @@ def test_what_became_of_a_thing_is_looked_for_about_the_moment():
     boxes[24:] = 26, 26, 30, 30
     track = Track(7, "ball", "red", frames, boxes, one[:, 0], one[:, 0], one[:, 0], one[:, 0], one, one, one)
     leapt = Violation("continuity", "jumped", 3, 1.0, 1.0, 5.0, 1.4, "widths", "it jumped", (10, 10, 30, 30))
-    [found] = judge.agreed(Verdict("", FPS, 72, SIZE, [track], None, []), [leapt], SIZE)
+    [found] = judge.agreed(Verdict("", FPS, 72, SIZE, [track], None, []), [leapt])
     assert found.track == 7
 
 

@@ -38,13 +38,14 @@ STRANGE = 0.3  # mean confidence below which a thing is called unknown
 # among them, has 0.38, the most of five films and drives 0.31
 FOREIGN = 0.36
 SURE_ABROAD = 0.6  # mean confidence from which a thing is judged there all the same
-FINE, COARSER = 0.9, 0.8  # of SHORT_SIDE: what was looked at smaller is looked at again in it, else coarser
+FINE, COARSER, COARSEST = 0.9, 0.8, 0.6  # of SHORT_SIDE: see _other_sizes
 NEARBY = 1.0  # of its sides: what is found again lies within so much of where it was found
 SAME_THING = 0.2  # overlap from which a second look's box is a thing's that the first one followed
 # what is said after either look, and what after the first; in 44 minutes of truth, 20 of them worn, two such were false
 SURE = ("sank", "entered", "jumped", "vanished", "split", "grew", "stopped", "hangs", "moved by itself")
 SURE_AT_FIRST = ("shrank",)
 GROWN = 1.42  # ratio of sizes above which one look is enough for what grows or shrinks
+SETTLED = ("identity", "rigidity")  # what a third look is believed in, where it agrees with one of the first two
 FEW = 0.34  # seconds: a shorter video is not judged
 
 
@@ -95,7 +96,7 @@ def audit_frames(frames: np.ndarray | Iterable[np.ndarray], fps: float, prompt: 
                  observer: Observer | None = None, again: Callable[[], Iterable[np.ndarray]] | None = None) -> Verdict:
     """Judge frames: uint8 (H, W, 3) each, all of one ``size`` (H, W) (default: the first's).
 
-    again: gives the same frames once more, for a second look (see ``confirmed``); an array of frames needs none, and
+    again: gives the same frames once more, for another look (see ``confirmed``); an array of frames needs none, and
     other frames without it are looked at once.
     """
     if again is None and isinstance(frames, np.ndarray):
@@ -104,34 +105,66 @@ def audit_frames(frames: np.ndarray | Iterable[np.ndarray], fps: float, prompt: 
     seen, motion, size = look(frames, fps, size, observer)
     verdict = judged(seen, motion, fps, size, prompt, camera, source)
     if again is not None and verdict.tracks:
-        verdict.violations = confirmed(verdict, again(), observer)
+        verdict.violations = confirmed(verdict, again, observer)
     return verdict
 
 
-def confirmed(verdict: Verdict, frames: Iterable[np.ndarray], observer: Observer | None = None) -> list[Violation]:
-    """What two looks agree on, the second one in pictures of another size: the violations of either that are SURE (of
-    the first one SURE_AT_FIRST, too), and those at whose moment and place the other finds any.
+def confirmed(verdict: Verdict, again: Callable[[], Iterable[np.ndarray]], observer: Observer | None = None
+              ) -> list[Violation]:
+    """What two looks agree on, or three where two do not. again: gives the frames once more.
 
-    What one look at a thing gets wrong (where its border is, what kind it is, whether it is there) another gets wrong
-    otherwise; what went wrong in truth it may call by another law.
+    What one look at a thing gets wrong (where its border is, what kind it is, whether it is there) another in pictures
+    of another size gets wrong otherwise; what went wrong in truth it may call by another law.
     """
-    height, width = verdict.size
-    size = _scaled(height, width, SHORT_SIDE if min(height, width) < FINE * SHORT_SIDE else COARSER * SHORT_SIDE)
+    second, third = _other_sizes(*verdict.size)
+    others = _looked_again(verdict, again(), second, observer)
+    kept = agreed(verdict, others)
+    doubted = disputed(verdict, others, kept)
+    return settled(verdict, kept, doubted, _looked_again(verdict, again(), third, observer)) if doubted else kept
+
+
+def _other_sizes(height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The sizes (H, W) in which frames of one are looked at a second and a third time: what is smaller than FINE in
+    SHORT_SIDE, else COARSER; and COARSEST, unless they are no larger themselves."""
+    side = min(height, width) / SHORT_SIDE
+    sides = (1.0 if side < FINE else COARSER), (COARSER if side < (COARSEST + COARSER) / 2 else COARSEST)
+    return _scaled(height, width, sides[0] * SHORT_SIDE), _scaled(height, width, sides[1] * SHORT_SIDE)
+
+
+def _looked_again(verdict: Verdict, frames: Iterable[np.ndarray], size: tuple[int, int], observer: Observer | None
+                  ) -> list[Violation]:
+    """The violations that a look at a verdict's frames in another size (H, W) finds, in the verdict's pixels."""
     seen, motion, _ = look((resized(frame, size) for frame in frames), verdict.fps, size, observer)
-    return agreed(verdict, judged(seen, motion, verdict.fps, size).violations, size)
-
-
-def agreed(verdict: Verdict, others: list[Violation], size: tuple[int, int]) -> list[Violation]:
-    """Of a verdict's violations and ``others`` of a second look at its frames in another size (H, W), those that are
-    SURE or found in both, of one law at one moment and place once; each of a track of the verdict's."""
     ratio = np.array([verdict.size[1] / size[1], verdict.size[0] / size[0]] * 2)
-    again = [replace(v, box=as_box(np.array(v.box) * ratio)) for v in others]
-    kept = [v for v in verdict.violations if _sure(v, (*SURE, *SURE_AT_FIRST)) or any(_at_once(v, o) for o in again)]
-    for v in again:
-        known = _sure(v, SURE) or any(_at_once(v, first) for first in verdict.violations)
-        if known and not any(_at_once(v, old) and _as_much(old, v) for old in kept):
-            own = _followed(verdict, v)
-            kept += [] if own is None else [replace(v, track=own.number, other=None)]
+    return [replace(v, box=as_box(np.array(v.box) * ratio)) for v in
+            judged(seen, motion, verdict.fps, size).violations]
+
+
+def agreed(verdict: Verdict, others: Sequence[Violation]) -> list[Violation]:
+    """Of a verdict's violations and a second look's ``others`` those that are SURE (of the first SURE_AT_FIRST, too)
+    and those at whose moment and place the other look finds any; of one law at one moment and place once."""
+    kept = [v for v in verdict.violations if _sure(v, (*SURE, *SURE_AT_FIRST)) or any(_at_once(v, o) for o in others)]
+    return _joined(verdict, kept, [o for o in others
+                                   if _sure(o, SURE) or any(_at_once(o, v) for v in verdict.violations)])
+
+
+def disputed(verdict: Verdict, others: Sequence[Violation], kept: Sequence[Violation]) -> list[Violation]:
+    """What one of two looks finds, at moments and places of which nothing is ``kept``."""
+    return [v for v in (*verdict.violations, *others) if not any(_at_once(v, k) for k in kept)]
+
+
+def settled(verdict: Verdict, kept: list[Violation], doubted: Sequence[Violation], third: Sequence[Violation]
+            ) -> list[Violation]:
+    """What is kept, and what a third look finds where the first two disagree, of what it is believed in (SETTLED)."""
+    return _joined(verdict, kept, [v for v in third if v.law in SETTLED and any(_at_once(v, d) for d in doubted)])
+
+
+def _joined(verdict: Verdict, kept: list[Violation], more: Sequence[Violation]) -> list[Violation]:
+    """What is kept and what more another look says, each of a track of the verdict's, by their moments."""
+    kept = list(kept)
+    for v in more:
+        own = None if any(_at_once(v, old) and _as_much(old, v) for old in kept) else _followed(verdict, v)
+        kept += [] if own is None else [replace(v, track=own.number, other=None)]
     return sorted(kept, key=lambda v: (v.start, v.track))
 
 

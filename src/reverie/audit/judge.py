@@ -45,7 +45,8 @@ SAME_THING = 0.2  # overlap from which a second look's box is a thing's that the
 SURE = ("sank", "entered", "jumped", "vanished", "split", "grew", "stopped", "hangs", "moved by itself")
 SURE_AT_FIRST = ("shrank",)
 GROWN = 1.42  # ratio of sizes above which one look is enough for what grows or shrinks
-SETTLED = ("identity", "rigidity")  # what a third look is believed in, where it agrees with one of the first two
+LOOKS = ("identity", "rigidity")  # laws of what a thing is and how large: in these a third look is believed
+MOTION = ("support", "gravity", "collision", "causality")  # laws of how it moves: no evidence of what it is
 FEW = 0.34  # seconds: a shorter video is not judged
 
 
@@ -143,20 +144,20 @@ def _looked_again(verdict: Verdict, frames: Iterable[np.ndarray], size: tuple[in
 def agreed(verdict: Verdict, others: Sequence[Violation]) -> list[Violation]:
     """Of a verdict's violations and a second look's ``others`` those that are SURE (of the first SURE_AT_FIRST, too)
     and those at whose moment and place the other look finds any; of one law at one moment and place once."""
-    kept = [v for v in verdict.violations if _sure(v, (*SURE, *SURE_AT_FIRST)) or any(_at_once(v, o) for o in others)]
+    kept = [v for v in verdict.violations if _sure(v, (*SURE, *SURE_AT_FIRST)) or any(_alike(v, o) for o in others)]
     return _joined(verdict, kept, [o for o in others
-                                   if _sure(o, SURE) or any(_at_once(o, v) for v in verdict.violations)])
+                                   if _sure(o, SURE) or any(_alike(o, v) for v in verdict.violations)])
 
 
 def disputed(verdict: Verdict, others: Sequence[Violation], kept: Sequence[Violation]) -> list[Violation]:
     """What one of two looks finds, at moments and places of which nothing is ``kept``."""
-    return [v for v in (*verdict.violations, *others) if not any(_at_once(v, k) for k in kept)]
+    return [v for v in (*verdict.violations, *others) if not any(_alike(v, k) for k in kept)]
 
 
 def settled(verdict: Verdict, kept: list[Violation], doubted: Sequence[Violation], third: Sequence[Violation]
             ) -> list[Violation]:
-    """What is kept, and what a third look finds where the first two disagree, of what it is believed in (SETTLED)."""
-    return _joined(verdict, kept, [v for v in third if v.law in SETTLED and any(_at_once(v, d) for d in doubted)])
+    """What is kept, and what a third look finds of LOOKS where the first two disagree."""
+    return _joined(verdict, kept, [v for v in third if v.law in LOOKS and any(_alike(v, d) for d in doubted)])
 
 
 def _joined(verdict: Verdict, kept: list[Violation], more: Sequence[Violation]) -> list[Violation]:
@@ -182,6 +183,12 @@ def _at_once(one: Violation, other: Violation) -> bool:
     """Whether two violations are of one moment and place."""
     together = max(one.start, other.start) - min(one.end, other.end) < SAME_MOMENT
     return together and meet(grown(np.array(one.box), NEARBY), np.array(other.box))
+
+
+def _alike(one: Violation, other: Violation) -> bool:
+    """Whether two violations of one moment and place may be one: another law, but not of LOOKS for one of MOTION."""
+    laws = {one.law, other.law}
+    return _at_once(one, other) and not (laws.intersection(LOOKS) and laws.intersection(MOTION))
 
 
 def _followed(verdict: Verdict, v: Violation) -> Track | None:

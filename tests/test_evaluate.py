@@ -19,6 +19,7 @@ from reverie.core.errors import BadInput, ReverieError
 from reverie.core.vocabulary import COLOURS, KINDS
 from reverie.evaluate import (
     audit,
+    compute,
     control,
     curtain,
     drift,
@@ -97,6 +98,8 @@ def shrunk(monkeypatch):
         monkeypatch.setattr(module, "SEEN", 1.0)
     monkeypatch.setattr(steps, "STEPS", (1, 2))
     monkeypatch.setattr(steps, "TIMED", 0.7)
+    for name, value in (("MINUTES", (0.005, 0.01)), ("DRAWN", (2, "1..1.5")), ("THINGS", (2, "9"))):
+        monkeypatch.setattr(compute, name, value)
     monkeypatch.setattr(swaps, "SECONDS", 1.0)
     monkeypatch.setattr(minute, "LAST", 1.5)
     monkeypatch.setattr(minute, "late_event", lambda truth: True)
@@ -125,7 +128,7 @@ COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the c
 @pytest.mark.parametrize("name", [name for name in suite.SUITES if name not in COMMANDS])
 def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
     if name in ("tokenizer", "painting", "minute", "drift", "memory", "observer", "prompts", "tracking", "audit",
-                "audit_tokenizer", "audit_h264", "physics"):
+                "audit_tokenizer", "audit_h264", "physics", "compute"):
         can_draw()
     elif name in ("things", "steps"):
         pytest.importorskip("mujoco")
@@ -150,7 +153,7 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
             assert math.isfinite(f["value"])
         assert met(f["value"], f["goal"]) in (None, True, False)
     assert json.loads(json.dumps(report)) == report
-    if name in ("memory", "steps"):
+    if name in ("memory", "steps", "compute"):
         assert (data / f"{name}.png").stat().st_size > 1000
     if name == "minute":
         assert (data / "minute.png").stat().st_size > 1000

@@ -16,14 +16,33 @@ from reverie.core.clip import Clip, Line, Truth
 from reverie.core.vocabulary import ALIVE, FIXTURES, FRAMES_PER_LATENT
 from reverie.evaluate.dreams import Happening, Known, dream
 from reverie.evaluate.figures import figure
-from reverie.evaluate.study import SEED, Study
-from reverie.train.encode import true_tokens
+from reverie.evaluate.study import SEED, Study, held_out_caption
+from reverie.train.encode import slot_order, true_tokens
 
 F = FRAMES_PER_LATENT
 GIVEN = 1.0  # seconds of truth
 HORIZONS = (0.5, 1.0, 2.0)  # seconds after it
 KINDS_OF_MOTION = ("fall", "bounce", "collision", "glide")
 MOVING = 0.05  # m/s, as train.tokenizer has it
+
+
+def given(study: Study, seconds: float) -> tuple[list[Clip], list[list[Line]], list[np.ndarray]]:
+    """n held-out clips of so many seconds, never drawn, with the scripts that tell them, and which thing of each stands
+    in which slot: what ``measure`` goes on from."""
+    clips = study.clips(study.n, seconds, drawn=False)
+    truths = [clips.clip(i, views=False) for i in range(len(clips))]
+    captions = [held_out_caption(clips.meta(i), i) for i in range(len(clips))]
+    return truths, [told(c) for c in captions], [slots(c, clip) for c, clip in zip(captions, truths, strict=True)]
+
+
+def told(caption: dict) -> list[Line]:
+    """A caption as a script."""
+    return [Line(line["start"], line["text"]) for line in caption["lines"]]
+
+
+def slots(caption: dict, clip: Clip) -> np.ndarray:
+    """Which thing of a clip stands in which slot, as a caption names them."""
+    return slot_order([line["order"] for line in caption["lines"]], len(clip.truth.kinds))
 
 
 def measure(study: Study, clips: Sequence[Clip], scripts: Sequence[Sequence[Line]], orders:

@@ -30,7 +30,7 @@ whatever has changed; the same figures for programs are in [results.json](result
 
 
 SHOWN = {"minute": ("minute.png", "minute.txt"), "physics": ("offences.png",), "memory": ("memory.png",),
-         "steps": ("steps.png",)}  # what a suite makes to be looked at
+         "steps": ("steps.png",), "compute": ("compute.png",)}  # what a suite makes to be looked at
 
 
 def state_of(suite: str, root: Path = PACKAGE) -> str:
@@ -124,6 +124,8 @@ def page(reports: Sequence[dict]) -> str:
                          "come first:\n\n![what a screen hides](memory.png)")
         if name == "steps":
             parts.append("\n![quality and time over steps](steps.png)")
+        if name == "compute":
+            parts.append("\n![quality over minutes of training](compute.png)")
         if name == "driver":
             parts.append("\nAlone both learners keep the lane; among traffic both run into others at junctions, where "
                          "the clone, who is slower, does better. A ratio of two shares of 25 or 50 rides is rough.")

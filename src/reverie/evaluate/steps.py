@@ -14,8 +14,7 @@ from reverie.core.clip import Line
 from reverie.evaluate import control, physics
 from reverie.evaluate.figures import figure
 from reverie.evaluate.pictures import plots, save_picture
-from reverie.evaluate.study import SEED, Study, held_out_caption
-from reverie.train.encode import slot_order
+from reverie.evaluate.study import SEED, Study
 
 STEPS = (1, 2, 3, 4)
 SECONDS = 3.2  # of the clips that are gone on from: physics.GIVEN and the farthest of its horizons
@@ -29,17 +28,12 @@ def measure(study: Study) -> list[dict]:
     ``control``), over n held-out clips the error in metres of what moves, a second after a true second (as suite
     ``things``), and the seconds of CPU time, over all cores, that a second takes. As steps.png in the study's folder:
     plots."""
-    clips = study.clips(study.n, SECONDS, drawn=False)
-    truths = [clips.clip(i, views=False) for i in range(len(clips))]
-    captions = [held_out_caption(clips.meta(i), i) for i in range(len(clips))]
-    scripts = [[Line(line["start"], line["text"]) for line in c["lines"]] for c in captions]
-    orders = [slot_order([line["order"] for line in c["lines"]], len(clip.truth.kinds))
-              for c, clip in zip(captions, truths, strict=True)]
+    given = physics.given(study, SECONDS)
     figures, lines = [], {name: [] for name in SHOWN}
     for steps in STEPS:
         own = at(study, steps)
         told = {f["name"]: f for f in control.measure(own)}
-        moved = {f["name"]: f for f in physics.measure(own, truths, scripts, orders)}
+        moved = {f["name"]: f for f in physics.measure(own, *given)}
         took = timed(own)
         rows = (("thing_alone", told["thing_alone"]["value"], study.n),
                 ("motion_error_1_s", moved["all_error_1_s"]["value"], moved["all_error_1_s"]["n"]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reverie.core.camera import CameraPath, project
-from reverie.core.clip import Line, Truth
+from reverie.core.clip import Truth
 from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS
 from reverie.data.naming import TABLES
 from reverie.evaluate import physics
@@ -31,7 +31,7 @@ def measure(study: Study) -> list[dict]:
     clips = study.clips(study.n, SECONDS, drawn=False)
     truths = [clips.clip(i, views=False) for i in range(len(clips))]
     captions = [held_out_caption(clips.meta(i), i) for i in range(len(clips))]
-    scripts = [[Line(line["start"], line["text"]) for line in c["lines"]] for c in captions]
+    scripts = [physics.told(caption) for caption in captions]
     with study.track(len(clips), "things of prompts") as bar:
         made, _ = dream(world, scripts, round(SECONDS * world.fps) // F, seed=SEED, with_views=False, tell=bar.advance)
     judged = [judge(Happening.of(tokens), clip.truth, next(iter(clip.cameras.values())), caption, world.fps)
@@ -43,8 +43,7 @@ def measure(study: Study) -> list[dict]:
         figures.append(figure(f"prompt_{name}_right", share(right, len(those)), "share", None, len(those)))
     whole = [j.kinds and j.colours and j.count and j.place is not False for j in judged]
     figures.append(figure("prompt_all_right", share(sum(whole), len(whole)), "share", None, len(whole)))
-    orders = [slot_order([line["order"] for line in c["lines"]], len(clip.truth.kinds))
-              for c, clip in zip(captions, truths, strict=True)]
+    orders = [physics.slots(caption, clip) for caption, clip in zip(captions, truths, strict=True)]
     figures += physics.measure(study, truths, scripts, orders)
     return figures + _lasting(study)
 

@@ -1,8 +1,7 @@
 """Suite ``driver``: drivers that learned in the dream, in truth and from drivers, all driving in the true simulator.
 
 The drivers are those that ship (or a model folder's), as ``reverie driver train`` makes them. Rides are in traffic that
-the suite simulates itself, with seeds that training never sees, recorded and, half as many, live; what a good ride is:
-envs.judging.
+the suite simulates itself, with seeds that training never sees, recorded and live; what a good ride is: envs.judging.
 """
 
 from __future__ import annotations
@@ -21,15 +20,14 @@ SAID = {"dream": "dream_trained", "true": "true_trained", "clone": "cloned"}
 
 
 def measure(study: Study) -> list[dict]:
-    """n rides of each driver, alone and among recorded traffic, and n / 2 among live traffic."""
+    """n rides of each driver, alone, among recorded and among live traffic."""
     files, figures = traces(study, study.n, SECONDS), []
     policies = {way: _find(study, way) for way in WAYS}
     for traffic, where in ((False, "alone"), (True, "in_traffic"), ("live", "in_live_traffic")):
         rides: dict[str, dict] = {}
         with study.track(len(WAYS), f"drivers {where}") as bar:
             for way in WAYS:
-                some = max(study.n // 2, 1) if traffic == "live" else files
-                rides[way] = drive(policies[way], some, traffic=traffic).figures()
+                rides[way] = drive(policies[way], study.n if traffic == "live" else files, traffic=traffic).figures()
                 bar.advance()
         for way in WAYS:
             figures += _told(f"{SAID[way]}_{where}", rides[way])

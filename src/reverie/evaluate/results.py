@@ -127,8 +127,8 @@ def page(reports: Sequence[dict]) -> str:
         if name == "compute":
             parts.append("\n![quality over minutes of training](compute.png)")
         if name == "driver":
-            parts.append("\nAlone both learners keep the lane; among traffic both run into others at junctions, where "
-                         "the clone, who is slower, does better. A ratio of two shares of 25 or 50 rides is rough.")
+            parts.append("\nAlone both learners keep the lane; among traffic all three run into others at junctions, "
+                         "the clone, who is slower, less. A ratio of two shares of 50 rides is rough.")
     return "\n".join(parts) + "\n"
 
 

@@ -140,17 +140,24 @@ def test_what_vanishes_in_either_look_is_said():
 
 
 def test_a_second_look_may_call_it_by_another_name_and_what_is_sure_needs_none(monkeypatch):
-    def said(what, law, start=1.0, box=(10, 10, 30, 30), amount=1.0):
-        return Violation(law, what, 1, start, start, amount, 0.5, "m", f"it {what}", box)
+    def said(what, law, start=1.0, box=(10, 10, 30, 30)):
+        return Violation(law, what, 1, start, start, 1.0, 0.5, "m", f"it {what}", box)
 
     again = [said("vanished", "permanence", 1.1)]
     monkeypatch.setattr(judge, "look", lambda frames, fps, size, observer: ([], None, size))
     monkeypatch.setattr(judge, "judged", lambda *_: Verdict("", FPS, 72, SIZE, [], None, again))
     first = [said("colour", "identity"), said("colour", "identity", 2.0),
              said("colour", "identity", box=(150, 80, 160, 90)), said("sank", "collision", 2.0),
-             said("grew", "rigidity", 2.0, amount=1.6), said("grew", "rigidity", 2.0, amount=1.36)]
+             said("grew", "rigidity", 2.0)]
     verdict = Verdict("", FPS, 72, SIZE, [], None, first)
-    assert judge.confirmed(verdict, list) == [first[0], first[3], first[4]]
+    assert judge.confirmed(verdict, list) == [first[0], first[3]]
+
+
+def test_what_both_looks_find_begins_when_either_sees_it():
+    late, early = (Violation("gravity", "does not fall", 1, start, 3.0, 1.0, 0.5, "m", "it flies", (10, 10, 30, 30))
+                   for start in (1.4, 1.0))
+    [found] = judge.agreed(Verdict("", FPS, 72, SIZE, [], None, [late]), [early])
+    assert (found.start, found.end) == (1.0, 3.0)
 
 
 def test_what_the_second_look_finds_is_said_of_what_the_first_followed():

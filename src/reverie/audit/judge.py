@@ -41,11 +41,10 @@ SURE_ABROAD = 0.6  # mean confidence from which a thing is judged there all the 
 FINE, COARSER, COARSEST = 0.9, 0.8, 0.6  # of SHORT_SIDE: see _other_sizes
 NEARBY = 1.0  # of its sides: what is found again lies within so much of where it was found
 SAME_THING = 0.2  # overlap from which a second look's box is a thing's that the first one followed
-# what is said after either look, and what after the first; in 44 minutes of truth, 20 of them worn, two such were false
-SURE = ("sank", "entered", "jumped", "vanished", "split", "grew", "stopped", "hangs", "moved by itself")
-SURE_AT_FIRST = ("shrank",)
-GROWN = 1.42  # ratio of sizes above which one look is enough for what grows or shrinks
-LOOKS = ("identity", "rigidity")  # laws of what a thing is and how large: in these a third look is believed
+# what is said after either look; in 44 minutes of truth, 20 of them worn, two such were false
+SURE = ("sank", "entered", "jumped", "vanished", "stopped", "hangs", "moved by itself")
+LOOKS = ("identity", "rigidity")  # laws of what a thing is and how large
+SETTLED = ("colour", "kind", "grew", "shrank", "split")  # in which a third look is believed
 MOTION = ("support", "gravity", "collision", "causality")  # laws of how it moves: no evidence of what it is
 FEW = 0.34  # seconds: a shorter video is not judged
 
@@ -142,11 +141,11 @@ def _looked_again(verdict: Verdict, frames: Iterable[np.ndarray], size: tuple[in
 
 
 def agreed(verdict: Verdict, others: Sequence[Violation]) -> list[Violation]:
-    """Of a verdict's violations and a second look's ``others`` those that are SURE (of the first SURE_AT_FIRST, too)
-    and those at whose moment and place the other look finds any; of one law at one moment and place once."""
-    kept = [v for v in verdict.violations if _sure(v, (*SURE, *SURE_AT_FIRST)) or any(_alike(v, o) for o in others)]
+    """Of a verdict's violations and a second look's ``others`` those that are SURE and those at whose moment and place
+    the other look finds any; of one law at one moment and place once."""
+    kept = [_begun(v, others) for v in verdict.violations if v.what in SURE or any(_alike(v, o) for o in others)]
     return _joined(verdict, kept, [o for o in others
-                                   if _sure(o, SURE) or any(_alike(o, v) for v in verdict.violations)])
+                                   if o.what in SURE or any(_alike(o, v) for v in verdict.violations)])
 
 
 def disputed(verdict: Verdict, others: Sequence[Violation], kept: Sequence[Violation]) -> list[Violation]:
@@ -156,8 +155,8 @@ def disputed(verdict: Verdict, others: Sequence[Violation], kept: Sequence[Viola
 
 def settled(verdict: Verdict, kept: list[Violation], doubted: Sequence[Violation], third: Sequence[Violation]
             ) -> list[Violation]:
-    """What is kept, and what a third look finds of LOOKS where the first two disagree."""
-    return _joined(verdict, kept, [v for v in third if v.law in LOOKS and any(_alike(v, d) for d in doubted)])
+    """What is kept, and what a third look finds of what is SETTLED by it, where the first two disagree."""
+    return _joined(verdict, kept, [v for v in third if v.what in SETTLED and any(_alike(v, d) for d in doubted)])
 
 
 def _joined(verdict: Verdict, kept: list[Violation], more: Sequence[Violation]) -> list[Violation]:
@@ -174,9 +173,10 @@ def _as_much(one: Violation, other: Violation) -> bool:
     return one.law == other.law and (one.what == other.what or one.what not in LAST)
 
 
-def _sure(v: Violation, names: Sequence[str]) -> bool:
-    """Whether one look is enough to say it."""
-    return v.what in names and (v.law != "rigidity" or v.amount > GROWN)
+def _begun(v: Violation, others: Sequence[Violation]) -> Violation:
+    """A violation from when either look sees it: what is found by and by is found too late rather than too early."""
+    same = [o.start for o in others if (o.law, o.what) == (v.law, v.what) and _at_once(o, v)]
+    return replace(v, start=min([v.start, *same]))
 
 
 def _at_once(one: Violation, other: Violation) -> bool:

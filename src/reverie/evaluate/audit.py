@@ -14,7 +14,7 @@ from reverie.evaluate.figures import figure, share
 from reverie.evaluate.study import Study
 from reverie.evaluate.watch import Watched, accused, alarms, watched
 
-SEED = 2035  # of these clips: the laws were mended on what they said of 2026's to 2034's
+SEED = 2036  # of these clips: the laws were mended on what they said of 2026's to 2035's
 LONG, SHORT, PLANTED = 60.0, 10.0, 4.0  # seconds of a clip
 A_CRIME = 2 / 3  # planted clips of a crime for each minute of truth: 40 for 60
 IN_TIME = 0.25  # seconds

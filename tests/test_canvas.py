@@ -202,6 +202,12 @@ def test_shadows_fall_away_from_the_light() -> None:
     assert abs(columns.float().mean() - pixel[0, 0]) < 1.5 and abs(rows.float().mean() - pixel[0, 1]) < 1.5
 
 
+def test_all_of_a_canvas_learns() -> None:
+    canvas = made().train()
+    canvas(scene(BALL), SIDE, SIDE).picture.square().mean().backward()
+    assert all(p.grad is not None and p.grad.any() for p in canvas.parameters())
+
+
 @torch.no_grad()
 def test_a_stage_without_things_is_drawn() -> None:
     empty = scene()

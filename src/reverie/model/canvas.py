@@ -119,9 +119,9 @@ class Canvas(nn.Module):
 
     def forward(self, scene: Scene, height: int, width: int, pixels: Tensor | None = None) -> Drawing:
         """The whole pictures of height x width pixels, or the pixels (X, F, P) of them, numbered row by row."""
+        things, camera, setting = (v.float() for v in (scene.things, scene.camera, scene.setting))
+        seen, colours = self._stage(camera, setting, height, width, pixels)
         with torch.no_grad(), torch.autocast(scene.camera.device.type, enabled=False):
-            things, camera, setting = (v.float() for v in (scene.things, scene.camera, scene.setting))
-            seen, colours = self._stage(camera, setting, height, width, pixels)
             solids = solids_of(things, self.table)
             watched = (seen.of[:, -1] == seen.of[:, 0])[:, None]  # by a camera that stands still
             solids.rests = solids.rests & watched
@@ -146,7 +146,7 @@ class Canvas(nn.Module):
             before, seen, colours = self._kept
             if before[2:] == key[2:] and torch.equal(before[0], camera) and torch.equal(before[1], setting):
                 return seen, colours
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(camera.device.type, enabled=False):
             seen = stage.stage_of(camera, setting, height, width, pixels)
         colours = torch.sigmoid(self.ground(seen.numbers, setting[seen.row, :_LOOK]).float())
         if alone and len(camera) == 1:

@@ -23,10 +23,9 @@ from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Transformer
 from reverie.train.canvas import Drawn, canvas_scores, train_canvas, with_canvas
 from reverie.train.encode import Bank, encode
-from reverie.train.loop import fit
-from reverie.train.recipes import RECIPES
+from reverie.train.loop import fit, learns_only
+from reverie.train.recipes import RECIPES, of_things
 from reverie.train.transformer import ADAM, transformer_loss
-from reverie.train.windows import Mixture
 
 MINUTES = (1.0, 2.0, 4.0, 8.0)  # of each run, on all cores
 DRAWN, THINGS = (160, "2..3"), (1600, "2.4..6")  # clips that are trained on, and their seconds
@@ -47,7 +46,8 @@ def measure(study: Study) -> list[dict]:
         error = next(f["value"] for f in physics.measure(own, *given) if f["name"] == "all_error_1_s")
         return float("nan") if error is None else error, canvas_scores(canvas, drawn)["psnr_things"]
 
-    pictures, bank = _pictures(study), _bank(study)
+    pictures = _made(study, *DRAWN, things_only=False)
+    bank = encode(_made(study, *THINGS, things_only=True), None, vectors=study.world.vectors or TokenVectors.load())
     rows = {"as_it_ships": seen(study.world.transformer, study.world.tokenizer.canvas)}
     with study.track(len(MINUTES), "trained anew") as bar, TemporaryDirectory(dir=study.data) as folder:
         for minutes in MINUTES:
@@ -69,13 +69,9 @@ def mover(study: Study, bank: Bank, out: Path, minutes: float) -> Transformer:
     recipe, sizes = RECIPES["cpu"], study.world.transformer.config
     torch.manual_seed(0)
     model = Transformer(sizes)
-    chosen = set(model.things_parameters())
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in chosen)
-    long, opening = (replace(plan, slots=sizes.slots, things_known=0.0) for plan in (recipe.things, recipe.beginning))
-    batches = Mixture(bank, long, replace(long, views=True), 0.0, opening, recipe.beginning_share)
-    if not fit(model, batches, transformer_loss, out=out, minutes=minutes, lr=recipe.lr, adam=ADAM, ema=recipe.ema,
-               hold=0.4, progress=False).finished:
+    learns_only(model, model.things_parameters())
+    if not fit(model, of_things(recipe, bank, sizes), transformer_loss, out=out, minutes=minutes, lr=recipe.lr,
+               adam=ADAM, ema=recipe.ema, hold=0.4, progress=False).finished:
         raise KeyboardInterrupt
     return model
 
@@ -93,17 +89,8 @@ def painter(study: Study, pictures: Path, out: Path, minutes: float) -> Canvas:
     return Tokenizer.load(made).canvas
 
 
-def _pictures(study: Study) -> Path:
-    """Drawn clips to train on, made if they are not there yet."""
-    return _made(study, *DRAWN, things_only=False)
-
-
-def _bank(study: Study) -> Bank:
-    """Things to train on, and what is told of them."""
-    return encode(_made(study, *THINGS, things_only=True), None, vectors=study.world.vectors or TokenVectors.load())
-
-
 def _made(study: Study, clips: int, seconds: str, *, things_only: bool) -> Path:
+    """A folder of clips to train on, made if they are not there yet."""
     height, width = study.world.default_size
     folder = study.data / f"train-{'things' if things_only else 'drawn'}-{clips}x{seconds}s-{width}x{height}"
     make("lab", folder, clips=clips, seconds=seconds, things_only=things_only, size=(height, width),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from reverie.core.clip import Line
 from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.evaluate import physics
 from reverie.evaluate.dreams import Known, dream, pixels_of
 from reverie.evaluate.figures import figure
 from reverie.evaluate.study import SEED, Study, held_out_caption
-from reverie.train.encode import action_vectors, slot_order, true_tokens
+from reverie.train.encode import action_vectors, true_tokens
 from reverie.train.losses import PooledError
 from reverie.train.tokenizer import near, round_trip
 
@@ -34,9 +34,8 @@ def measure(study: Study) -> list[dict]:
             numbers = range(first, min(first + BATCH, len(clips)))
             truths = [clips.clip(i) for i in numbers]
             captions = [held_out_caption(clips.meta(i), i) for i in numbers]
-            scripts = [[Line(line["start"], line["text"]) for line in c["lines"]] for c in captions]
-            orders = [slot_order([line["order"] for line in c["lines"]], len(clip.truth.kinds))
-                      for c, clip in zip(captions, truths, strict=True)]
+            scripts = [physics.told(caption) for caption in captions]
+            orders = [physics.slots(caption, clip) for caption, clip in zip(captions, truths, strict=True)]
             things = np.stack([true_tokens(clip, o)[:latents] for clip, o in zip(truths, orders, strict=True)])
             actions = np.stack([action_vectors(clip.actions, latents * F) for clip in truths])
             _, painted = dream(world, scripts, latents, seed=SEED + first, batch=BATCH,

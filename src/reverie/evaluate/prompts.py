@@ -15,7 +15,7 @@ from reverie.audit.prompt import ASPECTS, judge_prompt
 from reverie.core.clip import Line, Truth
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.heldout import combination_held_out
-from reverie.evaluate import swaps
+from reverie.evaluate import physics, swaps
 from reverie.evaluate.dreams import dream, pixels_of
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.study import SEED, Study, held_out_caption
@@ -36,7 +36,7 @@ def measure(study: Study) -> list[dict]:
     world, size = study.world, study.world.default_size
     clips = study.clips(study.n, SECONDS, drawn=False)
     captions = [held_out_caption(clips.meta(i), i) for i in range(len(clips))]
-    scripts = [_script(caption) for caption in captions]
+    scripts = [physics.told(caption) for caption in captions]
     seen: list[Verdict] = []
     with study.track(2 * len(scripts), "prompts") as bar:
         things, views = dream(world, scripts, round(SECONDS * world.fps) // FRAMES_PER_LATENT, seed=SEED,
@@ -77,10 +77,6 @@ def mean_score(judged: Sequence[Sequence[Aspect]]) -> float:
     return share(sum(found), len(found))
 
 
-def _script(caption: dict) -> list[Line]:
-    return [Line(line["start"], line["text"]) for line in caption["lines"]]
-
-
 def _judged(script: Sequence[Line], verdict: Verdict, size: tuple[int, int]) -> list[Aspect]:
     return judge_prompt(script, verdict.tracks, verdict.motion, verdict.fps, size, verdict.seconds)
 
@@ -93,7 +89,7 @@ def _truth(study: Study) -> list[dict]:
         for i in range(len(clips)):
             clip = clips.clip(i, masks=False)
             verdict = judge.audit_frames(next(iter(clip.views.values())), clip.fps, observer=study.observer)
-            judged.append(_judged(_script(held_out_caption(clips.meta(i), i)), verdict, verdict.size))
+            judged.append(_judged(physics.told(held_out_caption(clips.meta(i), i)), verdict, verdict.size))
             bar.advance()
     return _figures("truth_", judged)
 

@@ -32,6 +32,20 @@ whatever has changed; the same figures for programs are in [results.json](result
 SHOWN = {"minute": ("minute.png", "minute.txt"), "physics": ("offences.png",), "memory": ("memory.png",),
          "steps": ("steps.png",), "compute": ("compute.png",)}  # what a suite makes to be looked at
 
+NOTES = {  # what stands under a suite's table
+    "minute": "The first twelve of these minutes, evenly spaced from first to last frame; their whole scripts are in "
+              "[minute.txt](minute.txt):\n\n![twelve imagined minutes](minute.png)",
+    "physics": "The worst five moments, each from half a second before it to a second after:\n\n"
+               "![the worst moments of imagined minutes](offences.png)",
+    "memory": "The screen is given along its true path, the camera is told to stand; *things* goes on from the things "
+              "of the past, *pixels* from pictures alone. Clips in which something is lost come first:\n\n"
+              "![what a screen hides](memory.png)",
+    "steps": "![quality and time over steps](steps.png)",
+    "compute": "![quality over minutes of training](compute.png)",
+    "driver": "Alone both learners keep the lane; among traffic all three run into others at junctions, the clone, who "
+              "is slower, less. A ratio of two shares of 50 rides is rough.",
+}
+
 
 def state_of(suite: str, root: Path = PACKAGE) -> str:
     """A hash of the weights and the code that a suite's figures depend on."""
@@ -112,23 +126,7 @@ def page(reports: Sequence[dict]) -> str:
             value = "-" if f["value"] is None else f"{f['value']:.4g} {f['unit']}".strip()
             fulfilled = {None: "", True: "yes", False: "**no**"}[met(f["value"], f["goal"])]
             parts.append(f"| {f['name'].replace('_', ' ')} | {value} | {f['goal'] or ''} | {fulfilled} | {f['n']} |")
-        if name == "minute":
-            parts.append("\nThe first twelve of these minutes, evenly spaced from first to last frame; their whole "
-                         "scripts are in [minute.txt](minute.txt):\n\n![twelve imagined minutes](minute.png)")
-        if name == "physics":
-            parts.append("\nThe worst five moments, each from half a second before it to a second after:\n\n"
-                         "![the worst moments of imagined minutes](offences.png)")
-        if name == "memory":
-            parts.append("\nThe screen is given along its true path, the camera is told to stand; *things* goes on "
-                         "from the things of the past, *pixels* from pictures alone. Clips in which something is lost "
-                         "come first:\n\n![what a screen hides](memory.png)")
-        if name == "steps":
-            parts.append("\n![quality and time over steps](steps.png)")
-        if name == "compute":
-            parts.append("\n![quality over minutes of training](compute.png)")
-        if name == "driver":
-            parts.append("\nAlone both learners keep the lane; among traffic all three run into others at junctions, "
-                         "the clone, who is slower, less. A ratio of two shares of 50 rides is rough.")
+        parts += [f"\n{NOTES[name]}"] if name in NOTES else []
     return "\n".join(parts) + "\n"
 
 

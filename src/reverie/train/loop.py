@@ -275,6 +275,13 @@ def averaged(model: nn.Module, ema: Ema) -> Iterator[nn.Module]:
         model.train(training)
 
 
+def learns_only(model: nn.Module, names: Sequence[str]) -> None:
+    """Let the parameters of these names learn, and no others."""
+    chosen = set(names)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in chosen)
+
+
 def _chosen_precision(precision: str, device: torch.device) -> str:
     if precision not in ("auto", "bf16", "fp32"):
         raise BadInput(f"precision is auto, bf16 or fp32, not {precision!r}")

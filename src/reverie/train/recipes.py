@@ -25,6 +25,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -37,7 +38,7 @@ from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Transformer
 from reverie.train.encode import Bank, encode, load_bank, save_bank, varieties
 from reverie.train.log import LogPlan, is_log, train_log
-from reverie.train.loop import AGAIN, fit
+from reverie.train.loop import AGAIN, fit, learns_only
 from reverie.train.mirror import other_side
 from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import Mixture, WindowPlan
@@ -247,12 +248,7 @@ class _Run:
             with track(None, "encoding clips", quiet=not self.progress) as bar:
                 save_bank(encode(self.data, None, vectors=self._vectors(), tell=lambda: bar.advance(),
                                  keep=_in_training), path)
-
-        def mixture(bank: Bank, config: Config) -> Mixture:
-            long, opening = (replace(p, slots=config.slots, things_known=0.0) for p in (plan.things, plan.beginning))
-            return Mixture(bank, long, replace(long, views=True), 0.0, opening, plan.beginning_share)
-
-        return self._half("things", load_bank(path), mixture, minutes)
+        return self._half("things", load_bank(path), partial(of_things, plan), minutes)
 
     def views(self, minutes: float) -> bool:
         """Train on what paints the views of a finished transformer; all that imagines things stays as it is."""
@@ -268,9 +264,7 @@ class _Run:
         tensors, meta = load_model(start)
         config = Config(**meta["config"])
         model = Transformer(config).to(self.device)
-        chosen = set(model.things_parameters() if name == "things" else model.views_parameters())
-        for parameter, tensor in model.named_parameters():
-            tensor.requires_grad_(parameter in chosen)
+        learns_only(model, model.things_parameters() if name == "things" else model.views_parameters())
         result = fit(model, mixture(bank, config), transformer_loss, out=folder, lr=AGAIN * self.plan.lr,
                      adam=ADAM, ema=self.plan.ema, precision=self.plan.precision, hold=0.4, start_from=tensors,
                      progress=self.progress, **self._budget(minutes))
@@ -393,6 +387,12 @@ class _Run:
 
     def _budget(self, minutes: float) -> dict:
         return {"steps": self.plan.steps} if self.plan.steps else {"minutes": minutes}
+
+
+def of_things(plan: Recipe, bank: Bank, config: Config) -> Mixture:
+    """What the stage things trains on: windows without views in which no thing is given, and clips' first seconds."""
+    long, opening = (replace(p, slots=config.slots, things_known=0.0) for p in (plan.things, plan.beginning))
+    return Mixture(bank, long, replace(long, views=True), 0.0, opening, plan.beginning_share)
 
 
 def _in_training(meta: dict) -> bool:

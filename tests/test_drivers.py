@@ -186,12 +186,19 @@ def test_a_clone_does_as_it_was_shown(tmp_path) -> None:
 def test_drivers_learn_by_trying(where, traces, weights) -> None:
     pytest.importorskip("stable_baselines3")
     told: list[dict] = []
-    made = learning.learn(where, traces, steps=32, model=str(weights), rides=2, round_of=8, tell=told.append)
+    steps: list[int] = []
+
+    def tell(row: dict, so_far) -> None:
+        told.append(row)
+        steps.append(so_far().meta["steps"])
+
+    made = learning.learn(where, traces, steps=32, model=str(weights), rides=2, round_of=8, tell=tell)
     assert made.meta["way"] == where and made.meta["steps"] == 48 and len(made.layers) == 3
     assert made.act(np.zeros(VECTOR, np.float32)).shape == (2,) and ("traffic" in made.meta) == (where == "dream")
     on = learning.learn(where, traces, steps=16, model=str(weights), rides=2, round_of=8, start_from=made)
-    assert on.meta["steps"] == 16 + learning.WARM * 16 and "start_from" in on.meta
+    assert on.meta["steps"] == 48 + 16 + learning.WARM * 16 and "start_from" in on.meta
     assert all(set(row) == {"steps", "traffic", "rides", "success", "crashed", "steps_per_second"} for row in told)
+    assert steps == [row["steps"] for row in told]  # at any time there is a driver to keep
 
 
 def test_drivers_from_the_command_line(traces, tmp_path, capsys) -> None:

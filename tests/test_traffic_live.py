@@ -8,7 +8,8 @@ from fake_road import trace
 
 import reverie.envs  # noqa: F401 - makes them known to gymnasium
 from reverie.cli import main
-from reverie.core.errors import BadInput, ReverieError
+from reverie.core.errors import BadData, BadInput, ReverieError
+from reverie.data.road.again import again
 from reverie.data.road.driver import Car
 from reverie.data.road.live import ROUTE, Live, _Run
 from reverie.data.road.net import even
@@ -177,3 +178,20 @@ def test_what_makes_no_sense_is_said(tmp_path, capsys, monkeypatch) -> None:
         Live().begin(0, 2.0, 24.0)
     assert main(["driver", "test", "clone", "--live", "--rides", "1"]) == 1
     assert "traffic needs SUMO" in capsys.readouterr().err
+
+
+@sumo
+def test_the_same_past_goes_on_by_other_chances() -> None:
+    told = traffic(9, 5.0)
+    begins, frames = 72, 30
+    made = again(told, 9, begins, frames, 3)
+    others = told.exists[begins] & (np.arange(len(told.kinds)) != told.ego)
+    assert made.shape == (3, frames, len(told.kinds), 2)
+    assert (np.isfinite(made).all((0, 1, 3)) == others).all()
+    stays = others & told.exists[begins : begins + frames + 1].all(0)
+    far = np.hypot(*(made - told.place[begins + 1 : begins + 1 + frames]).transpose(3, 0, 1, 2))[..., stays]
+    assert far[:, 0].max() < 0.2 and np.median(far[:, -1]) < 0.5  # SUMO knows where all are going
+    moves = np.hypot(*np.diff(made, axis=1).transpose(3, 0, 1, 2))[..., stays]
+    assert moves.max() < 1.0 and len({one[-1][stays].tobytes() for one in made}) == 3
+    with pytest.raises(BadData, match="nowhere"):
+        again(told, 10, begins, frames, 1)

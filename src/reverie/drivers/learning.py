@@ -26,8 +26,8 @@ GAMMA = 0.97  # what a reward is worth a step, a sixth of a second, later
 CRASH = -10.0  # at -5 one who went on from the clone drove faster and crashed twice as often
 MOST = 24  # agents of a dream: half as many take half the time
 ALONE, KEPT = 0.2, 4  # of the steps, without traffic; and later of so many rides one, or that would be forgotten
-WARM = 3  # rounds in which a driver who goes on only judges
-ROUND = 64  # steps of each ride between two updates
+WARM = 8  # rounds in which a driver who goes on only judges
+ROUND, LATER = 64, 192  # steps of each ride between two updates, and of one who goes on, whose steps are finer
 
 
 def learner():
@@ -39,17 +39,28 @@ def learner():
 
 
 def learn(where: str, files: list[Path] | None, *, steps: int = 100_000, model: str = "base", seed: int = 0,
-          start_from: Policy | None = None, rides: int = RIDES, round_of: int = ROUND,
-          tell: Callable[[dict], None] = lambda row: None) -> Policy:
+          start_from: Policy | None = None, rides: int = RIDES, round_of: int | None = None,
+          tell: Callable[[dict, Callable[[], Policy]], None] = lambda row, so_far: None) -> Policy:
     """Learn in the "dream" or in the "true" simulator, from traces; None: in truth among live traffic, for which each
     of the rides has a process of its own. model: of the dream's traffic. start_from: a driver who goes on learning,
     among traffic at once; else one who knows nothing drives alone first. Among traffic one ride in KEPT is alone. tell:
-    is given a row of figures after each round. KeyboardInterrupt ends it early, with meta's "stopped". Raises BadInput,
-    BadWeights, and ReverieError without stable-baselines3."""
+    is given a row of figures after each round, and what makes the driver so far. KeyboardInterrupt ends it early, with
+    meta's "stopped". Raises BadInput, BadWeights, and ReverieError without stable-baselines3."""
     if files is None and where == "dream":
         raise BadInput("a dream goes on from a trace: give traces")
     ppo, began, network, name, stopped = learner().PPO, time.perf_counter(), None, "live" * (files is None), False
-    returns = None
+    returns, round_of = None, round_of or (ROUND if start_from is None else LATER)
+
+    def made() -> Policy:
+        before = start_from.meta.get("steps", 0) if start_from is not None else 0
+        meta = {"way": where, "steps": before + int(network.num_timesteps), "seed": seed, "traces": len(files or ()),
+                "rides": rides, "seconds": round(time.perf_counter() - began)}
+        meta |= ({"traffic": name} if name else {}) | ({"stopped": True} if stopped else {})
+        return of_modules(_layers(network), meta | ({"start_from": start_from.name} if start_from is not None else {}))
+
+    def say(row: dict) -> None:
+        tell(row, made)
+
     for traffic, share in ((False, ALONE), (True, 1 - ALONE)) if start_from is None else ((True, 1.0),):
         make = partial(RoadEnv, model if where == "dream" else None, traces=files, seconds=SECONDS, most=MOST,
                        observation="vector", arrivals=False, crash=CRASH)  # few come in ten seconds
@@ -62,8 +73,8 @@ def learn(where: str, files: list[Path] | None, *, steps: int = 100_000, model: 
             envs.ret_rms = returns  # measured anew, rewards would be of another size, and what was learned lost
         returns = envs.ret_rms
         if network is None:
-            rate, most = (3e-4, 0.03) if start_from is None else (5e-5, 0.01)  # who can drive unlearns it at 2e-4
-            network = ppo("MlpPolicy", envs, n_steps=round_of, batch_size=min(128, rides * round_of), n_epochs=8,
+            rate, most = (3e-4, 0.03) if start_from is None else (1e-4, 0.01)  # who can drive unlearns it at 2e-4
+            network = ppo("MlpPolicy", envs, n_steps=round_of, batch_size=min(2, rides) * round_of, n_epochs=8,
                           gamma=GAMMA, seed=seed, learning_rate=rate, target_kl=most, device="cpu",
                           policy_kwargs={"net_arch": list(WIDTHS), "log_std_init": -1.5})
             with torch.no_grad():  # who drives alone learns nothing of others, and shall not heed them at random later
@@ -74,18 +85,15 @@ def learn(where: str, files: list[Path] | None, *, steps: int = 100_000, model: 
             network.set_env(envs)
         try:
             if start_from is not None:
-                _take_over(network, start_from, WARM * rides * round_of, _watch(traffic, tell))
-            network.learn(max(round(steps * share), rides * round_of), callback=_watch(traffic, tell),
+                _take_over(network, start_from, WARM * rides * round_of, _watch(traffic, say))
+            network.learn(max(round(steps * share), rides * round_of), callback=_watch(traffic, say),
                           reset_num_timesteps=False)
         except KeyboardInterrupt:
             stopped = True
             break
         finally:
             envs.close()
-    meta = {"way": where, "steps": int(network.num_timesteps), "seed": seed, "traces": len(files or ()), "rides": rides,
-            "seconds": round(time.perf_counter() - began)}
-    meta |= ({"traffic": name} if name else {}) | ({"stopped": True} if stopped else {})
-    return of_modules(_layers(network), meta | ({"start_from": start_from.name} if start_from is not None else {}))
+    return made()
 
 
 def _layers(network) -> list[torch.nn.Linear]:

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.data.road.again import again
 from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST
 from reverie.data.road.trace import Trace
 from reverie.evaluate import forecast
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.study import SEED, Study
-from reverie.evaluate.traffic import traces
+from reverie.evaluate.traffic import seed_of, traces
 from reverie.road import WEIGHTS, Road, Told
 
 SECONDS, PRESENT = 8.5, 3.0  # of a clip, and where its past ends
@@ -27,6 +28,7 @@ NEAR = 40.0  # metres from our car
 AT, MOVES = 3.0, 1.0  # seconds at which futures without actions are judged; metres by then of who moves
 ACTED = 4.0  # seconds of a ride with actions
 F = FRAMES_PER_LATENT
+SAID = {"model": "", "blind": "_without_map", "constant": "_constant_velocity", "again": "_SUMO_again"}
 
 
 def measure(study: Study) -> list[dict]:
@@ -71,9 +73,8 @@ class _Counts:
 
 def _forecasts(study: Study, model: Road, found: list[Trace]) -> list[dict]:
     begins = round(PRESENT * 24) // F * F
-    kinds = ("model", "blind", "constant")
-    tallies = {(name, h): forecast.Tally() for name in kinds for h in HORIZONS}
-    moving = {name: forecast.Tally() for name in kinds}
+    tallies = {(name, h): forecast.Tally() for name in SAID for h in HORIZONS}
+    moving = {name: forecast.Tally() for name in SAID}
     counts = {"": _Counts(), "_in_truth": _Counts()}
     lights: list[tuple[float, float]] = []  # the share of a clip's lights that show right at the last horizon; if held
     with study.track(len(found), "futures") as bar:
@@ -86,8 +87,9 @@ def _forecasts(study: Study, model: Road, found: list[Trace]) -> list[dict]:
             true = trace.place[begins + 1 : begins + 1 + frames][:, agents]
             plain = forecast.constant(trace.place[begins, agents], trace.place[begins - F, agents], frames, F)[None]
             plain = np.where(trace.exists[begins - F, agents][None, None, :, None], plain, trace.place[begins, agents])
-            _score(trace, begins, told, true, {"model": told.place, "blind": blind.place, "constant": plain}, tallies,
-                   moving)
+            sumo = again(trace, seed_of(2 * i), begins, frames, MANY)[:, :, agents]
+            _score(trace, begins, told, true, {"model": told.place, "blind": blind.place, "constant": plain,
+                                               "again": sumo}, tallies, moving)
             there = trace.exists[begins + 1 : begins + 1 + frames][:, agents]
             counts[""].add(trace, told.place[0], told.heading[0], told.there[0] & there, agents, paved)
             counts["_in_truth"].add(trace, true, trace.heading[begins + 1 : begins + 1 + frames][:, agents], there,
@@ -100,7 +102,7 @@ def _forecasts(study: Study, model: Road, found: list[Trace]) -> list[dict]:
     figures = [figure(f"lights_right_at_{HORIZONS[-1]:g}s{said}", share(sum(one[n] for one in lights), len(lights)),
                       "share", None, len(lights)) for n, said in enumerate(("", "_if_they_stay"))]
     for h in HORIZONS:
-        for name, said in (("model", ""), ("blind", "_without_map"), ("constant", "_constant_velocity")):
+        for name, said in SAID.items():
             tally = tallies[name, h]
             ade, fde = tally.least()
             figures += [figure(f"minADE{FEW}_{h:g}s{said}", ade, "m", None, tally.agents),
@@ -123,9 +125,10 @@ def _score(trace: Trace, begins: int, told: Told, true: np.ndarray, made: dict, 
         moves = whole & (np.hypot(*(true[frames - 1] - trace.place[begins, agents]).T) > MOVES)
         for name, places in made.items():
             ade, fde = forecast.errors(places, true, frames)
-            tallies[name, h].add(ade[:FEW, whole], fde[:FEW, whole])
+            known = np.isfinite(ade).all(0)  # SUMO is told where our car goes
+            tallies[name, h].add(ade[:FEW, whole & known], fde[:FEW, whole & known])
             if h == AT:
-                moving[name].add(ade[:, moves], fde[:, moves])
+                moving[name].add(ade[:, moves & known], fde[:, moves & known])
 
 
 def _of_moving(moving: dict) -> list[dict]:
@@ -144,9 +147,10 @@ def _of_moving(moving: dict) -> list[dict]:
                            n),
                     figure(f"whole_futures_missed{said}", missed, "share", None, n),
                     figure(f"whole_futures_mean_over_least_ADE{said}", share(mean, joint), "", None, n)]
-    figures.append(figure(f"moving_ADE_{AT:g}s_constant_velocity", plain, "m", None, moving["constant"].agents))
-    figures.append(figure("moving_missed_constant_velocity", moving["constant"].missed(), "share", None,
-                          moving["constant"].agents))
+    for name in ("constant", "again"):
+        tally, least = moving[name], "" if name == "constant" else f"min{MANY}_"
+        figures += [figure(f"moving_{least}ADE_{AT:g}s{SAID[name]}", tally.least()[0], "m", None, tally.agents),
+                    figure(f"moving_missed{SAID[name]}", tally.missed(), "share", None, tally.agents)]
     return figures
 
 

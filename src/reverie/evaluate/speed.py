@@ -1,4 +1,4 @@
-"""Suite ``speed``: a minute of video from the command line, as a user would wait for it."""
+"""Suite ``speed``: a minute of video, and four futures of the road, from the command line, as a user would wait."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from reverie.core.video import VideoWriter
 from reverie.evaluate import machine
 from reverie.evaluate.figures import figure
 from reverie.evaluate.study import PACKAGE, SEED, Study
+from reverie.evaluate.traffic import traces
 from reverie.generation import generate
 from reverie.model.canvas import Canvas
 from reverie.model.rollout import Rollout
@@ -29,17 +30,20 @@ from reverie.world import World
 PROMPT = "a red ball rolls behind a wall and a blue box falls"
 SECONDS = 60.0
 SIZES = {128: 20, 256: 60}  # pixels along each side of a video; the seconds that a minute of it may take
+PAST = 3.0  # seconds of the road that futures go on from
 PARTS = ("load", "text", "things", "views", "decoder", "file")
 
 
 def measure(study: Study) -> list[dict]:
     """At each of SIZES wall seconds (the median of n runs) and peak memory of ``reverie generate`` for a minute, model
-    load and file included, all its processes together; how busy others kept the machine, for such a time means nothing
-    on a busy one; and where the time goes in one process, measured once within this one, at the model's own size."""
+    load and file included, all its processes together; the same of ``reverie futures`` with what it makes if it is not
+    told otherwise, of a past of the road; how busy others kept the machine, for such a time means nothing on a busy
+    one; and where the time goes in one process, measured once within this one, at the model's own size."""
     if isinstance(study.model, World):
         raise BadInput("the speed suite runs the command line: give a model by name or folder")
     others, figures = machine.busy(), []
-    with tempfile.TemporaryDirectory() as folder, study.track(len(SIZES) * study.n + 1, "minutes") as bar:
+    past = traces(study, 1, PAST)[0]
+    with tempfile.TemporaryDirectory() as folder, study.track(len(SIZES) * study.n + 2, "runs") as bar:
         out = Path(folder) / "out.mp4"
         command = [sys.executable, "-m", "reverie", "generate", PROMPT, "--seconds", f"{SECONDS:g}", "-o", str(out)]
         for side, goal in SIZES.items():
@@ -50,6 +54,11 @@ def measure(study: Study) -> list[dict]:
             wall, peak = statistics.median(r[0] for r in runs), max(r[1] for r in runs)
             figures += [figure(f"wall_seconds_{side}", wall, "s", f"<= {goal}", len(runs)),
                         figure(f"peak_memory_{side}", peak / 2**30, "GB", "< 2", len(runs))]
+        wall, peak = timed_command([sys.executable, "-m", "reverie", "futures", str(past), "--count", "4", "--seconds",
+                                    "10", "--model", str(study.model), "-o", str(Path(folder) / "futures")])
+        figures += [figure("wall_seconds_four_futures_of_ten_seconds_four_cameras", wall, "s", None, 1),
+                    figure("peak_memory_futures", peak / 2**30, "GB", None, 1)]
+        bar.advance()
         parts = split(study.model, SECONDS, out)
         bar.advance()
     frames = parts.pop("frames")

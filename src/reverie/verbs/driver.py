@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from reverie.core.errors import BadInput
 from reverie.verbs.reading import count, whole
+
+KEEP = 300.0  # seconds after which what has been learned so far is written again
 
 _TRAIN = """\
 --in dream learns by trying (PPO) among imagined traffic, --in true among recorded traffic (with --live among traffic
@@ -73,11 +76,16 @@ def _train(args, say: Callable[[str], None]) -> Path:
     from reverie.drivers.cloning import clone
     from reverie.drivers.learning import learn
 
-    def tell(row: dict) -> None:
+    def tell(row: dict, so_far: Callable) -> None:
+        nonlocal kept
         say("{steps} steps, {what}: of the last rides {success:.0%} good, {crashed:.0%} ended early, "
             "{steps_per_second:.0f} steps/s".format(what="among traffic" if row["traffic"] else "alone", **row))
+        if time.monotonic() - kept > KEEP:
+            so_far().save(out)
+            kept = time.monotonic()
 
     set_threads()
+    kept = time.monotonic()
     files, out = _files(args), Path(args.output) / f"driver_{args.way}.safetensors"
     if args.way == "clone":
         if files is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,9 @@ def traffic(seed: int, seconds: float, *, fps: float = 24.0, driver: str | None 
 
 
 @contextlib.contextmanager
-def started(seed: int, fps: float, driver: str | None = None) -> Iterator[tuple[Any, ...]]:
-    """SUMO on a seed's net, without anybody yet: what a Run is made of. Raises ReverieError without SUMO."""
+def started(seed: int, fps: float, driver: str | None = None, more: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+    """SUMO on a seed's net, without anybody yet: what a Run is made of. more: of SUMO's options. Raises ReverieError
+    without SUMO."""
     try:
         import libsumo
     except ImportError as error:
@@ -64,7 +65,7 @@ def started(seed: int, fps: float, driver: str | None = None) -> Iterator[tuple[
         libsumo.start(["sumo", "-n", str(path), "-a", str(kinds), "--step-length", str(2 / fps),
                        "--seed", str(seed % 2**31),
                        "--no-step-log", "--no-warnings", "--collision.action", "none", "--time-to-teleport", "-1",
-                       "--lanechange.duration", "2.5", "--pedestrian.striping.dawdling", "0.1"])
+                       "--lanechange.duration", "2.5", "--pedestrian.striping.dawdling", "0.1", *more])
         try:
             yield libsumo, net, letters, fps, manner, rng
         finally:
@@ -123,12 +124,13 @@ class Run:
         one, two = rng.choice(self.drive, 2, replace=False)
         if kind == "person":
             stages = sumo.simulation.findIntermodalRoute(one, two)
-            if stages and stages[0].edges:
+            found = bool(stages and stages[0].edges) and self._walks(list(stages[0].edges))
+            if found:
                 at = min(float(rng.uniform(2, 30)), sumo.lane.getLength(f"{one}_0"))  # some streets are short
                 sumo.person.add(name, one, at, depart=float(rng.uniform(*when)))
                 sumo.person.appendWalkingStage(name, list(stages[0].edges), -1)
                 sumo.person.setSpeed(name, float(rng.uniform(1.0, 1.7)))
-            return bool(stages and stages[0].edges)
+            return found
         edges = sumo.simulation.findRoute(one, two, kind).edges
         edges = list(edges) + list(sumo.simulation.findRoute(two, one, kind).edges)[1:] * (len(edges) > 0)
         if len(edges) > 1:
@@ -136,6 +138,22 @@ class Run:
             sumo.vehicle.add(name, route, kind, depart=str(rng.uniform(*when)), departLane="best",
                              departPos="random_free", departSpeed="max")
         return len(edges) > 1
+
+    def _walks(self, edges: list[str]) -> bool:
+        """Whether SUMO can walk these. Who only wants to the other side of his street may set out backwards, and where
+        nothing leads across at that end SUMO dies of it."""
+        sumo, one = self.sumo, edges[0]
+        node = sumo.edge.getFromJunction(one)
+        if len(edges) < 2 or sumo.edge.getToJunction(edges[1]) != node:
+            return True
+        parts = [edge for edge in sumo.junction.getIncomingEdges(node) if edge.startswith((f":{node}_w", f":{node}_c"))]
+        joined = [(edge, link[0].rpartition("_")[0]) for edge in (*parts, edges[1]) for link in sumo.lane.getLinks(
+            f"{edge}_0")]
+        reached, before = {edges[1]}, 0
+        while len(reached) > before:
+            before = len(reached)
+            reached |= {edge for pair in joined if not reached.isdisjoint(pair) for edge in pair}
+        return one in reached
 
     def _begin(self, seconds: float) -> tuple[Way, Car]:
         """A way for our car that starts where nobody is, and the car there."""

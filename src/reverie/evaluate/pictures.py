@@ -52,3 +52,30 @@ def plots(panels: Sequence[tuple[str, str, dict[str, Sequence[float]]]], xs: Seq
                 draw.ellipse((x - 3, y - 3, x + 3, y + 3), ink)
             draw.text((left + PANEL[0] - 4, top + 4 + 14 * n), name, ink, font, anchor="ra")
     return picture
+
+
+def scatters(panels: Sequence[tuple[str, str, Sequence[float], Sequence[float]]], across: str, up: str) -> Image.Image:
+    """Clouds of points side by side, with the line on which both are the same: (title, unit, xs, ys)."""
+    wide, high = PANEL[0] + 2 * MARGIN[0], PANEL[0] + 2 * MARGIN[1]
+    picture = Image.new("RGB", (wide * len(panels), high), (255, 255, 255))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
+    for p, (title, unit, xs, ys) in enumerate(panels):
+        left, top = p * wide + MARGIN[0], MARGIN[1]
+        most = max((abs(v) for v in (*xs, *ys)), default=0.0) * 1.05 or 1.0
+
+        def at(x: float, y: float, left: int = left, top: int = top, most: float = most) -> tuple[float, float]:
+            return left + PANEL[0] * (x / most + 1) / 2, top + PANEL[0] * (1 - y / most) / 2
+
+        draw.text((left, 4), f"{title} ({unit})", _INK, font)
+        draw.text((left, 20), up, _INK, font)
+        for k in (-most, -most / 2, 0.0, most / 2, most):
+            draw.line((at(k, -most), at(k, most)), _GRID)
+            draw.line((at(-most, k), at(most, k)), _GRID)
+            draw.text((at(k, 0)[0], top + PANEL[0] + 4), f"{k:.2g}", _INK, font, anchor="mt")
+            draw.text((left - 6, at(0, k)[1]), f"{k:.2g}", _INK, font, anchor="rm")
+        draw.line((at(-most, -most), at(most, most)), INKS[1], 1)
+        for x, y in zip(xs, ys, strict=True):
+            spot = at(x, y)
+            draw.ellipse((spot[0] - 2, spot[1] - 2, spot[0] + 2, spot[1] + 2), INKS[0])
+        draw.text((left + PANEL[0] / 2, top + PANEL[0] + 20), across, _INK, font, anchor="mt")
+    return picture

@@ -79,10 +79,12 @@ def measure(study: Study) -> list[dict]:
     return figures
 
 
-def driven(model: Road, trace: Trace, begins: int, seconds: float, seed: int, *, arrivals: bool = False) -> Trace:
-    """The future from frame ``begins`` of a trace on, with the true actions: a trace that begins with that frame."""
+def driven(model: Road, trace: Trace, begins: int, seconds: float, seed: int, *, arrivals: bool = False,
+           actions: np.ndarray | None = None) -> Trace:
+    """The future from frame ``begins`` of a trace on, with the true actions or others (T, 2): a trace that begins with
+    that frame."""
     latents = -(-round(seconds * 24) // F)
-    actions = trace.actions[begins : begins + latents * F]
+    actions = trace.actions[begins : begins + latents * F] if actions is None else actions
     ride = model.begin(trace, begins, [seed], arrivals=arrivals)
     for n in range(latents):
         ride.step(actions[None, (n * F + np.arange(F)).clip(max=len(actions) - 1)])

@@ -36,7 +36,7 @@ def draw_futures(traces: Sequence[Trace], past: np.ndarray, look: Look, made: Fu
         for k, trace in enumerate(traces):
             files = [out / f"future-{k + 1}-{name}.mp4" for name in names]
             with contextlib.ExitStack() as stack:
-                stage = stack.enter_context(_stage(trace, look, way, canvas))
+                stage = stack.enter_context(stage_of(trace, look, way, canvas))
                 films = [stack.enter_context(VideoWriter(path, fps=made.fps, size=look.size, metadata=provenance(
                     made, k))) for path in files]
                 whole = stack.enter_context(VideoWriter(out / f"future-{k + 1}-seen.mp4", fps=made.fps, size=shape,
@@ -56,8 +56,8 @@ def draw_futures(traces: Sequence[Trace], past: np.ndarray, look: Look, made: Fu
 
 
 @contextlib.contextmanager
-def _stage(trace: Trace, look: Look, way: np.ndarray, canvas: Path | None) -> Iterator[Any]:
-    """What draws a trace: a Painter, or MuJoCo's Stage."""
+def stage_of(trace: Trace, look: Look, way: np.ndarray, canvas: Path | None) -> Iterator[Any]:
+    """What draws a trace: a Painter with a canvas' file, or MuJoCo's Stage. way (K, 2): what its town is around."""
     if canvas is not None:
         yield Painter(trace, look.weather, look.size, look.seed, way, shipped(canvas)[0])
         return

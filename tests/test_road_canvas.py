@@ -16,10 +16,11 @@ from reverie.data.road import town
 from reverie.data.road.net import Net
 from reverie.data.road.rig import FOUR, Mount
 from reverie.data.road.weather import of_seed
-from reverie.data.road.world import plan, simulate
+from reverie.data.road.world import Look, plan, simulate
 from reverie.data.sample import Sample
 from reverie.data.shards import ClipSet, write_shard
 from reverie.evaluate.road_pictures import changed, ssim
+from reverie.futures.drawn import _pieces
 from reverie.model.checkpoint import save_model
 from reverie.model.road.canvas import Config, RoadCanvas
 from reverie.model.road.streets import PAVEMENT, ROAD, WHITE, YELLOW
@@ -190,3 +191,15 @@ def test_a_canvas_is_trained_and_taken_up(tmp_path) -> None:
     stills.write_bytes(b"no")
     with pytest.raises(BadData, match="stills.npz is damaged"):
         train("debug", stage="road_canvas", data=tmp_path, out=tmp_path / "run", steps=4, device="cpu", progress=False)
+
+
+def test_many_processes_paint_what_one_does(monkeypatch) -> None:
+    look = Look.of({"seed": 3, "size": (32, 64)})
+    traces, made = [trace(30), trace(30, speed=4.0)], []
+    for threads in (1, 2):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        with _pieces(traces, look, traces[0].place[:, 1], 30, WEIGHTS) as pieces:
+            made.append(list(pieces))
+    assert [piece.shape for piece in made[0]] == [(4, frames, 32, 64, 3) for frames in (24, 6, 24, 6)]
+    assert all(np.array_equal(one, other) for one, other in zip(*made, strict=True))
+    assert not np.array_equal(made[0][0], made[0][2])

@@ -8,8 +8,11 @@ It stands in for ``data.road.drawing.Stage``. Legend: T frames, N agents.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +24,7 @@ from reverie.data.road.net import along
 from reverie.data.road.town import Post, Town, built
 from reverie.data.road.trace import KINDS, Trace
 from reverie.data.road.weather import Weather
+from reverie.data.road.world import Look
 from reverie.data.scenes.bodies import make
 from reverie.data.scenes.gaits import STRIDE
 from reverie.model.checkpoint import content_hash
@@ -102,6 +106,18 @@ def canvas_file(model: object) -> Path:
     """The file of a model's canvas: the model folder's own where it has one, or what ships."""
     own = Path(model) / WEIGHTS.name if isinstance(model, (str, Path)) else WEIGHTS
     return own if own.exists() else WEIGHTS
+
+
+@contextlib.contextmanager
+def stage_of(trace: Trace, look: Look, way: np.ndarray, canvas: Path | None) -> Iterator[Any]:
+    """What draws a trace: a Painter with a canvas' file, or MuJoCo's Stage. way (K, 2): what its town is around."""
+    if canvas is not None:
+        yield Painter(trace, look.weather, look.size, look.seed, way, shipped(canvas)[0])
+        return
+    from reverie.data.road.drawing import staged
+
+    with staged(trace, look.weather, look.size, look.seed, way) as stage:
+        yield stage
 
 
 def streets_of(town: Town) -> Streets:

@@ -1,190 +1,202 @@
-"""A probe that reads from what a car's cameras see how fast it goes and how fast it turns.
+"""A probe that reads from what a car's cameras see how fast it goes and turns; nobody tells it what was asked for.
 
-A small network, which is trained on truth when it is first needed: towns of the training split, drawn by MuJoCo, in
-which the car goes as it may be told to, along the road and across it. Of each camera it is given two pictures, a latent
-apart: where each spot of the first is found in the second, and what is there, gives a speed and a trust in it.
+The ground around the car, seen from above, is laid over what a later picture shows of it, after each way and turn that
+a car may make in between; how well patches of it fit says how likely each is. The way of a whole ride is then the
+likeliest in which a car brakes no harder and gains speed no faster than it can. What stands above the ground, and who
+else drives, fits elsewhere, and is what it errs by. Its few numbers were set on MuJoCo's pictures of towns of the
+training split, where the truth is known.
 
-Legend: N chains, L latents, T pictures of a camera, C cameras, H W pixels.
+Legend: L latents (a picture of each moment, L + 1), C cameras, H W pixels, K ways and turns, N spots of the ground.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from reverie.core.progress import track
 from reverie.core.vocabulary import FRAMES_PER_LATENT
-from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST, Car
-from reverie.data.road.rig import FOUR
-from reverie.data.road.trace import Trace
-from reverie.data.road.weather import WEATHERS, of_seed
-from reverie.data.road.world import SIZE, from_start
-from reverie.model.checkpoint import load_into, load_model, save_model
-from reverie.train.loop import fit
+from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST
+from reverie.data.road.rig import Mount
 
-MOUNTS = FOUR[:3]  # ahead, to the left, to the right
-LINKS, CHAINS = 5, 2  # latents of a chain, and chains of a town
-FASTEST = 16.0  # m/s
-SCALE = 10.0, 1.0  # m/s and rad/s that are 1 to the network
-BATCH = 16
+STEP, PATCH = 0.3, 10  # metres between spots, and spots along a patch's side
+AHEAD, BEHIND, ASIDE = 18.0, 16.0, 9.0  # metres of ground that are looked at
+NEAR = 5.0  # metres at which a spot counts half
+FASTEST, APART = 2.8, 0.1  # metres of a latent's way at the most, and between two that are tried
+ROUGH = 3  # of so many ways one is tried with every turn
+TURNS, FINE = np.linspace(-0.42, 0.42, 21), np.arange(-2, 3) * 0.0158  # radians that are tried, and about the best
+DOUBT = 0.05  # of a patch's contrast, below which it says nothing
+TRUST = 30.0  # how much a fit counts against what a car can do
+SOFT, BEYOND = 0.3, 0.03  # metres by which ways of neighbours differ, and by which they go beyond what a car can do
+SECONDS = FRAMES_PER_LATENT / 24
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-class Odometer(nn.Module):
-    """Pairs of grey pictures (N, 2, C, H, W) in 0..1 -> speed in m/s and turning in rad/s (N, 2)."""
+class Odometer:
+    """For pictures of (H, W) pixels through the cameras of a rig."""
 
-    def __init__(self, width: int = 24, wide: int = 12, high: int = 1) -> None:
-        super().__init__()
-        self.wide, self.high, cameras = wide, high, len(MOUNTS)
-        self.stem = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(16, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(
-            32, width, 3, 1, 1), nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1))
-        shifts = (2 * wide + 1) * (2 * high + 1)
-        self.mix = nn.Sequential(nn.Conv2d(shifts + width + cameras + 2, 64, 1), nn.ReLU(), nn.Conv2d(
-            64, 48, 3, 2, 1), nn.ReLU(), nn.Conv2d(48, 48, 3, 1, 1), nn.ReLU(), nn.Conv2d(48, 64, 3, 2, 1), nn.ReLU())
-        self.head = nn.Conv2d(64, 4, 1)  # of each spot two values, and how much each is to be trusted
-        self.bias = nn.Parameter(torch.zeros(2))
-
-    def forward(self, pairs: Tensor) -> Tensor:
-        count, _, cameras = pairs.shape[:3]
-        grey = pairs.transpose(1, 2).reshape(-1, 1, *pairs.shape[3:])
-        even = (grey - grey.mean((2, 3), keepdim=True)) / (grey.std((2, 3), keepdim=True) + 0.05)
-        seen = self.stem(even)
-        one, two = seen.view(count * cameras, 2, *seen.shape[1:]).unbind(1)
-        high, wide = one.shape[2:]
-        camera = torch.eye(cameras).repeat(count, 1)[..., None, None].expand(-1, -1, high, wide)
-        y = torch.linspace(-1, 1, high)[:, None].expand(len(one), 1, high, wide)
-        x = torch.linspace(-1, 1, wide).expand(len(one), 1, high, wide)
-        read = self.head(self.mix(torch.cat([self._found(one, two), one, camera, y, x], 1)))
-        read = read.view(count, cameras, 4, -1).transpose(1, 2).reshape(count, 4, -1)
-        value, trust = read[:, :2], read[:, 2:].softmax(-1)
-        return ((value * trust).sum(-1) + self.bias) * torch.tensor(SCALE)
-
-    def _found(self, one: Tensor, two: Tensor) -> Tensor:
-        """How alike each spot of ``one`` (M, K, h, w) and the spots around it in ``two`` are: (M, shifts, h, w)."""
-        high, wide = one.shape[2:]
-        rows, other = F.normalize(one, dim=1).permute(0, 2, 3, 1), F.normalize(two, dim=1)
-        spots = torch.arange(wide)[:, None] + torch.arange(-self.wide, self.wide + 1)
-        inside = ((spots >= 0) & (spots < wide)).float()
-        spots = spots.clamp(0, wide - 1).expand(len(rows), high, -1, -1)
-        padded = F.pad(other, (0, 0, self.high, self.high))
-        alike = [(rows @ padded[:, :, j : j + high].permute(0, 2, 1, 3)).gather(3, spots) * inside
-                 for j in range(2 * self.high + 1)]
-        return torch.cat(alike, -1).permute(0, 3, 1, 2)
+    def __init__(self, mounts: Sequence[Mount], size: tuple[int, int]) -> None:
+        self.mounts, self.size = mounts, size
+        x, y = torch.arange(-BEHIND, AHEAD, STEP), torch.arange(-ASIDE, ASIDE + 1e-6, STEP)
+        self.shape = len(x), len(y)
+        self.x, self.y = (v.reshape(-1) for v in torch.meshgrid(x, y, indexing="ij"))
+        self.cameras = [_ground(mount, size) for mount in mounts]
+        self.middles = [_middle(mount) for mount in mounts]
+        self.here = self._seen(self.x, self.y)
+        self.near = self._patches(1 / (1 + (self.x.square() + self.y.square()) / NEAR**2))
+        self.ways, self.turns = torch.arange(0, FASTEST, APART), torch.tensor(TURNS, dtype=torch.float32)
+        self.able = self.turns.abs() <= TIGHTEST * self.ways[::ROUGH, None] + 0.045
+        self.tried = self._seen(*self._gone(*_pairs(self.ways[::ROUGH], self.turns)))
 
     @torch.inference_mode()
     def read(self, frames: np.ndarray) -> np.ndarray:
-        """Speed in m/s and turning in rad/s (T - 1, 2) between pictures (T, C, H, W, 3) uint8, a latent apart, through
-        MOUNTS."""
-        grey = torch.from_numpy(frames.astype(np.float32) @ _GREY / 255)
-        return self(torch.stack([grey[:-1], grey[1:]], 1)).numpy()
+        """Speed in m/s, turning in rad/s and how sure it is of the speed (L, 3), latent by latent, of pictures (L + 1,
+        C, H, W, 3) uint8. Sure is by how much the way that is read fits better than ways 0.4 m longer or shorter."""
+        seen = [self._evened(picture) for picture in frames]
+        one = [self._fits(*pair) for pair in zip(seen, seen[1:], strict=False)]
+        best = [float(turns[int(fits.max(0).values.argmax())]) for fits, turns in one]
+        ways = torch.arange(0, 2 * FASTEST - APART, APART)
+        two = [self._fit(seen[k], seen[k + 2], ways, best[k] + best[k + 1] + torch.tensor(FINE[1:4]).float())
+               for k in range(len(seen) - 2)]
+        curves = np.stack([fits.max(1).values.numpy() for fits, _ in one])
+        rows = []
+        for (fits, turns), curve, k in zip(one, curves, _likeliest(curves, [
+                fits.max(1).values.numpy() for fits, _ in two]), strict=True):
+            spot = round(k)
+            about = fits[min(spot, len(fits) - 1)].numpy()
+            turn = float(turns[0]) + _peak(about, int(about.argmax())) * float(turns[1] - turns[0])
+            far = max(curve[spot - 4] if spot >= 4 else -np.inf, curve[min(spot + 4, len(curve) - 1)])
+            rows.append((k * APART / SECONDS, turn / SECONDS, curve[max(spot - 1, 0) : spot + 2].max() - far))
+        return np.array(rows)
+
+    def _evened(self, picture: np.ndarray) -> list[Tensor]:
+        """A moment's pictures (C, H, W, 3) in grey, their contrast the same everywhere: blurred, and less so."""
+        grey = torch.from_numpy(picture.astype(np.float32) @ _GREY / 255)
+        wide = _blurred(grey, 17)
+        contrast = _blurred((grey - wide).square(), 33).clamp(min=0).sqrt() + 0.02
+        return [(_blurred(grey, side) - wide) / contrast for side in (5, 3)]
+
+    def _fits(self, one: list[Tensor], two: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """How well each way and each of some turns fits, from one moment to the next, and the turns."""
+        rough = self._compared(one[0], two[0], self.tried).view(-1, len(self.turns))
+        best = int(torch.where(self.able, rough, -1.0).max(0).values.argmax())
+        return self._fit(one, two, self.ways, self.turns[best] + torch.tensor(FINE).float())
+
+    def _fit(self, one: list[Tensor], two: list[Tensor], ways: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
+        at = self._seen(*self._gone(*_pairs(ways, turns)))
+        fits = self._compared(one[1], two[1], at).view(len(ways), -1)
+        return fits - (turns.abs() > (TIGHTEST + 0.01) * ways[:, None] + 0.02).float(), turns
+
+    def _gone(self, way: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the spots (K, N) are for a car that has gone some ways and turned (K,)."""
+        x, y = (self.x - (way * f(turn / 2))[:, None] for f in (torch.cos, torch.sin))
+        y = y + self.y - self.x
+        cos, sin = torch.cos(turn)[:, None], torch.sin(turn)[:, None]
+        return x * cos + y * sin, y * cos - x * sin
+
+    def _seen(self, x: Tensor, y: Tensor) -> Tensor:
+        """Where spots are in the cameras' pictures, one below the other, as grid_sample takes it (..., 2); far outside
+        where the camera that looks their way does not see them."""
+        high, wide = self.size
+        looks, most = torch.zeros_like(x), torch.full_like(x, -torch.inf)
+        for c, (along, aside) in enumerate(self.middles):
+            facing = along * (x - 0.5) + aside * y
+            looks = torch.where(facing > most, float(c), looks)
+            most = torch.maximum(most, facing)
+        across, down = torch.full_like(x, 9.0), torch.full_like(x, 9.0)
+        for c, rows in enumerate(self.cameras):
+            u, v, deep = (row[0] * x + row[1] * y + row[2] for row in rows)
+            u, v = u / deep, v / deep
+            good = (looks == c) & (deep > 0.5) & (u >= 0) & (u <= wide) & (v >= 0) & (v < high)
+            across = torch.where(good, u * (2 / wide) - 1, across)
+            down = torch.where(good, (v + c * high) * (2 / (len(self.cameras) * high)) - 1, down)
+        return torch.stack([across, down], -1)
+
+    def _compared(self, one: Tensor, two: Tensor, at: Tensor) -> Tensor:
+        """How alike (K,) the ground of a picture is and that of another, seen at (K, N, 2): the mean correlation of
+        patches that have contrast."""
+        known = ((at[..., 0] < 5) & (self.here[:, 0] < 5)).float()
+        a, b = self._look(one, self.here[None]), self._look(two, at) * known
+        share = self._patches(known) + 1e-4
+        own, other = self._patches(known * a) / share, self._patches(b) / share
+        both = self._patches(b * a) / share - own * other
+        plain = (self._patches(known * a.square()) / share - own.square()).clamp(min=0)
+        far = (self._patches(b.square()) / share - other.square()).clamp(min=0)
+        says = share * plain / (plain + DOUBT) * self.near
+        return (says * both / ((plain + DOUBT) * (far + DOUBT)).sqrt()).sum(-1) / (says.sum(-1) + 1e-4)
+
+    def _look(self, pictures: Tensor, at: Tensor) -> Tensor:
+        """Values (K, N) of pictures (C, H, W) at spots (K, N, 2)."""
+        stacked = pictures.reshape(1, 1, -1, pictures.shape[-1])
+        return F.grid_sample(stacked, at[None], align_corners=False)[0, 0]
+
+    def _patches(self, values: Tensor) -> Tensor:
+        """Means (K, patches) of values (K, N) over patches."""
+        return F.avg_pool2d(values.view(-1, 1, *self.shape), PATCH).flatten(1)
 
 
-def trained(folder: Path, files: Sequence[Path], minutes: float, *, progress: bool = True) -> Odometer:
-    """The odometer in a folder, or else one that is trained there on towns of these traces (drawn by as many processes
-    as there are cores, 3 s each) for so many minutes. Needs mujoco with a working GL."""
-    path, probe = folder / "odometer.safetensors", Odometer()
-    if path.exists():
-        load_into(probe, load_model(path)[0], path)
-        return probe.eval()
-    parts, workers = [], torch.get_num_threads()
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool, track(
-            len(files), "towns drawn for the probe", quiet=not progress) as bar:
-        for made in pool.map(chains, files, range(len(files))):
-            parts.append(made)
-            bar.advance()
-    pictures, motion = (np.concatenate(some) for some in zip(*parts, strict=True))
-    probe = probe.to(memory_format=torch.channels_last)
-    result = fit(probe, _Pairs(pictures, motion), loss_fn, out=folder, minutes=minutes, lr=3e-3, adam_lr=2e-3,
-                 adam=[name for name, _ in probe.named_parameters()], progress=progress)
-    probe.load_state_dict(result.weights)
-    save_model(path, result.weights, {"kind": "odometer", "steps": result.step, "pairs": len(pictures) * LINKS})
-    return probe.eval()
+def _pairs(ways: Tensor, turns: Tensor) -> list[Tensor]:
+    """Every way with every turn: two of (K,)."""
+    return [v.reshape(-1) for v in torch.meshgrid(ways, turns, indexing="ij")]
 
 
-def chains(path: Path, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of a trace's town, in one weather after the other, CHAINS rides that nobody drove: grey pictures (N, L + 1, C, H,
-    W) uint8, and speed and turning (N, L, 2)."""
-    from reverie.data.road.drawing import staged
-
-    rng, trace = np.random.default_rng([seed, 71]), from_start(Trace.load(path))
-    pictures, motion = np.empty((CHAINS, LINKS + 1, len(MOUNTS), *SIZE), np.uint8), np.empty((CHAINS, LINKS, 2))
-    with staged(trace, of_seed(seed, WEATHERS[seed % len(WEATHERS)]), SIZE, seed) as stage:
-        for n in range(CHAINS):
-            start = int(rng.integers(trace.frames - FRAMES_PER_LATENT * LINKS))
-            ride = [_strayed(trace, start, rng)]
-            for _ in range(LINKS):
-                ride.append(_onward(ride[-1], rng))
-            for k, car in enumerate(ride):
-                now = start + FRAMES_PER_LATENT * k
-                stage.at(now)
-                pictures[n, k] = list(_seen(stage, car, now))
-            motion[n] = [moved(one, two) for one, two in zip(ride, ride[1:], strict=False)]
-    return pictures, motion.astype(np.float32)
+def _ground(mount: Mount, size: tuple[int, int]) -> list[list[float]]:
+    """Rows that make of a spot (x, y, 1) on the ground, in the car's frame, a pixel (across, down) times its depth, and
+    its depth."""
+    path = mount.path(np.zeros((1, 2)), np.zeros(1), size)
+    turn, spot, focal = path.rotation[0].astype(float), path.position[0].astype(float), _focal(path.fovy, size[0])
+    lens = np.array([[focal, 0, -size[1] / 2], [0, -focal, -size[0] / 2], [0, 0, -1]])
+    return (lens @ turn.T @ np.stack([[1, 0, 0], [0, 1, 0], -spot], 1)).tolist()
 
 
-def _strayed(trace: Trace, t: int, rng: np.random.Generator) -> Car:
-    """Our car somewhere about where it was, as fast as it was or otherwise."""
-    heading = float(trace.heading[t, trace.ego]) + rng.normal() * (0.05 if rng.random() < 0.6 else 0.5)
-    aside = rng.normal() * (0.5 if rng.random() < 0.6 else 2.5)
-    place = trace.place[t, trace.ego] + aside * np.array([-np.sin(heading), np.cos(heading)])
-    speed = rng.uniform(0, FASTEST)
-    if rng.random() < 0.5:
-        speed = min(float(trace.speed[t, trace.ego]) * rng.uniform(0.7, 1.3), FASTEST)
-    return Car(place, heading, float(speed))
+def _focal(fovy: float, height: int) -> float:
+    return height / 2 / np.tan(np.radians(fovy) / 2)
 
 
-def _onward(car: Car, rng: np.random.Generator) -> Car:
-    """A latent later, gently or at full lock, gently or with all its might."""
-    bend = rng.choice([-1, 0, 1]) * TIGHTEST if rng.random() < 0.35 else rng.normal() * 0.04
-    push = rng.uniform(-HARDEST, EAGER) if rng.random() < 0.4 else rng.uniform(-1.5, 1.5)
-    for _ in range(FRAMES_PER_LATENT):
-        car = car.moved(float(np.clip(bend, -TIGHTEST, TIGHTEST)), float(push), 1 / 24)
-    return car
+def _middle(mount: Mount) -> tuple[float, float]:
+    """The direction, along the car and to its left, that a camera looks in."""
+    return float(np.cos(np.radians(mount.yaw))), float(np.sin(np.radians(mount.yaw)))
 
 
-def _seen(stage, car: Car, now: int) -> Iterator[np.ndarray]:
-    for mount in MOUNTS:
-        stage.through(mount.path(car.place[None], np.array([car.heading]), SIZE), 0, SIZE[1] / SIZE[0], now=now)
-        picture = np.empty((*SIZE, 3), np.uint8)
-        stage.picture(picture)
-        yield picture @ _GREY
+def _blurred(pictures: Tensor, side: int) -> Tensor:
+    """Means of pictures (C, H, W) over squares of pixels; avg_pool2d takes ten times as long for wide ones."""
+    high, wide = pictures.shape[-2:]
+    summed = F.pad(pictures.double().cumsum(-1).cumsum(-2), (1, 0, 1, 0))
+    (top, low), (left, right) = ([(torch.arange(n) + d).clamp(0, n) for d in (-(side // 2), side // 2 + 1)]
+                                 for n in (high, wide))
+    whole = summed[..., low, :] - summed[..., top, :]
+    return ((whole[..., right] - whole[..., left]) / ((low - top)[:, None] * (right - left))).float()
 
 
-def moved(one: Car, two: Car, seconds: float = FRAMES_PER_LATENT / 24) -> tuple[float, float]:
-    """Mean speed and turning between two poses that are a latent apart."""
-    return float(np.hypot(*(two.place - one.place))) / seconds, (two.heading - one.heading) / seconds
+def _likeliest(one: np.ndarray, two: Sequence[np.ndarray], finer: int = 4) -> list[float]:
+    """The likeliest ways of a ride, in steps of APART, from how well each fits (L, ways), and how well the sum of each
+    two neighbours does."""
+    count = one.shape[1]
+    spots = np.arange((count - 1) * finer + 1)
+    fine = [np.interp(spots / finer, np.arange(count), curve) for curve in one]
+    sums = [np.interp(np.arange(2 * len(spots) - 1) / finer, np.arange(len(curve)), curve) for curve in two]
+    gap = (spots[None] - spots[:, None]) * APART / finer
+    gains, brakes = EAGER * SECONDS**2, HARDEST * SECONDS**2
+    able = (np.maximum(gap - gains - 0.015, 0) / BEYOND) ** 2 + (np.maximum(-gap - brakes - 0.015, 0) / BEYOND) ** 2
+    able += np.abs(gap) / SOFT
+    best, back = TRUST * fine[0], []
+    for curve, both in zip(fine[1:], sums, strict=True):
+        whole = best[:, None] - able + TRUST * both[spots[:, None] + spots]
+        back.append(whole.argmax(0))
+        best = whole.max(0) + TRUST * curve
+    found = [int(best.argmax())]
+    for before in back[::-1]:
+        found.append(int(before[found[-1]]))
+    return [spot / finer for spot in found[::-1]]
 
 
-class _Pairs:
-    """Batches of neighbours in chains, some of them backwards, some mirrored, brighter or darker."""
-
-    def __init__(self, pictures: np.ndarray, motion: np.ndarray) -> None:
-        self.pictures, self.motion = pictures, motion
-
-    def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        del step
-        pairs = np.empty((BATCH, 2, *self.pictures.shape[2:]), np.float32)
-        motion = np.empty((BATCH, 2), np.float32)
-        for b in range(BATCH):
-            n, k = rng.integers(len(self.pictures)), rng.integers(LINKS)
-            pair, told = self.pictures[n, k : k + 2], self.motion[n, k]
-            if rng.random() < 0.25:
-                pair, told = pair[::-1], -told
-            if rng.random() < 0.5:
-                pair, told = pair[:, [0, 2, 1], :, ::-1], told * (1, -1)
-            pairs[b], motion[b] = pair * (rng.uniform(0.7, 1.3) / 255), told
-        return {"pairs": torch.from_numpy(pairs), "motion": torch.from_numpy(motion)}
-
-
-def loss_fn(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
-    """The loss of a batch of _Pairs, for train.loop.fit."""
-    gap = (model(batch["pairs"]) - batch["motion"]) / torch.tensor(SCALE)
-    speed, turning = gap.detach().square().mean(0).sqrt() * torch.tensor(SCALE)
-    return F.smooth_l1_loss(gap, torch.zeros_like(gap), beta=0.05), {"speed": speed, "turning": turning}
+def _peak(values: np.ndarray, k: int) -> float:
+    """Where the parabola through the greatest of some values and its neighbours has its top."""
+    if not 0 < k < len(values) - 1:
+        return float(k)
+    low, top, high = values[k - 1 : k + 2]
+    bend = low - 2 * top + high
+    return k + float(np.clip((low - high) / (2 * bend), -0.5, 0.5)) if bend < -1e-9 else float(k)

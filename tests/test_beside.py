@@ -34,7 +34,7 @@ ASKED = {"seconds": 0.9, "size": (64, 96), "fps": 12.0, "seed": 3, "takes": 1}
 def started(monkeypatch) -> list[subprocess.Popen]:
     """The processes that were started."""
     made, start = [], beside._started
-    monkeypatch.setattr(beside, "_started", lambda: made.append(start()) or made[-1])
+    monkeypatch.setattr(beside, "_started", lambda module: made.append(start(module)) or made[-1])
     return made
 
 

@@ -33,7 +33,8 @@ class Beside:
         self._equipment = pickle.dumps(equipment)
         self._idle: queue.SimpleQueue[subprocess.Popen] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(count, "beside")
-        self._all = [_started() for _ in range(count)]
+        module = getattr(equipment, "func", equipment).__module__  # a partial's is functools
+        self._all = [_started(module) for _ in range(count)]
         self._threads = torch.get_num_threads()
 
     def __enter__(self):
@@ -80,10 +81,11 @@ def _pipes(process: subprocess.Popen) -> tuple[IO[bytes], IO[bytes]]:
     return process.stdin, process.stdout
 
 
-def _started() -> subprocess.Popen:
+def _started(module: str) -> subprocess.Popen:
+    """A process that imports a module before it is equipped: it takes time."""
     paths = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.Popen([sys.executable, "-c", f"from {__name__} import serve; serve()"], stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, env=paths)
+    code = f"import {module}; from {__name__} import serve; serve()"
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=paths)
 
 
 @torch.inference_mode()

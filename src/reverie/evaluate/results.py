@@ -29,8 +29,9 @@ whatever has changed; the same figures for programs are in [results.json](result
 """
 
 
+# what a suite makes to be looked at
 SHOWN = {"minute": ("minute.png", "minute.txt"), "physics": ("offences.png",), "memory": ("memory.png",),
-         "steps": ("steps.png",), "compute": ("compute.png",)}  # what a suite makes to be looked at
+         "steps": ("steps.png",), "compute": ("compute.png",), "road_actions": ("road_actions.png",)}
 
 NOTES = {  # what stands under a suite's table
     "minute": "The first twelve of these minutes, evenly spaced from first to last frame; their whole scripts are in "
@@ -42,6 +43,7 @@ NOTES = {  # what stands under a suite's table
               "![what a screen hides](memory.png)",
     "steps": "![quality and time over steps](steps.png)",
     "compute": "![quality over minutes of training](compute.png)",
+    "road_actions": "![changes of speed and turning that were asked for and that were read](road_actions.png)",
     "driver": "Alone both learners keep the lane; among traffic all three run into others at junctions, the clone, who "
               "is slower, less. A ratio of two shares of 50 rides is rough.",
 }

@@ -18,7 +18,7 @@ how cameras move, and no car: that is what these words do here; a model trained 
 
 Of a clip of the road, or a file of its traffic (.npz, as reverie data make road --traces keeps them), the
 traffic goes on, every agent imagined: seen from above, and through the car's cameras (future-N-seen.mp4, all of
-them tiled, and future-N-CAMERA.mp4) as the model paints it, 0.1 s a picture; --above leaves these out, and with
+them tiled, and future-N-CAMERA.mp4) as the model paints it; --above leaves these out, and with
 --draw MuJoCo draws them instead. There --actions is our car's curvature (1/m, to the left) and acceleration
 (m/s^2), and --edit tells another agent to brake (to a stand), go, vanish, or change to the lane on its left or
 right; the others answer.

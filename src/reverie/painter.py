@@ -9,7 +9,7 @@ It stands in for ``data.road.drawing.Stage``. Legend: T frames, N agents.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,19 @@ def stage_of(trace: Trace, look: Look, way: np.ndarray, canvas: Path | None) -> 
 
     with staged(trace, look.weather, look.size, look.seed, way) as stage:
         yield stage
+
+
+def filmed(stage: Any, trace: Trace, look: Look, frames: Sequence[int]) -> np.ndarray:
+    """What our car's cameras see in some frames of a trace, from what draws it: uint8 (cameras, frames, H, W, 3)."""
+    own, (height, width) = (trace.place[:, trace.ego], trace.heading[:, trace.ego]), look.size
+    paths = [mount.path(*own, look.size) for mount in look.mounts]
+    views = np.empty((len(paths), len(frames), height, width, 3), np.uint8)
+    for n, t in enumerate(frames):
+        stage.at(t)
+        for view, path in zip(views, paths, strict=True):
+            stage.through(path, t, width / height)
+            stage.picture(view[n])
+    return views
 
 
 def streets_of(town: Town) -> Streets:

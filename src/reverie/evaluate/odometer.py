@@ -21,25 +21,26 @@ from torch import Tensor
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST
 from reverie.data.road.rig import Mount
+from reverie.evaluate.turning import GREY
 
 STEP, PATCH = 0.3, 10  # metres between spots, and spots along a patch's side
 AHEAD, BEHIND, ASIDE = 18.0, 16.0, 9.0  # metres of ground that are looked at
 NEAR = 5.0  # metres at which a spot counts half
 FASTEST, APART = 2.8, 0.1  # metres of a latent's way at the most, and between two that are tried
 ROUGH = 3  # of so many ways one is tried with every turn
-TURNS, FINE = np.linspace(-0.42, 0.42, 21), np.arange(-2, 3) * 0.0158  # radians that are tried, and about the best
+TURNS = torch.tensor(np.linspace(-0.42, 0.42, 21), dtype=torch.float32)  # radians that are tried
+FINE = torch.tensor(np.arange(-2, 3) * 0.0158, dtype=torch.float32)  # and about the best
 DOUBT = 0.05  # of a patch's contrast, below which it says nothing
 TRUST = 30.0  # how much a fit counts against what a car can do
 SOFT, BEYOND = 0.3, 0.03  # metres by which ways of neighbours differ, and by which they go beyond what a car can do
 SECONDS = FRAMES_PER_LATENT / 24
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class Odometer:
     """For pictures of (H, W) pixels through the cameras of a rig."""
 
     def __init__(self, mounts: Sequence[Mount], size: tuple[int, int]) -> None:
-        self.mounts, self.size = mounts, size
+        self.size = size
         x, y = torch.arange(-BEHIND, AHEAD, STEP), torch.arange(-ASIDE, ASIDE + 1e-6, STEP)
         self.shape = len(x), len(y)
         self.x, self.y = (v.reshape(-1) for v in torch.meshgrid(x, y, indexing="ij"))
@@ -47,9 +48,9 @@ class Odometer:
         self.middles = [_middle(mount) for mount in mounts]
         self.here = self._seen(self.x, self.y)
         self.near = self._patches(1 / (1 + (self.x.square() + self.y.square()) / NEAR**2))
-        self.ways, self.turns = torch.arange(0, FASTEST, APART), torch.tensor(TURNS, dtype=torch.float32)
-        self.able = self.turns.abs() <= TIGHTEST * self.ways[::ROUGH, None] + 0.045
-        self.tried = self._seen(*self._gone(*_pairs(self.ways[::ROUGH], self.turns)))
+        self.ways = torch.arange(0, FASTEST, APART)
+        self.able = TURNS.abs() <= TIGHTEST * self.ways[::ROUGH, None] + 0.045
+        self.tried = self._seen(*self._gone(*_pairs(self.ways[::ROUGH], TURNS)))
 
     @torch.inference_mode()
     def read(self, frames: np.ndarray) -> np.ndarray:
@@ -59,7 +60,7 @@ class Odometer:
         one = [self._fits(*pair) for pair in zip(seen, seen[1:], strict=False)]
         best = [float(turns[int(fits.max(0).values.argmax())]) for fits, turns in one]
         ways = torch.arange(0, 2 * FASTEST - APART, APART)
-        two = [self._fit(seen[k], seen[k + 2], ways, best[k] + best[k + 1] + torch.tensor(FINE[1:4]).float())
+        two = [self._fit(seen[k], seen[k + 2], ways, best[k] + best[k + 1] + FINE[1:4])
                for k in range(len(seen) - 2)]
         curves = np.stack([fits.max(1).values.numpy() for fits, _ in one])
         rows = []
@@ -74,16 +75,16 @@ class Odometer:
 
     def _evened(self, picture: np.ndarray) -> list[Tensor]:
         """A moment's pictures (C, H, W, 3) in grey, their contrast the same everywhere: blurred, and less so."""
-        grey = torch.from_numpy(picture.astype(np.float32) @ _GREY / 255)
+        grey = torch.from_numpy(picture.astype(np.float32) @ GREY / 255)
         wide = _blurred(grey, 17)
         contrast = _blurred((grey - wide).square(), 33).clamp(min=0).sqrt() + 0.02
         return [(_blurred(grey, side) - wide) / contrast for side in (5, 3)]
 
     def _fits(self, one: list[Tensor], two: list[Tensor]) -> tuple[Tensor, Tensor]:
         """How well each way and each of some turns fits, from one moment to the next, and the turns."""
-        rough = self._compared(one[0], two[0], self.tried).view(-1, len(self.turns))
+        rough = self._compared(one[0], two[0], self.tried).view(-1, len(TURNS))
         best = int(torch.where(self.able, rough, -1.0).max(0).values.argmax())
-        return self._fit(one, two, self.ways, self.turns[best] + torch.tensor(FINE).float())
+        return self._fit(one, two, self.ways, TURNS[best] + FINE)
 
     def _fit(self, one: list[Tensor], two: list[Tensor], ways: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
         at = self._seen(*self._gone(*_pairs(ways, turns)))
@@ -92,8 +93,8 @@ class Odometer:
 
     def _gone(self, way: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
         """Where the spots (K, N) are for a car that has gone some ways and turned (K,)."""
-        x, y = (self.x - (way * f(turn / 2))[:, None] for f in (torch.cos, torch.sin))
-        y = y + self.y - self.x
+        x = self.x - (way * torch.cos(turn / 2))[:, None]
+        y = self.y - (way * torch.sin(turn / 2))[:, None]
         cos, sin = torch.cos(turn)[:, None], torch.sin(turn)[:, None]
         return x * cos + y * sin, y * cos - x * sin
 

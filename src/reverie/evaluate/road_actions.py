@@ -36,7 +36,7 @@ from reverie.evaluate.road_tracks import driven
 from reverie.evaluate.study import SEED, Study
 from reverie.evaluate.traffic import traces
 from reverie.evaluate.turning import by_blocks, line
-from reverie.painter import canvas_file, shipped, stage_of
+from reverie.painter import canvas_file, filmed, shipped, stage_of
 
 ACTED, BLOCK = 4, 6  # seconds of a ride; latents of a second
 SURE = 0.01  # of a speed, from which on it counts
@@ -99,15 +99,9 @@ def _motion(trace: Trace) -> np.ndarray:
 
 def read(trace: Trace, look: Look, canvas: Path | None) -> np.ndarray:
     """What the probe reads (L, 3) from a ride's pictures, painted by the canvas in a file or (None) drawn by MuJoCo."""
-    own, shown = (trace.place[:, trace.ego], trace.heading[:, trace.ego]), range(0, trace.frames, F)
-    frames = np.empty((len(shown), len(look.mounts), *look.size, 3), np.uint8)
-    with stage_of(trace, look, own[0], canvas) as stage:
-        for row, t in zip(frames, shown, strict=True):
-            stage.at(t)
-            for picture, mount in zip(row, look.mounts, strict=True):
-                stage.through(mount.path(*own, look.size), t, look.size[1] / look.size[0])
-                stage.picture(picture)
-    return _probe(look.mounts, look.size).read(frames)
+    with stage_of(trace, look, trace.place[:, trace.ego], canvas) as stage:
+        views = filmed(stage, trace, look, range(0, trace.frames, F))
+    return _probe(look.mounts, look.size).read(views.swapaxes(0, 1))
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from reverie.core.errors import ReverieError
@@ -12,15 +11,15 @@ from reverie.evaluate.study import PACKAGE, SEED, Study, digest
 _JOB = Job("road", "test", SEED, 1, True, ((8.0, 8.0, 1.0),), (128, 128), 24.0, 32)  # its seeds are no other job's
 
 
-def seed_of(k: int, split: str = "test") -> int:
+def seed_of(k: int) -> int:
     """The seed of the traffic of clip k."""
-    return clip_seed(replace(_JOB, split=split), k)
+    return clip_seed(_JOB, k)
 
 
-def traces(study: Study, n: int, seconds: float, split: str = "test") -> list[Path]:
+def traces(study: Study, n: int, seconds: float) -> list[Path]:
     """n files of traffic, simulated where they are not there yet. Raises ReverieError without SUMO."""
     code = digest(PACKAGE, ("data/road/driver.py", "data/road/net.py", "data/road/tra*.py"))
-    folder = study.data / f"road-{seconds:g}s-{SEED}-{code[:8]}{'' if split == 'test' else '-' + split}"
+    folder = study.data / f"road-{seconds:g}s-{SEED}-{code[:8]}"
     files = [folder / f"{_JOB.key(k)}.npz" for k in range(n)]
     with study.track(n, "clips of traffic") as bar:
         for k, path in enumerate(files):
@@ -29,7 +28,7 @@ def traces(study: Study, n: int, seconds: float, split: str = "test") -> list[Pa
 
                 path.parent.mkdir(parents=True, exist_ok=True)
                 try:
-                    traffic(seed_of(k, split), seconds).save(path)
+                    traffic(seed_of(k), seconds).save(path)
                 except ImportError as error:
                     raise ReverieError(f'traffic needs {error.name}: pip install "reverie[traffic]"') from None
             bar.advance()

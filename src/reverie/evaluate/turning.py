@@ -20,12 +20,12 @@ LAGS = range(6)  # frames after which a car may begin to answer
 ANSWER = 3  # frames over which it does
 RIDGE = 3.0
 SHARP = 20.0  # how much the best fit counts more than the second best
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def features(frames: np.ndarray) -> np.ndarray:
     """What is read from uint8 frames (T, H, W, 3): (T, K) float32; the first APART rows repeat the one after them."""
-    grey = frames.astype(np.float32) @ _GREY
+    grey = frames.astype(np.float32) @ GREY
     height, width = grey.shape[1:]
     reach = max(1, round(SHIFT * width))
     steps = np.arange(-reach, reach + 1)

@@ -19,7 +19,7 @@ from reverie.data.road.trace import Trace
 from reverie.data.road.world import Look
 from reverie.futures.drawing import tiled
 from reverie.futures.making import Futures, provenance
-from reverie.painter import stage_of
+from reverie.painter import filmed, stage_of
 
 PIECE = 24  # frames that are drawn at a time
 
@@ -90,12 +90,4 @@ class _Pen:
         if number != self.number:
             self._open.close()
             self.number, self.stage = number, self._open.enter_context(stage_of(trace, look, self.way, self.canvas))
-        height, width = look.size
-        paths = [mount.path(trace.place[:, trace.ego], trace.heading[:, trace.ego], look.size) for mount in look.mounts]
-        views = np.empty((len(paths), last - first, height, width, 3), np.uint8)
-        for t in range(first, last):
-            self.stage.at(t)
-            for view, path in zip(views, paths, strict=True):
-                self.stage.through(path, t, width / height)
-                self.stage.picture(view[t - first])
-        return views
+        return filmed(self.stage, trace, look, range(first, last))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -484,6 +485,17 @@ def test_results_measure_only_what_has_changed(tmp_path, monkeypatch):
     (docs / "results.json").write_text("[{")
     with pytest.raises(BadInput, match="damaged"):
         results.update(docs)
+
+
+def test_measuring_ends_when_it_is_terminated():
+    waiting = ("import time; from reverie.evaluate import results\n"
+               "results.update = lambda *_, **__: (print('begun', flush=True), time.sleep(60))\n"
+               "raise SystemExit(results.main([]))")
+    with subprocess.Popen([sys.executable, "-c", waiting], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.terminate()
+        assert process.wait(30) == 130 and "what was measured is kept" in process.stderr.read()
 
 
 def test_the_state_of_a_suite_follows_its_weights_and_code(tmp_path):

@@ -8,7 +8,6 @@ stand inside the verbs, so that ``reverie --help`` is instant.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from reverie import __version__
 from reverie.core.errors import ReverieError
+from reverie.core.stopping import stop_on_signals
 from reverie.verbs import generate as generate_verb
 from reverie.verbs.driver import add_driver
 from reverie.verbs.futures import add_futures
@@ -52,7 +52,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    args, signals = None, _stop_on_signals()
+    args, signals = None, stop_on_signals()
     try:
         args = _parser().parse_args(argv)
         args.verb(args)
@@ -88,24 +88,6 @@ def _explain(error: Exception) -> str:
 def _say(text: str) -> None:
     line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
     print(f"reverie: {line}", file=sys.stderr, flush=True)
-
-
-def _stop_on_signals() -> dict:
-    """Termination stops the work as Ctrl-C does; a second Ctrl-C does not disturb the finishing.
-
-    Returns the handlers that were there before.
-    """
-    def stop(number, frame):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {}
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        with contextlib.suppress(ValueError):  # not in the main thread: our caller has signals of its own
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                before[number] = signal.signal(number, stop)
-    return before
 
 
 def _print_json(value) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from reverie.core.vocabulary import FRAMES_PER_LATENT
@@ -177,8 +178,8 @@ def _likeliest(one: np.ndarray, two: Sequence[np.ndarray], finer: int = 4) -> li
     two neighbours does."""
     count = one.shape[1]
     spots = np.arange((count - 1) * finer + 1)
-    fine = [np.interp(spots / finer, np.arange(count), curve) for curve in one]
-    sums = [np.interp(np.arange(2 * len(spots) - 1) / finer, np.arange(len(curve)), curve) for curve in two]
+    fine = [_between(curve, spots / finer) for curve in one]
+    sums = [_between(curve, np.arange(2 * len(spots) - 1) / finer) for curve in two]
     gap = (spots[None] - spots[:, None]) * APART / finer
     gains, brakes = EAGER * SECONDS**2, HARDEST * SECONDS**2
     able = (np.maximum(gap - gains - 0.015, 0) / BEYOND) ** 2 + (np.maximum(-gap - brakes - 0.015, 0) / BEYOND) ** 2
@@ -192,6 +193,11 @@ def _likeliest(one: np.ndarray, two: Sequence[np.ndarray], finer: int = 4) -> li
     for before in back[::-1]:
         found.append(int(before[found[-1]]))
     return [spot / finer for spot in found[::-1]]
+
+
+def _between(curve: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """A curve between its steps, smoothly: straight lines have all their tops at the steps themselves."""
+    return PchipInterpolator(np.arange(len(curve)), curve)(at)
 
 
 def _peak(values: np.ndarray, k: int) -> float:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from reverie.core.errors import BadInput, ReverieError
 from reverie.core.files import writing
+from reverie.core.stopping import stop_on_signals
 from reverie.evaluate import machine
 from reverie.evaluate.figures import met
 from reverie.evaluate.study import PACKAGE, digest
@@ -139,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--force", action="store_true", help="measure again even if nothing has changed")
     parser.add_argument("--docs", type=Path, default=Path("docs"), metavar="DIR", help="default docs")
     args = parser.parse_args(arguments)
+    stop_on_signals()
     try:
         measured = update(args.docs, only=args.only, force=args.force)
     except ReverieError as error:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import Akima1DInterpolator
 from torch import Tensor
 
 from reverie.core.vocabulary import FRAMES_PER_LATENT
@@ -197,7 +197,7 @@ def _likeliest(one: np.ndarray, two: Sequence[np.ndarray], finer: int = 4) -> li
 
 def _between(curve: np.ndarray, at: np.ndarray) -> np.ndarray:
     """A curve between its steps, smoothly: straight lines have all their tops at the steps themselves."""
-    return PchipInterpolator(np.arange(len(curve)), curve)(at)
+    return Akima1DInterpolator(np.arange(len(curve)), curve)(at)
 
 
 def _peak(values: np.ndarray, k: int) -> float:

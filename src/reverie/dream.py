@@ -23,7 +23,7 @@ from reverie.model.block import Block, describe, drawn, picture
 from reverie.model.rollout import Rollout
 from reverie.model.sampling import Sampling
 from reverie.model.schedule import Conditions, Schedule
-from reverie.model.steering import Steering, checked_rates
+from reverie.model.steering import Steering, checked_rates, opening_camera
 from reverie.model.wanted import Wanted, advance
 from reverie.rehearsal import HORIZON, claims_of, rehearsed
 
@@ -67,7 +67,8 @@ class Dream:
             self.sampling = replace(self.sampling, haze=0.0)
         side = world.tokenizer.config.spatial
         script = list(script) or [Line(0.0, "")]
-        moves = moves or ([] if self._of_a_log else moves_told(script, seconds))
+        opening = opening_camera(seed) if past is None and known is None else None
+        moves = moves or ([] if self._of_a_log else moves_told(script, seconds, opening))
         self._rollout = Rollout(
             world.transformer, world._encode_text(script), fps=torch.tensor([self.fps], device=world.device),
             grid=(self.size[0] // side, self.size[1] // side), generator=torch.Generator().manual_seed(seed),
@@ -83,7 +84,7 @@ class Dream:
                                   device=world.device)
         self._script, self._numbers = script, list(range(len(script)))
         self._uncast = things  # whether its words are still to be cast, among the things that are there
-        self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps)
+        self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps, opening)
         self._decoder: list[Tensor] | None = None
         self._rehearses = self.sampling.takes > 1 and things and not painted and not self._rollout.with_views
         self._ready: list[Tensor] = []  # those of latents that were rehearsed, and are still to be shown

@@ -15,7 +15,8 @@ from reverie.core.errors import BadInput
 from reverie.core.moves import DIRECTIONS, Move, parse_moves
 from reverie.core.vocabulary import CAMERA_CHANNELS
 
-USUAL = {"pan": 8.0, "tilt": 6.0, "orbit": 20.0, "dolly": 0.8, "crane": 0.7}  # degrees or metres where none are given
+# degrees or metres where none are given: the means of 438 moves of the lab's
+USUAL = {"pan": 7.5, "tilt": 5.0, "orbit": 22.0, "dolly": 0.7, "crane": 0.55}
 LEAST = {"pan": 1.0, "tilt": 1.0, "orbit": 3.0, "dolly": 0.1, "crane": 0.08}  # what can't be told from none
 FOLLOWED = 0.25  # of the picture's width: what is followed stays so near its middle, on average
 

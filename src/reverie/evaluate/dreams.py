@@ -23,7 +23,7 @@ from reverie.model.cast import Cast
 from reverie.model.rollout import Rollout
 from reverie.model.sampling import Sampling
 from reverie.model.schedule import Conditions
-from reverie.model.steering import camera_vectors
+from reverie.model.steering import camera_vectors, opening_camera
 from reverie.model.text import TokenVectors
 from reverie.world import World
 
@@ -92,7 +92,7 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
             if tell is not None:
                 tell(1)
         return np.stack(made) if made else None, None
-    known = known or _directed(scripts, latents, world.fps)
+    known = known or _directed(scripts, latents, world.fps, seed)
     height, width = world.default_size
     spatial = world.tokenizer.config.spatial
     things, views = [], []
@@ -129,14 +129,15 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
     return np.concatenate(things) if things else None, torch.cat(views) if views else None
 
 
-def _directed(scripts: Sequence[Sequence[Line]], latents: int, fps: float) -> Known:
+def _directed(scripts: Sequence[Sequence[Line]], latents: int, fps: float, seed: int) -> Known:
     """The cameras that scripts ask for in words, as World.imagine has them go."""
     shape = len(scripts), latents
     things, which = np.zeros((*shape, th.TOKENS, th.WIDTH), np.float32), np.zeros((*shape, th.TOKENS), bool)
     actions = np.full((*shape, F * len(ACTION_SCALE)), np.nan, np.float32)
     for i, script in enumerate(scripts):
-        if moves := moves_told(script, latents * F / fps):
-            vectors, rates = camera_vectors(moves, None, latents, fps)
+        opening = opening_camera(seed + i)
+        if moves := moves_told(script, latents * F / fps, opening):
+            vectors, rates = camera_vectors(moves, opening, latents, fps)
             things[i, :, th.CAMERA_TOKEN], which[i, :, th.CAMERA_TOKEN], actions[i] = vectors, True, rates
     return Known(things, which, actions=actions)
 

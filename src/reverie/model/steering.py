@@ -15,20 +15,24 @@ from reverie.core.moves import LIMITS, Move, camera_path, integrate
 from reverie.core.vocabulary import ACTION_SCALE, CAMERA_CHANNELS, FRAMES_PER_LATENT, STAGE_CENTRE
 from reverie.model import things as th
 
-FIRST_CAMERA = (0.0, -6.0, 1.8)  # metres; where a camera path that is asked for begins
+FIRST_CAMERA = (0.0, -6.0, 1.8)  # metres; where a camera that is driven begins
 F = FRAMES_PER_LATENT
+Pose = tuple[np.ndarray, np.ndarray, float]  # position (3,), rotation (3, 3) and fovy
+ACROSS, ALONG, AROUND = 11.0, (-8.0, 7.0), 38.0  # degrees that the stage may be off the view's middle; gone around it
+HIGH, OFF = (0.55, 3.2), (4.5, 7.6)  # metres above the ground, and from the stage
 
 
 class Steering:
-    """The camera of one dream. moves: over the whole length of ``latents``, or (start second, moves) for each part."""
+    """The camera of one dream. moves: over the whole length of ``latents``, or (start second, moves) for each part.
+    opening: where they begin if nothing was before; None is FIRST_CAMERA."""
 
-    def __init__(self, moves: Sequence, latents: int, fps: float) -> None:
-        self.fps, self.latents = fps, latents
+    def __init__(self, moves: Sequence, latents: int, fps: float, opening: CameraPath | None = None) -> None:
+        self.fps, self.latents, self.opening = fps, latents, opening
         if moves and isinstance(moves[0], Move):
             moves = [(0.0, moves)]
         self.moves = [(start, part) for start, part in moves if part]
         self.plan: tuple[Tensor, Tensor] | None = None  # the moves' vectors and actions, once the dream begins
-        self.pose: tuple[np.ndarray, np.ndarray, float] | None = None  # position, rotation, fovy, once it was driven
+        self.pose: Pose | None = None  # once it was driven
 
     def at(self, n: int, before: Tensor | None, rates: Mapping[str, float] | None) -> tuple[Tensor, Tensor] | None:
         """Camera vector (WIDTH,) and actions (4 A,) of latent n; None where nobody says.
@@ -39,7 +43,7 @@ class Steering:
         if rates is not None or self.pose is not None:
             return self._driven(n, before, rates or {})
         if self.moves and self.plan is None:
-            start = None if before is None else th.decode_camera(before[None].numpy())
+            start = self.opening if before is None else th.decode_camera(before[None].numpy())
             self.plan = camera_vectors(self.moves, start, self.latents, self.fps)
         if self.plan is None:
             return None
@@ -79,7 +83,27 @@ def checked_rates(rates: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in rates.items()}
 
 
-def first_pose(start: CameraPath | None) -> tuple[np.ndarray, np.ndarray, float]:
+def in_sight(path: CameraPath) -> bool:
+    """Whether a camera sees the stage all along a path, from where cameras of truth stay (data/scenes/view.py)."""
+    gap = np.array(STAGE_CENTRE) - path.position
+    right, up, back = np.moveaxis(np.einsum("ti,tij->tj", gap, path.rotation), 1, 0)
+    across, along = (np.degrees(np.arctan2(side, -back)) for side in (right, up))
+    around = np.degrees(np.arctan2(path.position[:, 0], -path.position[:, 1]))
+    far, high = np.linalg.norm(gap, axis=1), path.position[:, 2]
+    return all(bool(((low < value) & (value < most)).all()) for value, (low, most) in (
+        (across, (-ACROSS, ACROSS)), (along, ALONG), (around, (-AROUND, AROUND)), (far, OFF), (high, HIGH)))
+
+
+def opening_camera(seed: int) -> CameraPath:
+    """A camera (one pose) that faces the stage, by chance as those of truth begin (data/scenes/view.py)."""
+    rng = np.random.default_rng([seed, 61])
+    far, aside, above = rng.uniform(5.7, 6.4), rng.uniform(-0.17, 0.17), rng.uniform(0.06, 0.27)
+    target = np.array([rng.uniform(-0.1, 0.1), 0.0, rng.uniform(0.72, 0.92)])
+    place = target + far * np.array([np.sin(aside) * np.cos(above), -np.cos(aside) * np.cos(above), np.sin(above)])
+    return CameraPath(place[None].astype(np.float32), look_at(place, target)[None], rng.uniform(38.5, 41.5))
+
+
+def first_pose(start: CameraPath | None) -> Pose:
     """Position (3,), rotation (3, 3) and fovy at the end of a path, or of the camera that a clip begins with."""
     if start is not None:
         return start.position[-1], start.rotation[-1], start.fovy

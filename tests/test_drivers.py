@@ -11,10 +11,11 @@ from fake_road import street, trace
 
 from reverie.cli import main
 from reverie.core.errors import BadData, BadWeights, ReverieError
+from reverie.data.road.gates import Gates
 from reverie.drivers import cloning, learning, policy
 from reverie.drivers.driving import drive
 from reverie.drivers.policy import Policy
-from reverie.envs.judging import GREEN, Lights
+from reverie.envs.judging import GREEN
 from reverie.envs.road import RoadEnv
 from reverie.envs.seeing import VECTOR, braking
 from reverie.envs.together import foresee
@@ -102,12 +103,12 @@ def test_who_is_driven_into_is_not_to_blame(tmp_path) -> None:
 
 
 def test_the_next_light_is_seen(traces) -> None:
-    lights = Lights(street())
+    lights = Gates(street())
     assert lights.ahead(np.array([140.0, 0.5]), 0.0) == (0, pytest.approx(20.0))
     for place, heading in (((100.0, 0), 0.0), ((161.0, 0), 0.0), ((140.0, 9), 0.0), ((140.0, 0), 3.0)):
         assert lights.ahead(np.array(place), heading)[0] == -1
     assert lights.closed(0, np.array([RED])) and not lights.closed(0, np.array([GREEN]))
-    assert Lights(replace(street(), signals=np.zeros((0, 2), np.int32))).ahead(np.zeros(2), 0.0)[0] == -1
+    assert Gates(replace(street(), signals=np.zeros((0, 2), np.int32))).ahead(np.zeros(2), 0.0)[0] == -1
 
 
 def test_the_light_and_who_is_ahead_are_in_the_numbers(traces, tmp_path) -> None:

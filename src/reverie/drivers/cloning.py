@@ -14,10 +14,10 @@ from torch import nn
 
 from reverie.core.errors import BadData
 from reverie.core.progress import track
+from reverie.data.road.gates import Gates
 from reverie.data.road.lanes import Lanes
 from reverie.data.road.trace import Trace
 from reverie.drivers.policy import WIDTHS, Policy, of_modules
-from reverie.envs.judging import Lights
 from reverie.envs.road import F, acted
 from reverie.envs.seeing import LANE, VECTOR, vector
 
@@ -33,7 +33,7 @@ def examples(files: list[Path], *, progress: bool = True) -> tuple[np.ndarray, n
         for path in files:
             trace = Trace.load(path)
             if trace.driver in COPIED:
-                lanes, lights = Lanes(trace.net), Lights(trace.net)
+                lanes, lights = Lanes(trace.net), Gates(trace.net)
                 for now in range(0, trace.frames - F, F):
                     if _follows(trace, now, lanes):
                         seen.append(vector(trace, now, lanes, lights))

@@ -36,6 +36,7 @@ from reverie.road import MOST, Ride, Road
 from reverie.road import near as nearest
 
 FPS = 24.0
+REWARDS = ("things", "observer")
 CRASH = -5.0  # reward of what ends a ride
 ASIDE = 0.5  # taken off a step's reward at the lane's edge
 LATE, GENTLY, HARD = 1.0, 2.0, 5.0  # and where it takes so many m/s^2 more than gently to stop in time
@@ -55,6 +56,9 @@ class RoadEnv(Env):
     a red light or who is ahead; ``crash`` at the end of a ride that left the road, ran into somebody or passed a red
     light, which is terminated; truncated after ``seconds``, or at the trace's end. info: "crash" says why, "success"
     whether the ride is a good one so far, by the rules of ``envs.judging``, which also tells the rest of it.
+    reward: "things" takes what the ride itself knows of lanes, lights and others, "observer" what is read of them from
+    the pictures of all cameras of the rig (``eyes.reader``; the limit is told, and what ends a ride does so by the
+    rules all the same); info then has both under "rewards", and "read".
 
     traces: a folder of traffic, or such files, as ``reverie data make road --traces DIR`` keeps them: with it no SUMO
     is needed. traffic: True is "live" where there are neither traces nor a model: SUMO moves everybody while we drive,
@@ -73,9 +77,11 @@ class RoadEnv(Env):
                  traffic: bool | str = True, weather: str | None = "day", seconds: float = 20.0,
                  mounts: Sequence[Mount] = FOUR, cameras: Sequence[str] = ("front",), size: tuple[int, int] = SIZE,
                  observation: str = "camera", painted: bool = False, most: int = MOST, arrivals: bool = True,
-                 crash: float = CRASH, render_mode: str | None = None) -> None:
+                 crash: float = CRASH, reward: str = "things", render_mode: str | None = None) -> None:
         if observation not in ("camera", "above", "vector"):
             raise BadInput(f"no observation {str(observation)[:30]!r}: camera, above or vector")
+        if reward not in REWARDS:
+            raise BadInput(f"no reward {str(reward)[:30]!r}: {' or '.join(REWARDS)}")
         if weather is not None and weather not in WEATHERS:
             raise BadInput(f"no weather {str(weather)[:30]!r}: {', '.join(WEATHERS)}")
         if traffic not in (True, False, "recorded", "live"):
@@ -94,6 +100,12 @@ class RoadEnv(Env):
         if unknown or not cameras:
             raise BadInput(f"no camera {unknown[0] if unknown else ''!r}: the rig has {', '.join(known)}")
         self.cameras = [known[name] for name in cameras]
+        self.drawn = [known[name] for name in cameras] if observation == "camera" else []
+        self.reader: Any = None
+        if reward == "observer":
+            from reverie.eyes.reader import Reader
+
+            self.drawn, self.reader = list(self.mounts), Reader(self.mounts, tuple(size))
         self.traces = None if traces is None else trace_files(traces)
         self.traffic, self.weather, self.seconds, self.size = traffic, weather, seconds, tuple(size)
         self.render_mode = render_mode
@@ -130,13 +142,15 @@ class RoadEnv(Env):
         self.lanes, self.about = self._lanes.around(self.car.place, ROUND), self.car.place
         self.judge = Judge(self.trace, self.car, bool(self.traffic))
         way = None if self.live is None else np.concatenate([lane.line for lane in self.trace.net.lanes])
-        if self.observation == "camera" and self.painted:
+        if self.drawn and self.painted:
             self.stage: Any = Painter(self.trace, weather, self.size, chosen, way)
-        elif self.observation == "camera":
+        elif self.drawn:
             from reverie.data.road.drawing import staged
 
             self.stage = self._open.enter_context(staged(self.trace, weather, self.size, chosen, way))
         self._draw()
+        if self.reader is not None:
+            self.reader.begin(self.frames)
         return self._observed(), {"seed": chosen, "weather": weather.name, **self._told()}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
@@ -165,11 +179,15 @@ class RoadEnv(Env):
             gone += along
             self._take_away(self.judge.frame(self.car, self.now, near, along))
         self._draw()
-        share = gone * self.trace.fps / (near.limit * F)
         hard = seeing.braking(self.trace, self.now, self.lanes, self.judge.lights if self.traffic else None)
-        late = min(max((hard - GENTLY) / HARD, 0.0), 1.0)
-        reward = min(share, 2 - share) - ASIDE * min(near.aside / near.half, 1.0) - LATE * late
+        reward = driven(gone * self.trace.fps / (near.limit * F), near.aside / near.half, hard)
         info = {**self._told(), "metres": gone, **self.judge.told()}
+        if self.reader is not None:
+            read = self.reader.read(self.frames)
+            known = driven(read.speed * np.cos(read.lane.turned) / near.limit, read.lane.aside / read.lane.half,
+                           read.braking)
+            info |= {"read": read, "rewards": {"things": reward, "observer": known}}
+            reward = known
         crashed, over = info["crash"], self.now + F >= self.trace.frames
         return self._observed(), self.crash if crashed else float(reward), bool(crashed), bool(over), info
 
@@ -241,11 +259,11 @@ class RoadEnv(Env):
 
     def _draw(self) -> None:
         self.trace.speed[self.now, self.trace.ego] = self.car.speed
-        if self.observation != "camera":
+        if not self.drawn:
             return
         self.stage.at(self.now)
         place, heading = self.car.place[None], np.array([self.car.heading])
-        for mount in self.cameras:
+        for mount in self.drawn:
             path = mount.path(place, heading, self.size)
             self.stage.through(path, 0, self.size[1] / self.size[0], now=self.now)
             self.frames[mount.name] = np.empty((*self.size, 3), np.uint8)
@@ -257,7 +275,7 @@ class RoadEnv(Env):
                                    self.judge.lights if self.traffic else None)
         if len(self.cameras) == 1:
             return self.frames[self.cameras[0].name].copy()
-        return {name: frame.copy() for name, frame in self.frames.items()}
+        return {mount.name: self.frames[mount.name].copy() for mount in self.cameras}
 
     def _told(self) -> dict:
         near = self.lanes.nearest(self.car.place, self.car.heading)
@@ -274,6 +292,12 @@ def meant(action: Any) -> tuple[float, float]:
     """Curvature (1/m) and acceleration (m/s^2) of an action. Raises BadInput for one that is none."""
     bend, pedal = checked_action(action, 2)
     return float(bend * TIGHTEST), float(pedal * (EAGER if pedal > 0 else HARDEST))
+
+
+def driven(share: float, aside: float, hard: float) -> float:
+    """A step's reward, of the share of the limit that was made along the lane, of half the lane's width by which it is
+    beside its middle, and of how hard it must brake in m/s^2."""
+    return min(share, 2 - share) - ASIDE * min(aside, 1.0) - LATE * min(max((hard - GENTLY) / HARD, 0.0), 1.0)
 
 
 def acted(bend: float, push: float) -> tuple[float, float]:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from reverie.data.road.gates import Gates
 from reverie.data.road.lanes import Lanes
 from reverie.data.road.lights import LIGHTS
 from reverie.data.road.trace import Trace
 from reverie.envs.base import spaces
-from reverie.envs.judging import Lights
 from reverie.futures.above import Above
 
 LANE = (4.0, 8.0, 14.0, 22.0, 32.0)
@@ -37,12 +37,12 @@ def space(observation: str) -> Any:
     return spaces().Box(0, 255, (SIDE, SIDE, 3), np.uint8)
 
 
-def observed(observation: str, trace: Trace, now: int, lanes: Lanes, lights: Lights | None = None) -> np.ndarray:
+def observed(observation: str, trace: Trace, now: int, lanes: Lanes, lights: Gates | None = None) -> np.ndarray:
     """What is seen in frame ``now``. lights: None where they do not count."""
     return vector(trace, now, lanes, lights) if observation == "vector" else above(trace, now)
 
 
-def vector(trace: Trace, now: int, lanes: Lanes, lights: Lights | None = None) -> np.ndarray:
+def vector(trace: Trace, now: int, lanes: Lanes, lights: Gates | None = None) -> np.ndarray:
     """float32 (VECTOR,)."""
     ego, place, heading = trace.ego, trace.place[now, trace.ego], float(trace.heading[now, trace.ego])
     ahead = np.array([np.cos(heading), np.sin(heading)])
@@ -61,7 +61,7 @@ def vector(trace: Trace, now: int, lanes: Lanes, lights: Lights | None = None) -
     return np.concatenate([own, lane.ravel(), told, rows.ravel()]).clip(-10, 10).astype(np.float32)
 
 
-def braking(trace: Trace, now: int, lanes: Lanes, lights: Lights | None = None) -> float:
+def braking(trace: Trace, now: int, lanes: Lanes, lights: Gates | None = None) -> float:
     """How hard our car must brake, in m/s^2, if it shall stop before the next red light and not run into who is ahead.
     lights: None where they do not count."""
     place, heading = trace.place[now, trace.ego], float(trace.heading[now, trace.ego])
@@ -91,7 +91,7 @@ def _leader(trace: Trace, now: int, lane: np.ndarray, turn: np.ndarray) -> list[
     return [1.0, metres[first] / 20, trace.speed[now, some[first]] / 10]
 
 
-def _light(trace: Trace, now: int, lights: Lights | None) -> list[float]:
+def _light(trace: Trace, now: int, lights: Gates | None) -> list[float]:
     """The next light, as our car's foremost point comes to it."""
     place, heading = trace.place[now, trace.ego], float(trace.heading[now, trace.ego])
     front = place + trace.size[trace.ego, 0] / 2 * np.array([np.cos(heading), np.sin(heading)])

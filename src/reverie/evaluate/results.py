@@ -19,7 +19,7 @@ from reverie.core.stopping import stop_on_signals
 from reverie.evaluate import machine
 from reverie.evaluate.figures import met
 from reverie.evaluate.study import PACKAGE, digest
-from reverie.evaluate.suite import SUITES, run
+from reverie.evaluate.suite import APART, SUITES, run
 
 HEAD = """# Results
 
@@ -49,10 +49,12 @@ NOTES = {  # what stands under a suite's table
               "is slower, less. A ratio of two shares of 50 rides is rough.",
 }
 
+OF_A_LOG = "A model that does not ship, trained as [LOG_OF_YOUR_OWN.md](LOG_OF_YOUR_OWN.md) says."
+
 
 def state_of(suite: str, root: Path = PACKAGE) -> str:
-    """A hash of the weights and the code that a suite's figures depend on."""
-    about = SUITES[suite]
+    """A hash of the weights that ship and of the code that a suite's figures depend on."""
+    about = {**SUITES, **APART}[suite]
     weights = [f"weights/{name}{part}.safetensors" for name in about.weights for part in ("", "-*")]
     own = [f"evaluate/{name}.py" for name in (about.module, "study", "figures")]
     return digest(root, [*weights, *about.sources, *own])[:16]
@@ -96,20 +98,33 @@ def update(docs: Path, *, only: Sequence[str] = (), force: bool = False, n: int 
     return measured
 
 
+def update_log(docs: Path, name: str, *, model: str | Path, data: str | Path, n: int | None = None) -> None:
+    """Measure a model of a recorded log on the shards it was trained on, and keep that under the log's name: such
+    models do not ship, so that nobody else can bring it up to date. Raises what ``suite.run`` does."""
+    about = machine.describe()
+    report = {**run("log", model=model, data=data, n=n), "of": name, "state": state_of("log"), "machine": about}
+    write(docs, {**read(docs / "results.json"), f"log {name}": report})
+
+
 def read(path: Path) -> dict[str, dict]:
-    """Reports by suite from a results.json; {} when there is none. Raises BadInput when it is damaged."""
+    """Reports by suite (and log) from a results.json; {} when there is none. Raises BadInput when it is damaged."""
     try:
-        return {report["suite"]: report for report in json.loads(path.read_text(encoding="utf-8"))}
+        return {_called(report): report for report in json.loads(path.read_text(encoding="utf-8"))}
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is damaged ({error}): restore it, or delete it and measure again") from None
 
 
+def _called(report: dict) -> str:
+    return f"{report['suite']} {report['of']}" if "of" in report else report["suite"]
+
+
 def write(docs: Path, stored: dict[str, dict]) -> None:
-    """Write results.json and RESULTS.md, the suites in their order."""
+    """Write results.json and RESULTS.md, the suites in their order, then the logs."""
     docs.mkdir(parents=True, exist_ok=True)
-    reports = [stored[name] for name in SUITES if name in stored]
+    logs = sorted(name for name, report in stored.items() if report["suite"] in APART)
+    reports = [stored[name] for name in (*SUITES, *logs) if name in stored]
     with writing(docs / "results.json") as file:
         file.write(json.dumps(reports, indent=1, ensure_ascii=False) + "\n")
     with writing(docs / "RESULTS.md") as file:
@@ -120,8 +135,9 @@ def page(reports: Sequence[dict]) -> str:
     """The reports as a page of tables."""
     parts = [HEAD]
     for report in reports:
-        name = report["suite"]
-        parts.append(f"\n## {name}: {SUITES[name].about}\n\n`reverie evaluate {name}`, commit "
+        name, given = report["suite"], " --model OUT/model --data SHARDS" if "of" in report else ""
+        about = {**SUITES, **APART}[name].about
+        parts.append(f"\n## {_called(report)}: {about}\n\n`reverie evaluate {name}{given}`, commit "
                      f"`{report['commit'] or 'unknown'}`, model `{report['model']}`, {report['seconds']:.0f} s on "
                      f"{machine.line(report['machine'])}.\n")
         parts.append("| figure | value | goal | met | n |\n|---|---|---|---|---|")
@@ -130,6 +146,7 @@ def page(reports: Sequence[dict]) -> str:
             fulfilled = {None: "", True: "yes", False: "**no**"}[met(f["value"], f["goal"])]
             parts.append(f"| {f['name'].replace('_', ' ')} | {value} | {f['goal'] or ''} | {fulfilled} | {f['n']} |")
         parts += [f"\n{NOTES[name]}"] if name in NOTES else []
+        parts += [f"\n{OF_A_LOG}"] if given else []
     return "\n".join(parts) + "\n"
 
 
@@ -138,11 +155,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="reverie.evaluate.results", description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", default=[], metavar="SUITE", help="this suite (may be repeated)")
     parser.add_argument("--force", action="store_true", help="measure again even if nothing has changed")
+    parser.add_argument("--log", nargs=3, metavar=("NAME", "MODEL", "SHARDS"),
+                        help="measure this model of a recorded log instead, and keep it under the log's name")
     parser.add_argument("--docs", type=Path, default=Path("docs"), metavar="DIR", help="default docs")
     args = parser.parse_args(arguments)
     stop_on_signals()
     try:
-        measured = update(args.docs, only=args.only, force=args.force)
+        if args.log:
+            update_log(args.docs, args.log[0], model=args.log[1], data=args.log[2])
+            measured = [f"log {args.log[0]}"]
+        else:
+            measured = update(args.docs, only=args.only, force=args.force)
     except ReverieError as error:
         print(f"reverie: {error}", file=sys.stderr)
         return error.exit_code

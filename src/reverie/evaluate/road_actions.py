@@ -1,9 +1,9 @@
 """Suite ``road_actions``: does our car do as it is told in the pictures that the model paints, as a probe reads them?
 
-The probe (odometer.py) knows nothing of what was asked for. It is held first against the true simulator, in which our
-car is driven by the same commands and MuJoCo draws: what it reads there is as good as it can be. What is compared is
-how the speed and the turning of one second differ from those of the second before, where the probe is SURE of both: on
-ground without a mark, or in a column that goes as fast as we do, nobody can tell. Of the same past, other seeds with
+The probe (eyes/odometer.py) knows nothing of what was asked for. It is held first against the true simulator, in which
+our car is driven by the same commands and MuJoCo draws: what it reads there is as good as it can be. What is compared
+is how the speed and the turning of one second differ from those of the second before, where the probe is SURE of both:
+on ground without a mark, or in a column that goes as fast as we do, nobody can tell. Of the same past, other seeds with
 the same commands go the same way, and the same seed with other commands another.
 
 Legend: L latents.
@@ -29,13 +29,13 @@ from reverie.data.road.trace import Trace
 from reverie.data.road.weather import WEATHERS, of_seed
 from reverie.data.road.world import SIZE, Look, from_start, part
 from reverie.evaluate.figures import figure, share
-from reverie.evaluate.odometer import Odometer
 from reverie.evaluate.pictures import save_picture, scatters
 from reverie.evaluate.road import PRESENT, SECONDS, commanded, model_of
 from reverie.evaluate.road_tracks import driven
 from reverie.evaluate.study import SEED, Study
 from reverie.evaluate.traffic import traces
 from reverie.evaluate.turning import by_blocks, line
+from reverie.eyes.odometer import Odometer
 from reverie.painter import canvas_file, filmed, shipped, stage_of
 
 ACTED, BLOCK = 4, 6  # seconds of a ride; latents of a second

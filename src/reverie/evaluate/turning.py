@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reverie.eyes.odometer import GREY
+
 APART = 1  # frames between the two that are compared
 SHIFT = 0.2  # of the width: as far as bands are shifted, each way
 BANDS = ((0.15, 0.35), (0.3, 0.5), (0.45, 0.65))  # of the height
@@ -20,7 +22,6 @@ LAGS = range(6)  # frames after which a car may begin to answer
 ANSWER = 3  # frames over which it does
 RIDGE = 3.0
 SHARP = 20.0  # how much the best fit counts more than the second best
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def features(frames: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@
     traffic      traces of the road -> out/road/road.safetensors, which imagines traffic; no part of all
     road_canvas  clips of the road, drawn or not -> out/road_canvas/road_canvas.safetensors, which paints what a car's
                  cameras see; no part of all
+    eyes         clips of the road, drawn or not -> out/road_observer/road_observer.safetensors, and road_probe beside
+                 it, which read its pictures; no part of all
     all          tokenizer, canvas, latents, transformer, observer
 
 ``out`` also gets a folder ``model`` with the finished weights, which --model takes. Every stage goes
@@ -36,6 +38,7 @@ from reverie.core.progress import track
 from reverie.model.checkpoint import load_model, save_model
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Transformer
+from reverie.train import road
 from reverie.train.encode import Bank, encode, load_bank, save_bank, varieties
 from reverie.train.log import LogPlan, is_log, train_log
 from reverie.train.loop import AGAIN, fit, learns_only
@@ -45,7 +48,7 @@ from reverie.train.windows import Mixture, WindowPlan
 from reverie.world import WEIGHTS
 
 STAGES = ("tokenizer", "canvas", "latents", "transformer", "observer")
-ALONE = ("words", "things", "views", "traffic", "road_canvas")  # stages that are asked for by name only
+ALONE = ("words", "things", "views", *road.FILES)  # stages that are asked for by name only
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Recipe:
     traces: int = 1500  # of traffic
     towns: int = 160  # of which stills are painted
     canvas_width: int = 64  # of the network that paints agents
+    streets: int = 600  # of which stills are shown to the eyes
     size: tuple[int, int] = (128, 128)
     growing: bool = False  # whether more clips are drawn into the data folder while it trains
     log: LogPlan = field(default_factory=LogPlan)  # on a recorded log
@@ -98,7 +102,7 @@ RECIPES = {
     "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True),
                     WindowPlan(2, 4, past=0, from_start=1.0), WindowPlan(4, 4, past=0, from_start=1.0),
                     opening_share=0.2, canvas=8, clips=4, things_clips=4, seconds="3", size=(64, 64), precision="fp32",
-                    traffic_width=32, traces=3, towns=2, canvas_width=8,
+                    traffic_width=32, traces=3, towns=2, canvas_width=8, streets=2,
                     log=LogPlan(4, 2, 2, 16 * 64 * 64, steps=1, side=32)),
 }
 
@@ -131,7 +135,8 @@ def train(recipe: str, *, minutes: float | None = None, stage: str = "all", data
     run.have_data()
     for name in STAGES if stage == "all" else (stage,):
         budget = minutes if stage == name else (minutes or plan.minutes) * plan.shares.get(name, 0.0)
-        if not getattr(run, name)(budget or plan.minutes * plan.shares.get(name, 1.0)):
+        budget = budget or plan.minutes * plan.shares.get(name, 1.0)
+        if not (run.road(name, budget) if name in road.FILES else getattr(run, name)(budget)):
             return None
     return run.gather()
 
@@ -157,10 +162,9 @@ class _Run:
         from reverie.data.make import make
 
         plan = self.plan
-        if self.asked in ("traffic", "road_canvas"):
-            clips, seconds, seed = (plan.traces, 11.0, 5) if self.asked == "traffic" else (plan.towns, 8.0, 71)
-            make("road", self.data, clips=clips, things_only=True, seconds=seconds, seed=seed,
-                 traces=self.data / "traces", progress=self.progress)
+        if self.asked in road.FILES:
+            make("road", self.data, things_only=True, traces=self.data / "traces", progress=self.progress,
+                 **road.own_data(self.asked, plan))
             return
         common = {"seconds": plan.seconds, "size": plan.size, "progress": self.progress}
         make("lab", self.data / "drawn", clips=plan.clips, seed=1, **common)
@@ -285,34 +289,22 @@ class _Run:
                               precision=self.plan.precision, progress=self.progress, **self._budget(minutes))
         return made is not None
 
-    def traffic(self, minutes: float) -> bool:
-        """Train what imagines traffic from the traces below the data folder; True when it is finished."""
-        from reverie.model.road.traffic import Config as Sizes
-        from reverie.train.traffic import train_traffic
-
-        made = train_traffic(self.data, self.out / "road", config=Sizes(width=self.plan.traffic_width),
-                             device=self.device, name=self.name, progress=self.progress,
-                             start_from=self._start("road"), **self._budget(minutes))
-        return made is not None
-
-    def road_canvas(self, minutes: float) -> bool:
-        """Train what paints the road's pictures; True when it is finished."""
-        from reverie.model.road.canvas import Config as Widths
-        from reverie.train.road_canvas import train_road_canvas
-
-        made = train_road_canvas(self.data, self.out / "road_canvas", config=Widths(self.plan.canvas_width),
-                                 device=self.device, progress=self.progress, start_from=self._start("road_canvas"),
-                                 **self._budget(minutes))
+    def road(self, stage: str, minutes: float) -> bool:
+        """Train one of the stages of the road; True when it is finished."""
+        name = road.FILES[stage]
+        made = road.run(stage, self.plan, self.data, self.out / name, recipe=self.name, device=self.device,
+                        progress=self.progress, start_from=self._start(name), **self._budget(minutes))
         return made is not None
 
     def gather(self) -> Path:
         """Copy what is finished into out/model, which --model takes."""
         folder = self.out / "model"
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("tokenizer", "transformer", "observer", "road", "road_canvas"):
+        for name in ("tokenizer", "transformer", "observer", *road.FILES.values()):
             made = ((self._latest() if name == "transformer" else None) or self._file(name)).parent
-            for file in (*made.glob(f"{name}.safetensors"), *made.glob(f"{name}-*.safetensors")):
-                shutil.copyfile(file, folder / file.name)
+            for pattern in (name, f"{name}-*", *road.BESIDE.get(name, ())):
+                for file in made.glob(f"{pattern}.safetensors"):
+                    shutil.copyfile(file, folder / file.name)
         return folder
 
     # -- parts --------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -20,8 +21,26 @@ from reverie.data.shards import ClipSet
 SIZE = (128, 192)
 
 
+class Kept:
+    """Arrays of a dataclass that are kept in a file."""
+
+    def save(self, path: Path) -> None:
+        """Write them as one file. Raises CannotWrite."""
+        with writing(path, "wb") as file:
+            np.savez(file, **vars(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what ``save`` wrote. Raises BadData."""
+        try:
+            with np.load(path) as stored:
+                return cls(**{name: stored[name] for name in stored.files})
+        except (OSError, ValueError, TypeError) as error:
+            raise BadData(f"{path} is damaged ({error}): delete it, and it is made again") from None
+
+
 @dataclass
-class Stills:
+class Stills(Kept):
     """pictures (N, H, W, 3) and masks (N, H, W) uint8: who is seen where, agent + 1; clip, frame, mount (N,): of each,
     the clip's number, the trace's frame, and the camera's place in the rig."""
 
@@ -30,20 +49,6 @@ class Stills:
     clip: np.ndarray
     frame: np.ndarray
     mount: np.ndarray
-
-    def save(self, path: Path) -> None:
-        """Write them as one file. Raises CannotWrite."""
-        with writing(path, "wb") as file:
-            np.savez(file, **vars(self))
-
-    @classmethod
-    def load(cls, path: Path) -> Stills:
-        """Read what ``save`` wrote. Raises BadData."""
-        try:
-            with np.load(path) as stored:
-                return cls(**{name: stored[name] for name in stored.files})
-        except (OSError, ValueError, TypeError) as error:
-            raise BadData(f"{path} is damaged ({error}): delete it, and it is made again") from None
 
 
 def drawn(clips: ClipSet, moments: int = 3, size: tuple[int, int] = SIZE, progress: bool = True) -> Stills:

@@ -24,7 +24,7 @@ from reverie.data.scenes.drawing import Seen, geom_xml, mesh_xml
 
 EXTENT = 30.0  # metres, what MuJoCo's distances are told in
 FACADE = 128  # pixels of a painted wall's side
-_FILLED = 0.6  # share of its box that an agent in plain sight fills
+FILLED = 0.6  # share of its box that an agent in plain sight fills
 NEAREST, LAMPS = 0.12, 4  # metres before a lens that are not drawn; street lamps that shed light
 CLOSE = 18.0  # metres around a camera within which everything is drawn, for its shadow may be in the picture
 BRAKES = -0.8  # m/s^2 from which brake lights are lit
@@ -37,7 +37,7 @@ def see(trace: Trace, weather: Weather, mounts: Sequence[Mount], size: tuple[int
     """Every frame through every camera, in (H, W) pixels. Needs mujoco with a working GL (EGL, OSMesa).
 
     A box is that of an agent's upright box, clipped to the picture; its share in sight is told by how much of that box
-    it fills, and is 1 from _FILLED on.
+    it fills, and is 1 from FILLED on.
     """
     paths = {mount.name: mount.path(trace.place[:, trace.ego], trace.heading[:, trace.ego], size) for mount in mounts}
     height, width = size
@@ -55,7 +55,7 @@ def see(trace: Trace, weather: Weather, mounts: Sequence[Mount], size: tuple[int
     for view in seen.values():
         pixels = np.stack([np.bincount(mask.ravel(), minlength=count + 1)[1 : count + 1] for mask in view.masks])
         area = (view.boxes[..., 2:] - view.boxes[..., :2]).prod(-1)
-        view.visible[:] = np.clip(pixels / np.where(area > 0, _FILLED * area, np.inf), 0, 1)
+        view.visible[:] = np.clip(pixels / np.where(area > 0, FILLED * area, np.inf), 0, 1)
         view.boxes[pixels == 0] = np.nan
     return seen, paths
 

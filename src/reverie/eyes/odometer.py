@@ -16,14 +16,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.interpolate import Akima1DInterpolator
 from torch import Tensor
 
+from reverie.core.errors import ReverieError
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.road.driver import EAGER, HARDEST, TIGHTEST
 from reverie.data.road.rig import Mount
-from reverie.evaluate.turning import GREY
 
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
 STEP, PATCH = 0.3, 10  # metres between spots, and spots along a patch's side
 AHEAD, BEHIND, ASIDE = 18.0, 16.0, 9.0  # metres of ground that are looked at
 NEAR = 5.0  # metres at which a spot counts half
@@ -53,41 +53,27 @@ class Odometer:
         self.able = TURNS.abs() <= TIGHTEST * self.ways[::ROUGH, None] + 0.045
         self.tried = self._seen(*self._gone(*_pairs(self.ways[::ROUGH], TURNS)))
 
-    @torch.inference_mode()
     def read(self, frames: np.ndarray) -> np.ndarray:
-        """Speed in m/s, turning in rad/s and how sure it is of the speed (L, 3), latent by latent, of pictures (L + 1,
-        C, H, W, 3) uint8. Sure is by how much the way that is read fits better than ways 0.4 m longer or shorter."""
-        seen = [self._evened(picture) for picture in frames]
-        one = [self._fits(*pair) for pair in zip(seen, seen[1:], strict=False)]
-        best = [float(turns[int(fits.max(0).values.argmax())]) for fits, turns in one]
-        ways = torch.arange(0, 2 * FASTEST - APART, APART)
-        two = [self._fit(seen[k], seen[k + 2], ways, best[k] + best[k + 1] + FINE[1:4])
-               for k in range(len(seen) - 2)]
-        curves = np.stack([fits.max(1).values.numpy() for fits, _ in one])
-        rows = []
-        for (fits, turns), curve, k in zip(one, curves, _likeliest(curves, [
-                fits.max(1).values.numpy() for fits, _ in two]), strict=True):
-            spot = round(k)
-            about = fits[min(spot, len(fits) - 1)].numpy()
-            turn = float(turns[0]) + _peak(about, int(about.argmax())) * float(turns[1] - turns[0])
-            far = max(curve[spot - 4] if spot >= 4 else -np.inf, curve[min(spot + 4, len(curve) - 1)])
-            rows.append((k * APART / SECONDS, turn / SECONDS, curve[max(spot - 1, 0) : spot + 2].max() - far))
-        return np.array(rows)
+        """What a Ride of pictures (L + 1, C, H, W, 3) uint8 reads (L, 3)."""
+        ride = Ride(self)
+        for picture in frames:
+            ride.add(picture)
+        return ride.read()
 
-    def _evened(self, picture: np.ndarray) -> list[Tensor]:
+    def evened(self, picture: np.ndarray) -> list[Tensor]:
         """A moment's pictures (C, H, W, 3) in grey, their contrast the same everywhere: blurred, and less so."""
         grey = torch.from_numpy(picture.astype(np.float32) @ GREY / 255)
         wide = _blurred(grey, 17)
         contrast = _blurred((grey - wide).square(), 33).clamp(min=0).sqrt() + 0.02
         return [(_blurred(grey, side) - wide) / contrast for side in (5, 3)]
 
-    def _fits(self, one: list[Tensor], two: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def fits(self, one: list[Tensor], two: list[Tensor]) -> tuple[Tensor, Tensor]:
         """How well each way and each of some turns fits, from one moment to the next, and the turns."""
         rough = self._compared(one[0], two[0], self.tried).view(-1, len(TURNS))
         best = int(torch.where(self.able, rough, -1.0).max(0).values.argmax())
-        return self._fit(one, two, self.ways, TURNS[best] + FINE)
+        return self.fit(one, two, self.ways, TURNS[best] + FINE)
 
-    def _fit(self, one: list[Tensor], two: list[Tensor], ways: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
+    def fit(self, one: list[Tensor], two: list[Tensor], ways: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
         at = self._seen(*self._gone(*_pairs(ways, turns)))
         fits = self._compared(one[1], two[1], at).view(len(ways), -1)
         return fits - (turns.abs() > (TIGHTEST + 0.01) * ways[:, None] + 0.02).float(), turns
@@ -138,6 +124,44 @@ class Odometer:
     def _patches(self, values: Tensor) -> Tensor:
         """Means (K, patches) of values (K, N) over patches."""
         return F.avg_pool2d(values.view(-1, 1, *self.shape), PATCH).flatten(1)
+
+
+class Ride:
+    """A ride as an odometer reads it, picture by picture. most: latents that are kept and read together; None: all."""
+
+    def __init__(self, odometer: Odometer, most: int | None = None) -> None:
+        self.odometer, self.most = odometer, most
+        self.seen: list[list[Tensor]] = []  # of the last three pictures
+        self.one: list[tuple[Tensor, Tensor]] = []  # how well each way and turn fits, from a picture to the next
+        self.two: list[Tensor] = []  # and each way, from a picture to the one after the next
+
+    @torch.inference_mode()
+    def add(self, picture: np.ndarray) -> None:
+        """The next moment's pictures (C, H, W, 3) uint8."""
+        self.seen = [*self.seen, self.odometer.evened(picture)][-3:]
+        if len(self.seen) < 2:
+            return
+        self.one.append(self.odometer.fits(*self.seen[-2:]))
+        if len(self.seen) == 3:
+            best = sum(float(turns[int(fits.max(0).values.argmax())]) for fits, turns in self.one[-2:])
+            ways = torch.arange(0, 2 * FASTEST - APART, APART)
+            self.two.append(self.odometer.fit(self.seen[0], self.seen[2], ways, best + FINE[1:4])[0])
+        if self.most is not None:
+            self.one, self.two = self.one[-self.most :], self.two[-self.most + 1 :] if self.most > 1 else []
+
+    def read(self) -> np.ndarray:
+        """Speed in m/s, turning in rad/s and how sure it is of the speed (L, 3), latent by latent. Sure is by how much
+        the way that is read fits better than ways 0.4 m longer or shorter."""
+        rows = []
+        curves = np.stack([fits.max(1).values.numpy() for fits, _ in self.one])
+        ways = _likeliest(curves, [fits.max(1).values.numpy() for fits in self.two])
+        for (fits, turns), curve, k in zip(self.one, curves, ways, strict=True):
+            spot = round(k)
+            about = fits[min(spot, len(fits) - 1)].numpy()
+            turn = float(turns[0]) + _peak(about, int(about.argmax())) * float(turns[1] - turns[0])
+            far = max(curve[spot - 4] if spot >= 4 else -np.inf, curve[min(spot + 4, len(curve) - 1)])
+            rows.append((k * APART / SECONDS, turn / SECONDS, curve[max(spot - 1, 0) : spot + 2].max() - far))
+        return np.array(rows)
 
 
 def _pairs(ways: Tensor, turns: Tensor) -> list[Tensor]:
@@ -197,6 +221,10 @@ def _likeliest(one: np.ndarray, two: Sequence[np.ndarray], finer: int = 4) -> li
 
 def _between(curve: np.ndarray, at: np.ndarray) -> np.ndarray:
     """A curve between its steps, smoothly: straight lines have all their tops at the steps themselves."""
+    try:
+        from scipy.interpolate import Akima1DInterpolator
+    except ImportError:
+        raise ReverieError('reading a speed needs the package scipy: pip install "reverie[gym]"') from None
     return Akima1DInterpolator(np.arange(len(curve)), curve)(at)
 
 

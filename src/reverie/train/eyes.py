@@ -1,0 +1,305 @@
+"""Training the eyes of the road: its observer and its lane probe, on stills of streets with their truth.
+
+Of each clip some moments are drawn by MuJoCo, and a part of them painted by the road's canvas instead, so that neither
+is taken for the world; in half of them our car is put beside its lane and turned, further than its driver ever is.
+
+Legend: N pictures, A agents in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reverie.audit.observer import Observer, overlap
+from reverie.audit.observer_net import ObserverConfig, ObserverNet, to_input
+from reverie.core.camera import CameraPath
+from reverie.core.errors import BadData
+from reverie.core.progress import track
+from reverie.core.runtime import commit
+from reverie.data.road import found
+from reverie.data.road.gates import RED, Gates
+from reverie.data.road.lanes import Lanes
+from reverie.data.road.rig import FOUR
+from reverie.data.road.trace import KINDS, Trace
+from reverie.data.road.world import SIZE, Look
+from reverie.data.shards import ClipSet
+from reverie.eyes.observer import WORLD, RoadObserver
+from reverie.eyes.probe import LANE, NUMBERS, SCALES, Config, ProbeNet, RoadProbe
+from reverie.model.checkpoint import save_model
+from reverie.painter import Painter
+from reverie.train.loop import fit
+from reverie.train.observer import degraded, observer_loss
+from reverie.train.observer_frames import LEAST_SIDE, Example, Targets, Variation, jpeg, varied
+from reverie.train.road_stills import Kept
+
+HELD = 16  # one clip in so many is only looked at
+PAINTED, STRAYED = 0.35, 0.5  # shares of moments
+ASIDE, TURNED = 2.5, 0.35  # metres and radians by which our car is put elsewhere at the most
+ROOM = 6.0  # metres around it that must be free then
+BATCH, FRONTS = 12, 32  # pictures of a step
+CROWDED = 4.0  # how much more often pictures with large agents are shown
+SHARE = 0.8  # of the minutes, for the observer
+VARIATION = Variation(zoom=1.6, worn=0.3)
+OBSERVER = ObserverConfig(widths=(12, 20, 28, 32, 28), appearance=8, kinds=len(KINDS), colours=8)
+PLAIN, LARGE = 0.5, 8.0  # share in sight and pixels of a side from which an agent must be found
+ADAM = ("stem", "head")
+
+
+@dataclass
+class Stills(Kept):
+    """pictures (N, H, W, 3) uint8; masks (N, H, W) uint8: which of a picture's agents is seen where, counted from 1;
+    clip (N,); first (N + 1,): where each one's agents begin; of these the boxes (A, 4) in pixels, kinds and paints
+    (A,), visible (A,) 0..1, metres (A,): pixels that a metre takes up; told (N, NUMBERS + 2): what the probe should
+    say, NaN where it is not asked."""
+
+    pictures: np.ndarray
+    masks: np.ndarray
+    clip: np.ndarray
+    first: np.ndarray
+    boxes: np.ndarray
+    kinds: np.ndarray
+    paints: np.ndarray
+    visible: np.ndarray
+    metres: np.ndarray
+    told: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence[Stills]) -> Stills:
+        """Several as one."""
+        whole = {name: np.concatenate([getattr(one, name) for one in parts]) for name in vars(parts[0])}
+        counts = np.concatenate([np.diff(one.first) for one in parts])
+        return cls(**{**whole, "first": np.concatenate([[0], counts.cumsum()])})
+
+    def example(self, n: int) -> Example:
+        """Picture n as an observer is trained on it."""
+        rows = slice(self.first[n], self.first[n + 1])
+        count = self.first[n + 1] - self.first[n]
+        return Example(self.pictures[n], self.masks[n], self.boxes[rows], self.visible[rows], self.kinds[rows],
+                       self.paints[rows], np.zeros(count, int), np.arange(count), self.metres[rows],
+                       np.full(count, np.nan, np.float32), "")
+
+
+def drawn(clips: ClipSet, moments: int = 2, fronts: int = 6, size: tuple[int, int] = SIZE, progress: bool = True,
+          numbers: Sequence[int] | None = None) -> Stills:
+    """So many moments of every clip (or of those with some numbers) through all cameras, and more through the first
+    alone. Needs mujoco with a working GL. Raises BadData for clips that are not of the road."""
+    parts: dict[str, list] = {name: [] for name in Stills.__dataclass_fields__}
+    numbers = range(len(clips)) if numbers is None else numbers
+    with track(len(numbers), "clips drawn", quiet=not progress) as bar:
+        for number in numbers:
+            _draw(clips, number, moments, fronts, size, parts)
+            bar.advance()
+    parts["first"] = [0, *np.cumsum(parts["first"])]
+    flat = ("boxes", "kinds", "paints", "visible", "metres")
+    return Stills(**{name: np.concatenate(values) if name in flat else np.array(values)
+                     for name, values in parts.items()})
+
+
+def _draw(clips: ClipSet, number: int, moments: int, fronts: int, size: tuple[int, int], parts: dict) -> None:
+    """A clip's stills, into ``parts``."""
+    from reverie.data.road.drawing import staged
+
+    meta = clips.meta(number)
+    if not found.is_road(meta):
+        raise BadData(f"{clips.folder} clip {clips.keys[number]} is not of the road")
+    trace, look = found.trace_of(clips, number)[0], Look.of(meta["provenance"])
+    rng, way = np.random.default_rng([number, 61]), trace.place[:, trace.ego].copy()
+    trace = replace(trace, place=trace.place.copy(), heading=trace.heading.copy())
+    lanes, gates = Lanes(trace.net), Gates(trace.net)
+    painter = Painter(trace, look.weather, size, look.seed, way)
+    with staged(trace, look.weather, size, look.seed, way) as stage:
+        for k, t in enumerate(rng.integers(trace.frames, size=moments + fronts)):
+            if rng.random() < STRAYED:
+                _stray(trace, t, rng)
+            brush = painter if rng.random() < PAINTED else stage
+            stage.at(t)
+            brush.at(t)
+            pose = trace.place[t, trace.ego], float(trace.heading[t, trace.ego])
+            for mount in look.mounts if k < moments else look.mounts[:1]:
+                path = mount.path(pose[0][None], np.array([pose[1]]), size)
+                for one in {id(one): one for one in (stage, brush)}.values():
+                    one.through(path, 0, size[1] / size[0], now=t)
+                picture = np.empty((*size, 3), np.uint8)
+                brush.picture(picture)
+                told = _told(trace, t, lanes, gates) if mount == FOUR[0] else np.full(NUMBERS + 2, np.nan)
+                row = {"pictures": picture, "clip": number, "told": told.astype(np.float32),
+                       **_agents(trace, t, path, size, stage.mask())}
+                for name, value in row.items():
+                    parts[name].append(value)
+
+
+def _stray(trace: Trace, t: int, rng: np.random.Generator) -> None:
+    """Put our car elsewhere in a frame of a trace, where there is room."""
+    heading, ego = float(trace.heading[t, trace.ego]), trace.ego
+    aside, turn = rng.uniform(-ASIDE, ASIDE), np.clip(rng.normal(0, TURNED / 2), -TURNED, TURNED)
+    place = trace.place[t, ego] + aside * np.array([-np.sin(heading), np.cos(heading)])
+    far = np.hypot(*(trace.place[t] - place).T)[trace.exists[t] & (np.arange(len(trace.kinds)) != ego)]
+    if far.min(initial=np.inf) > ROOM:
+        trace.place[t, ego], trace.heading[t, ego] = place, heading + turn
+
+
+def _told(trace: Trace, t: int, lanes: Lanes, gates: Gates) -> np.ndarray:
+    """What the probe should say of a frame: (NUMBERS + 2,)."""
+    place, heading = trace.place[t, trace.ego].astype(float), float(trace.heading[t, trace.ego])
+    ahead = np.array([np.cos(heading), np.sin(heading)])
+    near = lanes.nearest(place, heading)
+    lane = (lanes.ahead(place, heading, LANE) - place) @ np.stack([ahead, [-ahead[1], ahead[0]]], 1)
+    gate, far = gates.ahead(place + trace.size[trace.ego, 0] / 2 * ahead, heading)
+    red = float(gates.shown(gate, trace.signals[t]) == RED) if gate >= 0 else np.nan
+    numbers = np.array([min(near.aside, 6.0), near.half, np.clip(near.turned, -1, 1), *lane.ravel(),
+                        far if gate >= 0 else np.nan])
+    return np.array([*(numbers / SCALES), float(gate >= 0), red])
+
+
+def _agents(trace: Trace, t: int, path: CameraPath, size: tuple[int, int], mask: np.ndarray) -> dict:
+    """Who is seen in a picture, as Stills has it; first: how many."""
+    from reverie.data.road.drawing import FILLED, boxes_of
+
+    now = {name: getattr(trace, name)[t : t + 1] for name in ("exists", "place", "heading")}
+    boxes = boxes_of(replace(trace, **now), path, size)[0]
+    pixels = np.bincount(mask.ravel(), minlength=len(boxes) + 1)[1 : len(boxes) + 1]
+    some = np.flatnonzero((pixels > 0) & np.isfinite(boxes[:, 0]))
+    number = np.zeros(len(boxes) + 1, np.uint8)
+    number[some + 1] = np.arange(len(some)) + 1
+    middle = np.column_stack([trace.place[t, some], trace.size[some, 2] / 2])
+    depth = np.maximum((middle - path.position[0]) @ -path.rotation[0, :, 2], 0.1)
+    area = (boxes[some, 2:] - boxes[some, :2]).prod(-1)
+    kinds = np.array([KINDS.index(trace.kinds[n]) for n in some], int)
+    return {"masks": number[mask], "first": len(some), "boxes": boxes[some], "kinds": kinds,
+            "paints": trace.paints[some].astype(int),
+            "visible": np.clip(pixels[some] / (FILLED * np.maximum(area, 1)), 0, 1).astype(np.float32),
+            "metres": (size[0] / 2 / np.tan(np.radians(path.fovy) / 2) / depth).astype(np.float32)}
+
+
+class Streets:
+    """Batches of pictures for the observer: a pure function of step and random state."""
+
+    def __init__(self, stills: Stills, rows: np.ndarray) -> None:
+        self.stills, self.rows = stills, rows
+        large = (stills.boxes[:, 2:] - stills.boxes[:, :2]).min(-1, initial=np.inf) >= LEAST_SIDE
+        many = np.concatenate([[0], large.cumsum()])
+        weight = np.where(many[stills.first[rows + 1]] > many[stills.first[rows]], CROWDED, 1.0)
+        self.chance = weight / weight.sum()
+
+    def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """See train.observer_frames.Targets, and frames uint8 (B, H, W, 3)."""
+        del step
+        size = self.stills.masks.shape[1:]
+        targets, pictures = Targets(BATCH, size), []
+        for b, n in enumerate(rng.choice(self.rows, BATCH, p=self.chance)):
+            example = varied(self.stills.example(n), size, VARIATION, rng)
+            targets.add(b, example)
+            pictures.append(example.picture)
+        batch = targets.batch()
+        some = {name: batch[name][:, : len(KINDS)].contiguous() for name in ("heat", "weight")}
+        return {"frames": torch.from_numpy(np.stack(pictures)), **batch, **some}
+
+
+class Fronts:
+    """Batches of front pictures for the probe: a pure function of step and random state."""
+
+    def __init__(self, stills: Stills, rows: np.ndarray) -> None:
+        self.stills, self.rows = stills, rows
+
+    def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """frames uint8 (B, H, W, 3), and told (B, NUMBERS + 2)."""
+        del step
+        some = rng.choice(self.rows, FRONTS)
+        pictures = [jpeg(one, int(rng.integers(25, 85))) if rng.random() < VARIATION.worn else one
+                    for one in self.stills.pictures[some]]
+        return {"frames": torch.from_numpy(np.stack(pictures)), "told": torch.from_numpy(self.stills.told[some])}
+
+
+def observed_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+    """The observer's loss, for train.loop.fit: appearance is not asked, for these are stills."""
+    return observer_loss(model(degraded(to_input(batch["frames"]))), batch, 0.0)
+
+
+def probe_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+    """The probe's loss, for train.loop.fit."""
+    said, told = model(degraded(to_input(batch["frames"]))), batch["told"]
+    known, told = ~told.isnan(), told.nan_to_num()
+    far = F.smooth_l1_loss(said[:, :NUMBERS], told[:, :NUMBERS], reduction="none", beta=0.1)
+    yes = F.binary_cross_entropy_with_logits(said[:, NUMBERS:], told[:, NUMBERS:], reduction="none")
+    each = torch.cat([far, 0.3 * yes], 1) * known
+    mean = each.sum(0) / known.sum(0).clamp(min=1)
+    figures = {"aside": mean[0], "turned": mean[2], "lane": mean[3 : NUMBERS - 1].mean(), "light": mean[NUMBERS],
+               "red": mean[NUMBERS + 1]}
+    # the car's own place counts as much as all that is ahead
+    return 4 * mean[0] + mean[1] + 4 * mean[2] + mean[3:].sum(), {name: v.detach() for name, v in figures.items()}
+
+
+def seen_scores(net: nn.Module, stills: Stills, rows: Sequence[int]) -> dict[str, float]:
+    """Shares of large agents in plain sight that are found, of what is found that is an agent, and the mean overlap of
+    boxes with theirs."""
+    observer, asked, hit, right, said, alike = RoadObserver(Observer(net)), 0, 0, 0, 0, []
+    for n in rows:
+        example, seen = stills.example(n), observer.see(stills.pictures[n][None])[0]
+        common = overlap(example.boxes, np.array([one.box for one in seen], np.float32).reshape(-1, 4))
+        sides = (example.boxes[:, 2:] - example.boxes[:, :2]).min(-1, initial=np.inf)
+        some = (example.visible >= PLAIN) & (sides >= LARGE)
+        best = common.max(1, initial=0.0)[some]
+        asked, hit = asked + len(best), hit + int((best >= 0.5).sum())
+        right, said = right + int((common.max(0, initial=0.0) >= 0.5).sum()), said + len(seen)
+        alike += best[best >= 0.5].tolist()
+    return {"recall": hit / max(asked, 1), "precision": right / max(said, 1), "overlap": float(np.mean(alike or [0.0])),
+            "agents": float(asked)}
+
+
+@torch.no_grad()
+def read_scores(net: nn.Module, stills: Stills, rows: Sequence[int]) -> dict[str, float]:
+    """Mean errors of what the probe says, and shares of lights that it tells rightly."""
+    probe, told = RoadProbe(net), stills.told[rows]
+    said = [probe.read(stills.pictures[n][None])[0] for n in rows]
+    light, red = told[:, NUMBERS] > 0.5, told[:, NUMBERS + 1] > 0.5
+
+    def error(k: int, values: list[float]) -> float:
+        return float(np.abs(told[:, k] * SCALES[k] - values).mean())
+
+    return {"aside": error(0, [one.aside for one in said]), "turned": error(2, [one.turned for one in said]),
+            "lane_14m": error(8, [one.lane[2, 1] for one in said]),
+            "light": float(((np.array([one.light for one in said]) > 0.5) == light).mean()),
+            "red": float(((np.array([one.red for one in said]) > 0.5) == red)[light].mean()) if light.any() else 1.0}
+
+
+def train_eyes(data: str | Path, out: str | Path, *, minutes: float | None = None, steps: int | None = None,
+               observer: ObserverConfig = OBSERVER, probe: Config | None = None, device: str = "cpu", seed: int = 0,
+               precision: str = "fp32", start_from: str | Path | None = None, progress: bool = True) -> Path | None:
+    """Train both on clips of the road with their truth, drawn or not; stills of them are drawn first (needs mujoco with
+    a working GL), and kept in ``out/stills.npz``. One clip in 16 is only looked at. minutes: of both; steps: of each.
+    start_from: an observer to begin from. Returns the observer's path, the probe's is beside it, or None when the run
+    was interrupted; the same command goes on with it. Raises what ``train.loop.fit`` does, and BadData."""
+    out, clips = Path(out), ClipSet(data)
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / "stills.npz").exists():
+        drawn(clips, progress=progress).save(out / "stills.npz")
+    stills = Stills.load(out / "stills.npz")
+    held = np.isin(stills.clip, np.unique(stills.clip)[::HELD])
+    learned = ~held if (~held).any() else held
+    fronts = np.isfinite(stills.told[:, 0])
+    about = {"commit": commit(), "data": {"clips": len(clips), "pictures": len(stills.pictures)}}
+    how = {"steps": steps, "seed": seed, "precision": precision, "progress": progress, "adam": ADAM, "ema": 0.998}
+    torch.manual_seed(seed)
+    seen = fit(ObserverNet(observer).to(device), Streets(stills, np.flatnonzero(learned)), observed_loss, out=out,
+               minutes=minutes and SHARE * minutes, lr=3e-3, warm_up=50, hold=0.4, start_from=start_from,
+               evaluate=lambda net: seen_scores(net, stills, np.flatnonzero(held)), **how)
+    if not seen.finished:
+        return None
+    read = fit(ProbeNet(probe).to(device), Fronts(stills, np.flatnonzero(learned & fronts)), probe_loss,
+               out=out / "probe", minutes=minutes and (1 - SHARE) * minutes, lr=3e-3, warm_up=50, hold=0.4,
+               evaluate=lambda net: read_scores(net, stills, np.flatnonzero(held & fronts)), **how)
+    if not read.finished:
+        return None
+    for name, made, card in (("road_observer", seen, {"kind": "observer", "world": WORLD, "config": asdict(observer)}),
+                             ("road_probe", read, RoadProbe(ProbeNet(probe)).card())):
+        save_model(out / f"{name}.safetensors", made.weights, {
+            **card, **about, "scores": {key: round(v, 4) for key, v in made.scores.items()},
+            "recipe": {"trained_steps": made.step, "trained_seconds": round(made.elapsed)}})
+    return out / "road_observer.safetensors"

@@ -10,6 +10,7 @@ cameras (envs.road) is held against the one that the ride itself knows, and each
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import lru_cache
 from pathlib import Path
@@ -97,7 +98,8 @@ def _observer() -> RoadObserver:
 def seen(trace: Trace, look: Look, way: np.ndarray, canvas: Path | None) -> dict:
     """What the observer sees of a trace through its car's cameras, painted by the canvas in a file or (None) drawn by
     MuJoCo: agents that were asked for and found, what was found and is an agent, overlaps of boxes, whose kind is
-    right, and each camera's tracks as trackeval takes them."""
+    right, and each camera's tracks as trackeval takes them. What is found and smaller than half of LARGE is left out:
+    it can be none that was asked for."""
     times = range(0, trace.frames, EVERY)
     with stage_of(trace, look, way, canvas) as stage:
         views = filmed(stage, trace, look, times)
@@ -110,24 +112,28 @@ def seen(trace: Trace, look: Look, way: np.ndarray, canvas: Path | None) -> dict
         each = _observer().detect(view, threshold=FAINT)
         least = _observer().observer.net.config.threshold
         for t, all_seen in enumerate(each):
-            sure = [one for one in all_seen if one.confidence >= least]
+            sure = [one for one in all_seen if one.confidence >= least and _area(one.box) >= LARGE / 2]
             alike = overlap(boxes[t], np.array([one.box for one in sure], np.float32).reshape(-1, 4))
             best, some = alike.max(1, initial=0.0), np.flatnonzero(asked[t])
             hit = some[best[some] >= 0.5]
             out["asked"], out["found"] = out["asked"] + len(some), out["found"] + len(hit)
             out["said"] += len(sure)
-            out["right"] += int((alike.max(0, initial=0.0) >= 0.5).sum())
+            out["right"] += int((alike.max(0, initial=0.0) >= tracking.TOUCHES).sum())
             out["alike"] += best[hit].tolist()
             kinds = named(sure)
             out["kind"] += [kinds[int(alike[n].argmax())].kind == trace.kinds[n] for n in hit]
         rows: list[list[tuple[int, np.ndarray]]] = [[] for _ in times]
         for track in follow(each, 24 / EVERY, look.size):
             for t, box in zip(track.frames, track.boxes, strict=True):
-                rows[int(t)].append((track.number, box))
+                rows[int(t)] += [(track.number, box)] if _area(box) >= LARGE / 2 else []
         numbered = [(np.array([n for n, _ in row], int), np.array([box for _, box in row], np.float32).reshape(-1, 4))
                     for row in rows]
         out["tracks"].append(tracking.sequence(boxes, np.isfinite(boxes[..., 0]), asked, numbered))
     return out
+
+
+def _area(box: Sequence[float] | np.ndarray) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
 
 
 def ridden(path: Path, weather: str, seed: int, model: object) -> np.ndarray:

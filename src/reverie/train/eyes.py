@@ -40,7 +40,8 @@ from reverie.train.observer_frames import LEAST_SIDE, Example, Targets, Variatio
 from reverie.train.road_stills import Kept
 
 HELD = 16  # one clip in so many is only looked at
-PAINTED, STRAYED = 0.35, 0.5  # shares of moments
+PAINTED, STRAYED, GATED = 0.35, 0.5, 0.4  # shares of moments; GATED: chosen of those at which a light is ahead
+EVERY = 4  # frames
 ASIDE, TURNED = 2.5, 0.35  # metres and radians by which our car is put elsewhere at the most
 ROOM = 6.0  # metres around it that must be free then
 BATCH, FRONTS = 12, 32  # pictures of a step
@@ -115,7 +116,10 @@ def _draw(clips: ClipSet, number: int, moments: int, fronts: int, size: tuple[in
     lanes, gates = Lanes(trace.net), Gates(trace.net)
     painter = Painter(trace, look.weather, size, look.seed, way)
     with staged(trace, look.weather, size, look.seed, way) as stage:
+        held_up = [t for t in range(0, trace.frames, EVERY) if _gate(trace, t, gates)[0] >= 0]
         for k, t in enumerate(rng.integers(trace.frames, size=moments + fronts)):
+            if held_up and rng.random() < GATED:
+                t = int(rng.choice(held_up))
             if rng.random() < STRAYED:
                 _stray(trace, t, rng)
             brush = painter if rng.random() < PAINTED else stage
@@ -151,11 +155,18 @@ def _told(trace: Trace, t: int, lanes: Lanes, gates: Gates) -> np.ndarray:
     ahead = np.array([np.cos(heading), np.sin(heading)])
     near = lanes.nearest(place, heading)
     lane = (lanes.ahead(place, heading, LANE) - place) @ np.stack([ahead, [-ahead[1], ahead[0]]], 1)
-    gate, far = gates.ahead(place + trace.size[trace.ego, 0] / 2 * ahead, heading)
+    gate, far = _gate(trace, t, gates)
     red = float(gates.shown(gate, trace.signals[t]) == RED) if gate >= 0 else np.nan
     numbers = np.array([min(near.aside, 6.0), near.half, np.clip(near.turned, -1, 1), *lane.ravel(),
                         far if gate >= 0 else np.nan])
     return np.array([*(numbers / SCALES), float(gate >= 0), red])
+
+
+def _gate(trace: Trace, t: int, gates: Gates) -> tuple[int, float]:
+    """The stop line that our car comes to next in a frame, and metres to it; -1 for none."""
+    heading = float(trace.heading[t, trace.ego])
+    front = trace.size[trace.ego, 0] / 2 * np.array([np.cos(heading), np.sin(heading)])
+    return gates.ahead(trace.place[t, trace.ego] + front, heading)
 
 
 def _agents(trace: Trace, t: int, path: CameraPath, size: tuple[int, int], mask: np.ndarray) -> dict:
@@ -228,7 +239,7 @@ def probe_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict
     known, told = ~told.isnan(), told.nan_to_num()
     far = F.smooth_l1_loss(said[:, :NUMBERS], told[:, :NUMBERS], reduction="none", beta=0.1)
     yes = F.binary_cross_entropy_with_logits(said[:, NUMBERS:], told[:, NUMBERS:], reduction="none")
-    each = torch.cat([far, 0.3 * yes], 1) * known
+    each = torch.cat([far, yes], 1) * known
     mean = each.sum(0) / known.sum(0).clamp(min=1)
     figures = {"aside": mean[0], "turned": mean[2], "lane": mean[3 : NUMBERS - 1].mean(), "light": mean[NUMBERS],
                "red": mean[NUMBERS + 1]}

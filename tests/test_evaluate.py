@@ -32,6 +32,7 @@ from reverie.evaluate import (
     painting,
     physics,
     prompts,
+    reading,
     results,
     road,
     road_actions,
@@ -109,6 +110,8 @@ def shrunk(monkeypatch):
     monkeypatch.setattr(control, "SECONDS", 1.0)
     monkeypatch.setattr(control, "JUDGED", 0.5)
     monkeypatch.setattr(driver, "SECONDS", 3.0)
+    monkeypatch.setattr(reading, "RIDDEN", 2.0)
+    monkeypatch.setattr(reading, "WATCHED", 0.5)
     for name, value in (("SECONDS", 3.0), ("PRESENT", 1.0), ("HORIZONS", (0.5, 1.0)), ("MANY", 2), ("ACTED", 1.0),
                         ("AT", 1.0)):
         monkeypatch.setattr(road, name, value)
@@ -125,7 +128,8 @@ OPEN = ("_error_", "psnr_moving_", "psnr_moving", "accuracy", "place", "precisio
         "over_true_trained", "frechet", "deta", "assa", "iou", "observer_finds", "agree", "not_seen")
 
 
-OF_THE_ROAD = ("road", "road_actions", "road_pictures", "road_tracks", "driver")  # whose models are not the tiny one's
+# whose models are not the tiny one's
+OF_THE_ROAD = ("road", "road_actions", "road_pictures", "road_tracks", "reading", "driver")
 COMMANDS = ("speed", "serve", "live")  # what they measure is processes of the command line
 
 
@@ -137,7 +141,7 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
     elif name in ("things", "steps"):
         pytest.importorskip("mujoco")
     elif name in OF_THE_ROAD:
-        if name in ("road_pictures", "road_actions"):
+        if name in ("road_pictures", "road_actions", "reading"):
             can_draw()
         pytest.importorskip("libsumo")
         pytest.importorskip("gymnasium")

@@ -38,6 +38,7 @@ from reverie.evaluate.traffic import traces
 from reverie.eyes.observer import RoadObserver, named
 from reverie.model.checkpoint import content_hash
 from reverie.painter import canvas_file, filmed, shipped, stage_of
+from reverie.road import WEIGHTS
 
 WORLDS = ("truth", "dream")
 RIDDEN, WATCHED, EVERY = 10.0, 2.0, 2  # seconds of a ride; of what is looked at, and one frame in so many
@@ -61,8 +62,9 @@ def measure(study: Study) -> list[dict]:
             for world, shown, painted in (("truth", part(trace, begins, begins + frames), None),
                                           ("dream", future, canvas)):
                 asked.setdefault(("seen", world), []).append(others.ask("seen", shown, look, way, painted))
+                weights = weights_of(study) if world == "dream" else None
                 asked.setdefault(("ridden", world), []).append(others.ask(
-                    "ridden", path, look.weather.name, SEED + i, study.model if world == "dream" else None))
+                    "ridden", path, look.weather.name, SEED + i, weights, RIDDEN))
         found = {}
         for key, futures in asked.items():
             found[key] = []
@@ -75,6 +77,12 @@ def measure(study: Study) -> list[dict]:
     for world in WORLDS:
         figures += _ridden_figures(world, np.concatenate(found["ridden", world]))
     return figures
+
+
+def weights_of(study: Study) -> str:
+    """What imagines traffic, as an environment is told: the model folder's own weights where it has them, or base."""
+    own = Path(study.model) / WEIGHTS.name if isinstance(study.model, (str, Path)) else WEIGHTS
+    return str(own) if own.exists() else "base"
 
 
 def model_name(study: Study) -> str:
@@ -136,10 +144,10 @@ def _area(box: Sequence[float] | np.ndarray) -> float:
     return float((box[2] - box[0]) * (box[3] - box[1]))
 
 
-def ridden(path: Path, weather: str, seed: int, model: object) -> np.ndarray:
+def ridden(path: Path, weather: str, seed: int, model: str | None, seconds: float) -> np.ndarray:
     """A ride (S, COLUMNS), step by step, in truth (model: None) or in the dream."""
     driver, rng, jerk = find(None, "clone"), np.random.default_rng([seed, 53]), np.zeros(2)
-    env = RoadEnv(None if model is None else str(model), traces=[path], weather=weather, seconds=RIDDEN,
+    env = RoadEnv(model, traces=[path], weather=weather, seconds=seconds,
                   painted=model is not None, reward="observer")
     env.reset(seed=seed)
     rows, over = [], False

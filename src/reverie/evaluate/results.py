@@ -102,7 +102,9 @@ def update_log(docs: Path, name: str, *, model: str | Path, data: str | Path, n:
     """Measure a model of a recorded log on the shards it was trained on, and keep that under the log's name: such
     models do not ship, so that nobody else can bring it up to date. Raises what ``suite.run`` does."""
     about = machine.describe()
-    report = {**run("log", model=model, data=data, n=n), "of": name, "state": state_of("log"), "machine": about}
+    report = run("log", model=model, data=data, n=n)
+    report |= {"of": name, "state": state_of("log"), "machine": about,
+               "model": report["model"].replace(str(model), name)}  # no path of whoever measured it
     write(docs, {**read(docs / "results.json"), f"log {name}": report})
 
 

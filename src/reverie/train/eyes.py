@@ -87,24 +87,20 @@ class Stills(Kept):
                        np.full(count, np.nan, np.float32), "")
 
 
-def drawn(clips: ClipSet, moments: int = 2, fronts: int = 6, size: tuple[int, int] = SIZE, progress: bool = True,
-          numbers: Sequence[int] | None = None) -> Stills:
-    """So many moments of every clip (or of those with some numbers) through all cameras, and more through the first
-    alone. Needs mujoco with a working GL. Raises BadData for clips that are not of the road."""
-    parts: dict[str, list] = {name: [] for name in Stills.__dataclass_fields__}
-    numbers = range(len(clips)) if numbers is None else numbers
-    with track(len(numbers), "clips drawn", quiet=not progress) as bar:
-        for number in numbers:
-            _draw(clips, number, moments, fronts, size, parts)
+def drawn(clips: ClipSet, moments: int = 2, fronts: int = 6, size: tuple[int, int] = SIZE, progress: bool = True
+          ) -> Stills:
+    """So many moments of every clip through all cameras, and more through the first alone. Needs mujoco with a working
+    GL. Raises BadData for clips that are not of the road."""
+    parts = []
+    with track(len(clips), "clips drawn", quiet=not progress) as bar:
+        for number in range(len(clips)):
+            parts.append(_drawn(clips, number, moments, fronts, size))
             bar.advance()
-    parts["first"] = [0, *np.cumsum(parts["first"])]
-    flat = ("boxes", "kinds", "paints", "visible", "metres")
-    return Stills(**{name: np.concatenate(values) if name in flat else np.array(values)
-                     for name, values in parts.items()})
+    return Stills.joined(parts)
 
 
-def _draw(clips: ClipSet, number: int, moments: int, fronts: int, size: tuple[int, int], parts: dict) -> None:
-    """A clip's stills, into ``parts``."""
+def _drawn(clips: ClipSet, number: int, moments: int, fronts: int, size: tuple[int, int]) -> Stills:
+    """A clip's stills."""
     from reverie.data.road.drawing import staged
 
     meta = clips.meta(number)
@@ -115,6 +111,7 @@ def _draw(clips: ClipSet, number: int, moments: int, fronts: int, size: tuple[in
     trace = replace(trace, place=trace.place.copy(), heading=trace.heading.copy())
     lanes, gates = Lanes(trace.net), Gates(trace.net)
     painter = Painter(trace, look.weather, size, look.seed, way)
+    parts: dict[str, list] = {name: [] for name in Stills.__dataclass_fields__}
     with staged(trace, look.weather, size, look.seed, way) as stage:
         held_up = [t for t in range(0, trace.frames, EVERY) if _gate(trace, t, gates)[0] >= 0]
         for k, t in enumerate(rng.integers(trace.frames, size=moments + fronts)):
@@ -137,6 +134,10 @@ def _draw(clips: ClipSet, number: int, moments: int, fronts: int, size: tuple[in
                        **_agents(trace, t, path, size, stage.mask())}
                 for name, value in row.items():
                     parts[name].append(value)
+    parts["first"] = [0, *np.cumsum(parts["first"])]
+    flat = ("boxes", "kinds", "paints", "visible", "metres")
+    return Stills(**{name: np.concatenate(values) if name in flat else np.array(values)
+                     for name, values in parts.items()})
 
 
 def _stray(trace: Trace, t: int, rng: np.random.Generator) -> None:

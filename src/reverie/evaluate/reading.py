@@ -36,6 +36,7 @@ from reverie.evaluate.road_tracks import PRESENT, SECONDS, Rig, driven
 from reverie.evaluate.study import SEED, Study
 from reverie.evaluate.traffic import traces
 from reverie.eyes.observer import RoadObserver, named
+from reverie.eyes.reader import LIT
 from reverie.model.checkpoint import content_hash
 from reverie.painter import canvas_file, filmed, shipped, stage_of
 from reverie.road import WEIGHTS
@@ -145,32 +146,29 @@ def _area(box: Sequence[float] | np.ndarray) -> float:
 
 
 def ridden(path: Path, weather: str, seed: int, model: str | None, seconds: float) -> np.ndarray:
-    """A ride (S, COLUMNS), step by step, in truth (model: None) or in the dream."""
+    """A ride step by step (S, 14), in truth (model: None) or in the dream: pairs of what is so and what is read of
+    reward, speed, turning, metres aside, how it is turned, gap and red light."""
     driver, rng, jerk = find(None, "clone"), np.random.default_rng([seed, 53]), np.zeros(2)
     env = RoadEnv(model, traces=[path], weather=weather, seconds=seconds,
                   painted=model is not None, reward="observer")
     env.reset(seed=seed)
     rows, over = [], False
+    told = seeing.vector(env.trace, env.now, env.lanes, env.judge.lights)
     while not over:
-        told = seeing.vector(env.trace, env.now, env.lanes, env.judge.lights)
         jerk = LASTS * jerk + np.array(JERKED) * rng.standard_normal(2)
         before = env.car
         _, _, crashed, ended, info = env.step((driver.act(told) + jerk).clip(-1, 1))
         over = crashed or ended
-        gate, far, red, _, there, gap, _ = seeing.vector(env.trace, env.now, env.lanes, env.judge.lights)[
-            seeing.OWN : seeing.OWN + 7]
+        told = seeing.vector(env.trace, env.now, env.lanes, env.judge.lights)
+        gate, far, red, _, there, gap, _ = told[seeing.OWN : seeing.OWN + 7]
         read, second = info["read"], F / 24
         turned = (env.car.heading - before.heading + np.pi) % (2 * np.pi) - np.pi
-        near = env.lanes.nearest(env.car.place, env.car.heading)
         rows.append((info["rewards"]["things"], info["rewards"]["observer"], (before.speed + env.car.speed) / 2,
-                     read.speed, turned / second, read.turning, near.aside, read.lane.aside, near.turned,
+                     read.speed, turned / second, read.turning, info["aside"], read.lane.aside, info["turned"],
                      read.lane.turned, 20 * gap if there else np.inf, read.gap,
                      20 * far if gate and red else np.inf, read.lane.light * read.lane.red))
     env.close()
     return np.array(rows)
-
-
-COLUMNS = 14  # of a ride: pairs of what is so and what is read: reward, speed, turning, aside, turned, gap, red light
 
 
 def _seen_figures(world: str, clips: list[dict]) -> list[dict]:
@@ -208,7 +206,7 @@ def _ridden_figures(world: str, rows: np.ndarray) -> list[dict]:
             figure(f"leaders_invented_in_{world}", share((clear & (gap[1] < FAR)).sum(), clear.sum()), "share", None,
                    int(clear.sum())),
             figure(f"gap_error_in_{world}", error(gap[:, both]) if both.any() else np.nan, "m", None, int(both.sum())),
-            figure(f"red_lights_read_in_{world}", share((held & (red[1] > 0.25)).sum(), held.sum()), "share", None,
+            figure(f"red_lights_read_in_{world}", share((held & (red[1] > LIT)).sum(), held.sum()), "share", None,
                    int(held.sum())),
-            figure(f"red_lights_invented_in_{world}", share((free & (red[1] > 0.25)).sum(), free.sum()), "share", None,
+            figure(f"red_lights_invented_in_{world}", share((free & (red[1] > LIT)).sum(), free.sum()), "share", None,
                    int(free.sum()))]

@@ -35,10 +35,6 @@ class Agent:
     visible: float
     metre: float
 
-    def depth(self, fovy: float, height: int) -> float:
-        """Metres along the camera's axis, for a picture of so many degrees and pixels of height."""
-        return height / 2 / float(np.tan(np.radians(fovy) / 2)) / max(self.metre, 1e-3)
-
 
 class RoadObserver:
     """An observer whose names are the road's."""

@@ -80,7 +80,7 @@ class Reader:
         self.lanes = [*self.lanes, self.probe.read(front)[0]][-STEADY:]
         lane = replace(self.lanes[-1], **{name: float(np.mean([getattr(one, name) for one in self.lanes]))
                                           for name in AVERAGED})
-        gap = min((gap for gap in (self._gap(one, lane) for one in self.observer.see(front, SURE)[0])), default=np.inf)
+        gap = min((self._gap(one, lane) for one in self.observer.see(front, SURE)[0]), default=np.inf)
         if self.gaps and abs(gap - self.gaps[-1]) < LEAP:
             self.gaps = [*self.gaps, gap][-FOLLOWED:]
         else:

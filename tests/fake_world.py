@@ -32,7 +32,8 @@ class World:
         if name not in ("base", "slow"):
             raise BadInput(f"no model {name!r}: 'base', or a folder")
         world = cls()
-        world.pause = 0.05 if name == "slow" else 0.0
+        if name == "slow":
+            world.pause = 0.05
         return world
 
     def unknown_words(self, text):

@@ -36,8 +36,8 @@ def serve(tmp_path):
     """Starts servers of the fake world on one folder, and leaves none behind."""
     servers = []
 
-    def start(*args):
-        servers.append(Server(tmp_path / "data", *args, fake=True).start())
+    def start(*args, **env):
+        servers.append(Server(tmp_path / "data", *args, fake=True, env=env).start())
         return servers[-1]
 
     yield start
@@ -171,7 +171,7 @@ def test_adopted_videos_are_finished_jobs(settings, store):
 
 
 def test_stopping_puts_the_job_back_and_a_new_server_finishes_it(serve):
-    server = serve()
+    server = serve(FAKE_PAUSE="0.5")  # a minute takes a minute and a half: it cannot be done before it is stopped
     video = server.post("/v1/videos", {"prompt": "a ball", "seconds": 60, "size": "64x64", "fps": 12})[2]
     wait_for(lambda: server.get(f"/v1/videos/{video['id']}")[2]["frames_done"] > 3)
     picture = server.get(f"/v1/videos/{video['id']}/preview")[2]
@@ -181,6 +181,7 @@ def test_stopping_puts_the_job_back_and_a_new_server_finishes_it(serve):
     store = Store(server.data)
     assert store.get("", video["id"]).status == "queued" and store.get("", video["id"]).attempts == 0
     store.close()
+    server.env["FAKE_PAUSE"] = "0"
     server.start()
     assert server.finish(video["id"])["status"] == "completed"
 

@@ -71,8 +71,9 @@ def test_videos_made_together_are_those_made_alone():
     together = meet(meeting, *(make(i) for i in range(3)))
     assert max(passes) > 1 and sum(passes) == sum(len(frames) for frames in alone) / 4
     for one, other in zip(alone, together, strict=True):
-        apart = np.abs(one.astype(int) - other)  # the last bit of a place may turn one of a pixel's rays at an edge
-        assert one.shape == other.shape and np.percentile(apart, 99.9) <= 2 and apart.max() <= 64
+        assert one.shape == other.shape
+        apart = np.abs(one.astype(int) - other)  # the last bit of a place may turn a ray at an edge: few, but any amount
+        assert np.percentile(apart, 99.9) <= 2 and apart.mean() < 0.01
 
 
 def test_a_member_is_waited_for_from_its_first_step_until_it_leaves():

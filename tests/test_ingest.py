@@ -73,13 +73,15 @@ def test_a_long_video_becomes_pieces_that_join_without_a_seam(tmp_path):
     video = film(tmp_path / "my walk.v2.mp4")
     made = ingest([video], tmp_path / "out", seconds=1)
     clips = ClipSet(tmp_path / "out")
-    assert (made.clips, made.made, made.frames, made.things) == (3, 3, 24, 0)  # of 8 frames; 2 frames are no latent
-    assert all(key.startswith("my-walk-v2-") for key in clips.keys) and len(set(clips.keys)) == 3
-    joined = np.concatenate([clips.clip(i).views["front"] for i in range(3)]).astype(float)
-    assert np.abs(joined - read_video(video)[0][:24]).mean() < 2
+    assert (made.clips, made.made, made.frames, made.things) == (4, 4, 26, 0)  # 8, 8, 4, and 6 that are held out
+    assert all(key.startswith("my-walk-v2-") for key in clips.keys) and len(set(clips.keys)) == 4
+    joined = np.concatenate([clips.clip(i).views["front"] for i in range(4)]).astype(float)
+    assert np.abs(joined - read_video(video)[0][:26]).mean() < 2
     meta, clip = one_clip(tmp_path / "out", 1)
     assert clip.fps == FPS and clip.truth is None and clip.cameras == {} and clip.script == []
-    assert meta["provenance"] == {"world": "recorded", "video": "my walk.v2.mp4", "from_seconds": 0.8, "split": "train"}
+    assert meta["provenance"] == {"world": "recorded", "format": "video", "video": "my walk.v2.mp4", "stretch": 0,
+                                  "from_seconds": 0.8, "split": "train"}
+    assert [clips.meta(i)["provenance"]["split"] for i in range(4)] == ["train"] * 3 + ["test"]
     assert not has_truth(meta) and info(tmp_path / "out")["things"] == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from reverie.core.actions import CAMERA, Action, by_name, checked_actions, scaled
 from reverie.core.errors import BadInput
 from reverie.core.video import VideoWriter, stream_video
-from reverie.ingesting import ingest
+from reverie.ingesting import ingest, log_shards
 from reverie.model.checkpoint import load_model
 from reverie.model.rollout import Rollout
 from reverie.model.sampling import Sampling
@@ -209,6 +210,33 @@ def test_the_suite_log(made, shards) -> None:
         suite.run("log", model=made, n=1, data=shards / "no", progress=False)
     with pytest.raises(BadInput, match="base was not: make one"):
         suite.run("log", n=1, data=shards, progress=False)
+
+
+def test_a_video_alone_is_a_log_without_actions(log, start, tmp_path) -> None:
+    from reverie.data.shards import ClipSet, split_of
+    from reverie.evaluate import suite
+    from reverie.futures.making import futures
+
+    (tmp_path / "film").mkdir()
+    shutil.copyfile(log / "center.mp4", film := tmp_path / "film" / "walk.mp4")
+    shards = log_shards(film, tmp_path / "shards", 32)
+    clips = ClipSet(shards)
+    ends = [(split_of(clips.meta(i)), clips.meta(i)["frames"]) for i in range(len(clips))]
+    assert is_log(shards) and log_actions(clips) == () and log_shards(shards, tmp_path / "x", 32) == shards
+    assert ends == [("train", 124), ("train", 124), ("train", 92), ("test", 60)] and clips.meta(0)["size"] == [32, 64]
+    made = train("debug", data=shards, out=tmp_path / "run", start_from=start, steps=3, progress=False, device="cpu")
+    world = World.load(made)
+    assert world.drive == () and load_model(made / "transformer.safetensors")[1]["data"]["log"] == "video"
+    names = {figure["name"] for figure in suite.run("log", model=made, n=2, data=shards, progress=False)["figures"]}
+    assert {"dream_psnr_1s", "round_trip_frechet_0.5s"} <= names and not any("steered" in name for name in names)
+    for word in ("none", "keep"):
+        futures(film, tmp_path / word, count=2, seconds=0.5, actions=word, model=world)
+    videos = [np.stack(list(stream_video(tmp_path / "keep" / f"future-{k}.mp4"))) for k in (1, 2)]
+    assert videos[0].shape == (6, 32, 64, 3) and (videos[0] != videos[1]).any()
+    with pytest.raises(BadInput, match="actions left: this model's log has none that can be asked for"):
+        futures(film, tmp_path / "left", count=1, seconds=0.5, actions="left", model=world)
+    with pytest.raises(BadInput, match="the action 'steering': this model's are none"):
+        world.dream().step(rates={"steering": 0.1})
 
 
 def test_held_out_is_never_trained_on(shards, start) -> None:

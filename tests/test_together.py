@@ -72,7 +72,7 @@ def test_videos_made_together_are_those_made_alone():
     assert max(passes) > 1 and sum(passes) == sum(len(frames) for frames in alone) / 4
     for one, other in zip(alone, together, strict=True):
         assert one.shape == other.shape
-        apart = np.abs(one.astype(int) - other)  # the last bit of a place may turn a ray at an edge: few, but any amount
+        apart = np.abs(one.astype(int) - other)  # the last bit of a place may turn a ray at an edge: few, by any amount
         assert np.percentile(apart, 99.9) <= 2 and apart.mean() < 0.01
 
 

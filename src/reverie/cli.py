@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     args, signals = None, stop_on_signals()
+    warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # of a model that has no actions
     try:
         args = _parser().parse_args(argv)
         args.verb(args)

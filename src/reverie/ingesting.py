@@ -2,9 +2,10 @@
 
 A log (cameras with times and actions: data.readers) becomes a shard for each unbroken stretch of it (data.recorded).
 
-A video becomes one shard, cut into clips of one camera, "front". Nothing is known of it but its pixels, its frame rate
-and, where a text of the same name lies beside it (walk.txt beside walk.mp4), what that says it shows. With ``see`` the
-judge's eye adds the things that it sees: guesses, marked as seen and never taken for truth (core.clip.Clip.exact).
+A video becomes one shard, cut into clips of one camera, "front"; the end of what is longer than a clip is kept for
+tests, as a log's is. Nothing is known of it but its pixels, its frame rate and, where a text of the same name lies
+beside it (walk.txt beside walk.mp4), what that says it shows. With ``see`` the judge's eye adds the things that it
+sees: guesses, marked as seen and never taken for truth (core.clip.Clip.exact).
 
 Where things are is guessed through a lens of FOVY degrees, in a camera that stands still at STAND and looks along +y:
 the lab's usual place, not the recording's, so that a camera that moved makes everything else seem to move.
@@ -17,11 +18,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +38,7 @@ from reverie.core.script import clean_text
 from reverie.core.video import MAX_SECONDS, probe, stream_video
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.readers import Dropped, Recording, inside, recognise
-from reverie.data.recorded import LONGEST, Drive, check_memory, own_size
+from reverie.data.recorded import LONGEST, Drive, check_memory, own_size, trained_on
 from reverie.data.sample import FORMAT, Sample
 from reverie.data.shards import scan, write_shard
 
@@ -160,14 +162,15 @@ def ingest(paths: Sequence[str | Path], out: str | Path, *, see: bool = False, s
 
 
 def log_shards(data: Path, out: Path, side: int, quiet: bool = True) -> Path:
-    """A raw log, or a folder of such, as shards in the folder ``out``, of pictures whose short side is ``side``; data
-    itself where that is no log. Raises what ``ingest`` does."""
-    logs = inside(data)[0] if data.exists() and not (data.is_dir() and any(data.rglob("*.tar"))) else []
-    if not logs:
+    """A raw log or video, or a folder of such, as shards in the folder ``out``, of pictures whose short side is
+    ``side``; data itself where that is neither. Raises what ``ingest`` does."""
+    made = not data.exists() or data.suffix == ".tar" or (data.is_dir() and any(data.rglob("*.tar")))
+    logs, videos = ([], []) if made else inside(data)
+    if not logs and not videos:
         return data
     shown = (picture for log in logs for recording in recognise(log).read(log) if len(recording)
              for picture in next(iter(recording.cameras.values())).frames() if picture is not None)
-    first = next(shown, None)
+    first = next(chain(shown, *map(stream_video, videos)), None)
     ingest([data], out, size=None if first is None else own_size(*first.shape[:2], side), quiet=quiet)
     return out
 
@@ -268,19 +271,20 @@ def samples(video: Video, seconds: float, size: tuple[int, int] | None, see: boo
         size = own_size(*first.shape[:2])
     most = max(1, int(seconds * video.fps + 1e-6) // FRAMES_PER_LATENT) * FRAMES_PER_LATENT
     check_memory(video.path, seconds, video.fps, size, most)
-    stream, number = frames(video.path, video.fps, size), 0
-    while len(piece := list(islice(stream, most))) >= FRAMES_PER_LATENT:
+    stream, at, train = frames(video.path, video.fps, size), 0, trained_on(video.frames)
+    train = train if most < video.frames > train else math.inf  # what is one clip is not cut
+    while len(piece := list(islice(stream, min(most, train - at) if at < train else most))) >= FRAMES_PER_LATENT:
         clip = Clip(video.fps, [Line(0.0, video.text)] if video.text else [], {CAMERA: np.stack(piece)})
         if see:
             clip.truth = seen(clip, tell)
             clip.cameras[CAMERA] = stand(len(piece))
         else:
             tell(len(piece))
-        yield Sample(f"{video.key}-{number:04d}", clip, {
-            "world": "recorded", "video": video.path.name, "from_seconds": round(number * most / video.fps, 3),
-            "split": "train"})
-        number += 1
-    if not number:
+        yield Sample(f"{video.key}-{at:06d}", clip, {
+            "world": "recorded", "format": "video", "video": video.path.name, "stretch": 0,
+            "from_seconds": round(at / video.fps, 3), "split": "train" if at < train else "test"})
+        at += len(piece)
+    if not at:
         raise BadMedia(f"{video.path} has {len(piece)} frames: a clip takes {FRAMES_PER_LATENT} at least")
 
 

@@ -75,7 +75,7 @@ def checked_actions(asked: Mapping[str, float | Sequence[float]], actions: Seque
     known = {action.name: a for a, action in enumerate(actions)}
     out = np.full((F, len(actions)), np.nan, np.float32)
     for name, value in asked.items():
-        may = ", ".join(action.name for action in told(actions))
+        may = ", ".join(action.name for action in told(actions)) or "none"
         if name not in known:
             raise BadInput(f"the action {str(name)[:30]!r}: this model's are {may}")
         action = actions[known[name]]

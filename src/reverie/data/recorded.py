@@ -44,8 +44,7 @@ def plan(recording: Recording, most: int) -> tuple[list[Piece], list[Dropped]]:
     pieces, left, first = [], 0, 0
     for number, stretch in enumerate(recording.stretches()):
         length = stretch.stop - stretch.start
-        train = int(length * (1 - HELD_OUT)) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
-        train = length if length - train < FRAMES_PER_LATENT or not train else train
+        train = trained_on(length)
         for start, stop, split in ((stretch.start, stretch.start + train, "train"),
                                    (stretch.start + train, stretch.stop, "test")):
             for begin in range(start, stop, most):
@@ -56,6 +55,12 @@ def plan(recording: Recording, most: int) -> tuple[list[Piece], list[Dropped]]:
                     left, first = left + end - begin, first if left else begin
     said = [Dropped(left, "rows", SHORT, recording.place(first))] if left else []
     return pieces, recording.splits() + said
+
+
+def trained_on(length: int) -> int:
+    """How many first rows of a stretch of so many are trained on: whole latents, or all of a short one."""
+    train = int(length * (1 - HELD_OUT)) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
+    return length if length - train < FRAMES_PER_LATENT or not train else train
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,11 @@ def driven_on(actions: str, drive: Sequence[Action], past: np.ndarray, *, frames
     actions: a word of wishes.WORDS, or a CSV file. left and right steer as far as twice the log's own deviation; brake
     lets go of the throttle and brakes; all else goes on as in the past's last second. Raises BadInput, BadMedia.
     """
-    latents = -(-frames // F)
-    if actions == "none":
+    latents, asked = -(-frames // F), told(drive)
+    if not asked and actions not in ("none", "keep"):
+        raise BadInput(f"actions {actions[:80]}: this model's log has none that can be asked for: leave them out")
+    if actions == "none" or not asked:
         return Driving([None] * latents)
-    asked = told(drive)
     last = past[-max(1, round(KEPT * fps)) :]
     going = {}
     for action in asked:

@@ -1,4 +1,5 @@
-"""A recorded log to train on: its clips as latents with the log's own actions, windows of them, and the loss.
+"""A recorded log to train on: its clips as latents with the log's own actions, windows of them, and the loss. A video
+of which nothing else was recorded is a log without actions.
 
 There is no truth in a log, so that nothing is learned of things: views are painted from the views before and from what
 the driver did, and that alone. A rollout paints from its own pictures, which are not quite right; in training the past
@@ -72,19 +73,20 @@ class LogPlan:
 
 
 def is_log(data: str | Path) -> bool:
-    """Whether a folder of shards holds recorded driving: clips with channels of actions, of no simulated world."""
+    """Whether a folder of shards holds what was recorded, with channels of actions or without: clips of no simulated
+    world."""
     path = Path(data)
     if not path.exists() or not (path.is_file() or any(path.rglob("*.tar"))):
         return False
     clips = ClipSet(path, skip_damaged=True)
     metas = [clips.meta(i) for i in {0, len(clips) - 1}]
-    return all(meta.get("channels") and meta.get("provenance", {}).get("world") == "recorded" for meta in metas)
+    return all(meta.get("provenance", {}).get("world") == "recorded" for meta in metas)
 
 
 def log_actions(clips: ClipSet) -> tuple[Action, ...]:
     """The actions of a log, from the channels of its first clip; ranges that these do not say, and scales, from the
-    numbers of its training split. Raises BadData for a log without numbers."""
-    channels = clips.meta(0)["channels"]
+    numbers of its training split. None for a video alone. Raises BadData where channels have no numbers."""
+    channels = clips.meta(0).get("channels") or ()
     seen = []
     for i in range(len(clips)):
         if split_of(clips.meta(i)) == "train":
@@ -105,7 +107,7 @@ def log_actions(clips: ClipSet) -> tuple[Action, ...]:
                             round(float(min(TAIL * own.min(), 0.0)), 4) if low is None else low,
                             round(float(max(TAIL * own.max(), 0.0)), 4) if high is None else high,
                             float(f"{2 * rms:.3g}") if rms > 1e-6 else 1.0, bool(channel["measured"])))
-    if not found:
+    if channels and not found:
         raise BadData(f"{clips.folder}: no row of it has a number for any action")
     return tuple(found)
 
@@ -140,7 +142,7 @@ class LogWindows:
 
     def __init__(self, bank: Bank, actions: Sequence[Action], latents: int, batch: int, past: int) -> None:
         self.latents, self.batch, self.past = latents, batch, past
-        self.measured = np.tile([action.measured for action in actions], F)
+        self.measured = np.tile(np.array([action.measured for action in actions], bool), F)
         self.items = [item for item in bank.drawn if len(item) >= latents]
         if not self.items:
             raise BadData(f"no unbroken stretch of this log is as long as a window of {latents} latents "
@@ -218,7 +220,7 @@ def train_log(plan: Recipe, name: str, *, data: Path, out: Path, start_from: Pat
 
     What paints is trained, with the log's actions; what imagines things is left out, for a log has no truth. Every
     stage goes on where it was stopped. Raises BadInput for a stage that a log does not have or without ``start_from``,
-    BadData for a log too short or without numbers, BadWeights.
+    BadData for a log too short or whose channels have no numbers, BadWeights.
     """
     if stage not in (*STAGES, "all"):
         raise BadInput(f"{data} is a log, and the stage {stage} needs the truth of a simulated world: a log has "

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from reverie.audit import judge
 from reverie.audit.findings import Motion, Track, Verdict
 from reverie.audit.observer import Detection, Observer, ObserverConfig, ObserverNet, SeenThing
 from reverie.core.camera import CameraPath, look_at
-from reverie.core.clip import Clip, Line, Truth
+from reverie.core.clip import Clip, Event, Line, Truth
 from reverie.core.errors import BadInput, ReverieError
-from reverie.core.vocabulary import COLOURS, KINDS
+from reverie.core.vocabulary import CAMERA_CHANNELS, COLOURS, KINDS
 from reverie.evaluate import (
     audit,
     compute,
@@ -166,6 +167,19 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
     if name == "minute":
         assert (data / "minute.png").stat().st_size > 1000
         assert (data / "minute.txt").read_text(encoding="utf-8").startswith("1.  [0 s] ")
+
+
+def test_a_clips_moves_lead_where_its_camera_goes():
+    """Those that no caption tells of too, and those of a camera that follows somebody."""
+    rates, fps = np.zeros((48, 5), np.float32), 12.0
+    rates[6:18, 0], rates[6:18, 3], rates[30:48, 2] = 8.0, -0.5, -20.0
+    events = [Event("camera", 30 / fps, 47 / fps, -1, detail="orbit left 30"), Event("rests", 0.0, 1.0, 0),
+              Event("camera", 6 / fps, 17 / fps, -1, 0, "follow")]
+    clip = Clip(fps, views={}, actions=rates, action_names=CAMERA_CHANNELS, truth=SimpleNamespace(events=events))
+    moves = drift.moves_of(clip)
+    assert [round(start * fps) for start, _ in moves] == [0, 6, 18, 30, 48]
+    amounts = [{move.kind: round(move.signed, 3) for move in some} for _, some in moves]
+    assert amounts == [{"still": 0}, {"pan": 8, "dolly": -0.5}, {"still": 0}, {"orbit": -30}, {"still": 0}]
 
 
 def can_draw():

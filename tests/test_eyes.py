@@ -11,8 +11,9 @@ from fake_road import trace
 
 from reverie.audit.observer_net import ObserverNet
 from reverie.core.errors import BadData, BadInput, BadWeights
-from reverie.data.road.gates import Gates
+from reverie.data.road.gates import RED, Gates
 from reverie.data.road.lanes import Lanes
+from reverie.data.road.lights import LIGHTS
 from reverie.data.road.rig import FOUR, Mount
 from reverie.data.road.world import SIZE, plan, simulate
 from reverie.data.shards import ClipSet, Sample, write_shard
@@ -20,7 +21,7 @@ from reverie.envs.road import RoadEnv, driven
 from reverie.evaluate import reading
 from reverie.eyes import reader
 from reverie.eyes.observer import RoadObserver
-from reverie.eyes.probe import LANE, NUMBERS, ProbeNet, Reading, RoadProbe
+from reverie.eyes.probe import CELL, LANE, NUMBERS, ProbeNet, Reading, RoadProbe
 from reverie.eyes.reader import Read, Reader
 from reverie.model.checkpoint import save_model
 from reverie.train import eyes
@@ -107,6 +108,20 @@ def test_a_red_light_is_a_reason_to_brake_and_a_green_one_is_none(read_by) -> No
     assert Read(8.0, 0.0, said(light=0.9, red=0.9, stop=0.0), np.inf, 0.0).braking < 100
 
 
+def test_a_light_that_is_too_near_to_be_seen_is_remembered_until_its_line(read_by) -> None:
+    made, _, told = read_by
+    told["lane"], told["speed"] = said(light=1.0, red=1.0, stop=20.0), 6.0
+    made.read(black())
+    told["lane"] = said(light=0.0, red=0.0, stop=0.0)
+    assert made.read(black()).braking == 0  # it was far: somebody hides it
+    told["lane"] = said(light=1.0, red=1.0, stop=5.0)
+    made.read(black())
+    told["lane"] = said(light=0.0, red=0.0, stop=0.0)
+    read = [made.read(black()) for _ in range(8)]
+    assert [one.lane.stop for one in read[:4]] == pytest.approx([4.0, 3.0, 2.0, 1.0])
+    assert read[3].braking > 0 and read[7].braking == 0
+
+
 def test_the_shipped_eyes_read_what_they_should() -> None:
     observer, probe = RoadObserver.load(), RoadProbe.load()
     grey = np.full((2, *SIZE, 3), 90, np.uint8)
@@ -173,14 +188,95 @@ def test_stills_tell_who_is_where_and_where_the_lane_is(tmp_path) -> None:
 
 def test_a_car_beside_its_lane_is_told_so() -> None:
     one, lanes = trace(), Lanes(trace().net)
-    before = eyes._told(one, 3, lanes, Gates(one.net))
+    before = eyes._told(one, 3, lanes)
     heading = one.heading[3, one.ego]
     one.place[3, one.ego] += 1.0 * np.array([-np.sin(heading), np.cos(heading)])
     one.heading[3, one.ego] += 0.1
-    after = eyes._told(one, 3, lanes, Gates(one.net))
-    assert after.shape == (NUMBERS + 2,) and 0.3 * (after[2] - before[2]) == pytest.approx(0.1, abs=1e-3)
+    after = eyes._told(one, 3, lanes)
+    assert after.shape == (NUMBERS,) and 0.3 * (after[2] - before[2]) == pytest.approx(0.1, abs=1e-3)
     # the lane's middle lies to the right of where our car is now, further on the more so
-    assert (10 * (after - before)[4 : NUMBERS - 1 : 2] < -0.9).all()
+    assert (10 * (after - before)[4::2] < -0.9).all()
+
+
+@drawing
+@pytest.mark.parametrize("weather", ["day", "night", "rain"])
+def test_the_shipped_probe_reads_lights(weather) -> None:
+    from reverie.data.road.drawing import staged
+    from reverie.data.road.weather import of_seed
+
+    one, picture, probe, t = trace(150), np.empty((*SIZE, 3), np.uint8), RoadProbe.load(), 140
+    path = FOUR[0].path(one.place[[t], one.ego], one.heading[[t], one.ego], SIZE)
+    for letter in "rg":
+        one.signals[:] = LIGHTS.index(letter)
+        with staged(one, of_seed(3, weather), SIZE, 3) as stage:
+            stage.at(t)
+            stage.through(path, 0, SIZE[1] / SIZE[0], now=t)
+            stage.picture(picture)
+        read = probe.read(picture[None])[0]
+        assert read.light > reader.LIT and (read.red > 0.5) == (letter == "r") and abs(read.stop - 11.1) < 3
+
+
+@drawing
+def test_the_light_of_our_lane_is_where_the_picture_has_it() -> None:
+    from reverie.data.road.drawing import staged
+    from reverie.data.road.weather import WEATHERS, of_seed
+
+    one, size = trace(96), (2 * SIZE[0], 2 * SIZE[1])
+    one.signals[:] = LIGHTS.index("g")
+    with staged(one, of_seed(3, WEATHERS[0]), size, 3) as stage:
+        found = {}
+        for t in (0, 95):
+            path = FOUR[0].path(one.place[[t], one.ego], one.heading[[t], one.ego], size)
+            found[t] = eyes._lights(stage, t, path, np.zeros(size, np.uint8), Gates(one.net))
+        assert np.isnan(eyes._lights(stage, 95, path, np.ones(size, np.uint8), Gates(one.net))).all()  # hidden
+        stage.at(95)
+        stage.through(path, 0, size[1] / size[0], now=95)
+        picture = np.empty((*size, 3), np.uint8)
+        stage.picture(picture)
+    assert np.isnan(found[0]).all()  # 58 m
+    (x, y, shown, ours, stop), *others = found[95]
+    assert LIGHTS[int(shown)] == "g" and ours == 1 and np.isnan(others).all()
+    assert stop == pytest.approx(160 - 100 - 8 * 95 / 24 - 2.2, abs=0.1)
+    near = picture[round(y) - 2 : round(y) + 7, round(x) - 3 : round(x) + 4].astype(int)
+    assert (near[..., 1] - near[..., 0]).max() > 60
+
+
+def test_lights_are_learned_place_by_place() -> None:
+    lights = torch.full((2, eyes.MOST, 5), torch.nan)
+    lights[0, 0] = torch.tensor([101.0, 42.0, 0, 1, 12.0])
+    lights[0, 1] = torch.tensor([20.0, 50.0, 2, 0, torch.nan])
+    maps = torch.zeros(2, 5, SIZE[0] // CELL, SIZE[1] // CELL)
+    maps[:, 0] = -6.0
+    right, wrong = maps.clone(), maps.clone()
+    for told, (row, column) in ((right, (10, 25)), (wrong, (10, 29))):
+        told[0, :, row, column] = torch.tensor([6.0, 1.2, 5.0, 0.0, 0.0])
+    right[0, 4, 12, 5] = 5.0
+    good, bad = eyes.lights_loss(right, lights), eyes.lights_loss(wrong, lights)
+    assert all(one < 0.05 for one in good) and all(one > 0.2 for one in bad)
+    assert all(one < 0.05 for one in eyes.lights_loss(maps, torch.full_like(lights, torch.nan)))
+
+
+def test_a_light_is_switched_in_its_picture() -> None:
+    picture = np.full((*SIZE, 3), 90, np.uint8)
+    picture[42:51, 98:103], picture[47:50, 99:102] = 20, (25, 230, 76)  # of a light some ten metres away
+    light = np.array([100.0, 46.0, LIGHTS.index("g"), 1.0, 10.0])
+    green = picture.copy()
+    eyes.switch(picture, light)
+    assert light[2] == RED and tuple(picture[44, 100]) == (230, 25, 25)
+    assert not (picture[..., 1] > 200).any() and (picture[:30] == 90).all() and (picture[:, 110:] == 90).all()
+    eyes.switch(picture, light)
+    assert light[2] == LIGHTS.index("g") and np.abs(picture.astype(int) - green).max() <= 4
+    light[2] = LIGHTS.index("y")
+    eyes.switch(picture, light)
+    assert light[2] == LIGHTS.index("y") and np.abs(picture.astype(int) - green).max() <= 4
+
+
+def test_a_light_is_read_where_it_is_likeliest() -> None:
+    net, maps = ProbeNet(), torch.zeros(1, 5, SIZE[0] // CELL, SIZE[1] // CELL)
+    maps[0, :, 9, 30] = torch.tensor([4.0, 1.4, 3.0, 0.0, -3.0])
+    net.lights.forward = lambda pictures: maps
+    read = RoadProbe(net).read(np.zeros((1, *SIZE, 3), np.uint8))[0]
+    assert read.light > 0.95 and read.red > 0.9 and read.stop == pytest.approx(14.0)
 
 
 @drawing

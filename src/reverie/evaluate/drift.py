@@ -2,7 +2,8 @@
 
 Of held-out minutes in whose last ten seconds something happens the seconds 5 to 15 and 50 to 60 are held against one
 another: violations that the judge finds, pictures (the distance of the observer's features from truth's), motion and
-how many things there are. True minutes change too as they go on; each change is taken relative to theirs.
+how many things there are. True minutes change too as they go on; each change is taken relative to theirs. Captions tell
+of half of the camera's moves; a dream is told all of them, for where the camera looks is asked for and not imagined.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import numpy as np
 
 from reverie.audit.judge import audit_frames
 from reverie.audit.observer import Observer
-from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.core.clip import Clip
+from reverie.core.moves import DIRECTIONS, Move
+from reverie.direction import STILL
 from reverie.evaluate import minute
-from reverie.evaluate.dreams import dream, pixels_of
 from reverie.evaluate.features import features, named
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.quality import frechet, picture_statistics
@@ -25,9 +27,7 @@ WINDOWS = {"early": (5.0, 15.0), "late": (50.0, 60.0)}  # seconds
 GOAL, BOTH_WAYS = "<= 1.2", ">= 0.8333 and <= 1.2"
 LOOK_EVERY = 8  # frames between two of which the features are taken
 NONE_YET = 0.5  # violations added to each count, so that there is a ratio where none was found
-BATCH = 10  # dreams at once
-WARM = 4  # latents that are decoded before those that are looked at
-F = FRAMES_PER_LATENT
+LEAST = 0.05  # degrees or metres: of a move
 
 
 @dataclass
@@ -57,19 +57,29 @@ def measure(study: Study) -> list[dict]:
     (clips, chosen), world, fps = minute.eventful(study), study.world, study.world.fps
     made, true = ({name: Seen() for name in WINDOWS} for _ in range(2))
     with study.track(2 * len(chosen), "minutes, early and late") as bar:
-        scripts = [minute.script_of(clips.meta(i), i) for i in chosen]
-        things, views = dream(world, scripts, round(minute.SECONDS * fps) // F, seed=SEED, batch=BATCH,
-                              tell=bar.advance)
         for k, i in enumerate(chosen):
+            blocks = list(world.imagine(minute.script_of(clips.meta(i), i), seconds=minute.SECONDS, seed=SEED + k,
+                                        moves=moves_of(clips.clip(i, views=False))))
+            bar.advance()
             for name, (start, end) in WINDOWS.items():
-                first, last = round(start * fps) // F, round(end * fps) // F
-                begin = max(first - WARM, 0)
-                frames = pixels_of(world, things[k, begin:last], None if views is None else views[k, begin:last])
-                made[name].add(frames[(first - begin) * F :], fps, study.observer)
+                frames = np.concatenate([b.frames for b in blocks if start <= b.start / fps + 1e-6 < end])
+                made[name].add(frames, fps, study.observer)
                 true[name].add(minute.true_part(clips.meta(i)["provenance"], fps, start, end - start), fps,
                                study.observer)
             bar.advance()
     return figures(made, true, len(chosen))
+
+
+def moves_of(clip: Clip) -> list[tuple[float, tuple[Move, ...]]]:
+    """How a clip's camera goes, whether its captions tell of it or not, as World.imagine takes moves."""
+    parts = [(0.0, STILL)]
+    for event in sorted((e for e in clip.truth.events if e.kind == "camera"), key=lambda e: e.start):
+        first, last = round(event.start * clip.fps), round(event.end * clip.fps) + 1
+        way = clip.actions[first:last].sum(0) / clip.fps
+        moves = tuple(Move(channel, DIRECTIONS[channel][int(far < 0)], abs(float(far)))
+                      for channel, far in zip(clip.action_names, way, strict=True) if abs(far) > LEAST)
+        parts += [(first / clip.fps, moves or STILL), (last / clip.fps, STILL)]
+    return parts
 
 
 def model_name(study: Study) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,25 +20,29 @@ from torch import Tensor, nn
 
 from reverie.audit.observer import Observer, overlap
 from reverie.audit.observer_net import ObserverConfig, ObserverNet, to_input
-from reverie.core.camera import CameraPath
+from reverie.core.camera import CameraPath, project
 from reverie.core.errors import BadData
 from reverie.core.progress import track
 from reverie.core.runtime import commit
 from reverie.data.road import found
 from reverie.data.road.gates import RED, Gates
 from reverie.data.road.lanes import Lanes
+from reverie.data.road.lights import LIGHTS
 from reverie.data.road.rig import FOUR
 from reverie.data.road.trace import KINDS, Trace
 from reverie.data.road.world import SIZE, Look
 from reverie.data.shards import ClipSet
 from reverie.eyes.observer import WORLD, RoadObserver
-from reverie.eyes.probe import LANE, NUMBERS, SCALES, Config, ProbeNet, RoadProbe
+from reverie.eyes.probe import CELL, LANE, NUMBERS, SCALES, STOP, Config, ProbeNet, RoadProbe
 from reverie.model.checkpoint import save_model
 from reverie.painter import Painter
 from reverie.train.loop import fit
-from reverie.train.observer import degraded, observer_loss
+from reverie.train.observer import degraded, focal, observer_loss
 from reverie.train.observer_frames import LEAST_SIDE, Example, Targets, Variation, jpeg, varied
 from reverie.train.road_stills import Kept
+
+if TYPE_CHECKING:
+    from reverie.data.road.drawing import Stage
 
 HELD = 16  # one clip in so many is only looked at
 PAINTED, STRAYED, GATED = 0.35, 0.5, 0.4  # shares of moments; GATED: chosen of those at which a light is ahead
@@ -45,6 +50,13 @@ EVERY = 4  # frames
 ASIDE, TURNED = 2.5, 0.35  # metres and radians by which our car is put elsewhere at the most
 ROOM = 6.0  # metres around it that must be free then
 BATCH, FRONTS = 12, 32  # pictures of a step
+MOST, LIT_FAR = 6, 45.0  # of a picture at the most; metres to one
+LIGHTED, SWITCHED = 3.0, 0.5  # how much more often pictures with our lane's light are shown; share of these switched
+GREEN = LIGHTS.index("g")
+HOUSING = 0.2, 0.5  # metres: half sizes of a light's housing, about its middle bulb
+BESIDE = 8.0  # metres from a stop line within which its light stands
+BEHIND = 1.5  # metres from our car's front back to its first camera
+NEAR = 20.0  # metres to a stop line from which its light should be read
 CROWDED = 4.0  # how much more often pictures with large agents are shown
 SHARE = 0.8  # of the minutes, for the observer
 VARIATION = Variation(zoom=1.6, worn=0.3)
@@ -57,8 +69,9 @@ ADAM = ("stem", "head")
 class Stills(Kept):
     """pictures (N, H, W, 3) uint8; masks (N, H, W) uint8: which of a picture's agents is seen where, counted from 1;
     clip (N,); first (N + 1,): where each one's agents begin; of these the boxes (A, 4) in pixels, kinds and paints
-    (A,), visible (A,) 0..1, metres (A,): pixels that a metre takes up; told (N, NUMBERS + 2): what the probe should
-    say, NaN where it is not asked."""
+    (A,), visible (A,) 0..1, metres (A,): pixels that a metre takes up; told (N, NUMBERS): what the probe should say,
+    NaN where it is not asked; lights (N, MOST, 5): of the lights in a picture, our lane's first, x, y in pixels, what
+    it shows (a place in lights.LIGHTS), whether it is our lane's, and then metres to its line, else NaN."""
 
     pictures: np.ndarray
     masks: np.ndarray
@@ -70,6 +83,7 @@ class Stills(Kept):
     visible: np.ndarray
     metres: np.ndarray
     told: np.ndarray
+    lights: np.ndarray
 
     @classmethod
     def joined(cls, parts: Sequence[Stills]) -> Stills:
@@ -129,9 +143,10 @@ def _drawn(clips: ClipSet, number: int, moments: int, fronts: int, size: tuple[i
                     one.through(path, 0, size[1] / size[0], now=t)
                 picture = np.empty((*size, 3), np.uint8)
                 brush.picture(picture)
-                told = _told(trace, t, lanes, gates) if mount == FOUR[0] else np.full(NUMBERS + 2, np.nan)
+                told = _told(trace, t, lanes) if mount == FOUR[0] else np.full(NUMBERS, np.nan)
+                mask = stage.mask()
                 row = {"pictures": picture, "clip": number, "told": told.astype(np.float32),
-                       **_agents(trace, t, path, size, stage.mask())}
+                       "lights": _lights(stage, t, path, mask, gates), **_agents(trace, t, path, mask)}
                 for name, value in row.items():
                     parts[name].append(value)
     parts["first"] = [0, *np.cumsum(parts["first"])]
@@ -150,17 +165,38 @@ def _stray(trace: Trace, t: int, rng: np.random.Generator) -> None:
         trace.place[t, ego], trace.heading[t, ego] = place, heading + turn
 
 
-def _told(trace: Trace, t: int, lanes: Lanes, gates: Gates) -> np.ndarray:
-    """What the probe should say of a frame: (NUMBERS + 2,)."""
+def _told(trace: Trace, t: int, lanes: Lanes) -> np.ndarray:
+    """What the probe should say of a frame: (NUMBERS,)."""
     place, heading = trace.place[t, trace.ego].astype(float), float(trace.heading[t, trace.ego])
     ahead = np.array([np.cos(heading), np.sin(heading)])
     near = lanes.nearest(place, heading)
     lane = (lanes.ahead(place, heading, LANE) - place) @ np.stack([ahead, [-ahead[1], ahead[0]]], 1)
-    gate, far = _gate(trace, t, gates)
-    red = float(gates.shown(gate, trace.signals[t]) == RED) if gate >= 0 else np.nan
-    numbers = np.array([min(near.aside, 6.0), near.half, np.clip(near.turned, -1, 1), *lane.ravel(),
-                        far if gate >= 0 else np.nan])
-    return np.array([*(numbers / SCALES), float(gate >= 0), red])
+    return np.array([min(near.aside, 6.0), near.half, np.clip(near.turned, -1, 1), *lane.ravel()]) / SCALES
+
+
+def _lights(stage: Stage, t: int, path: CameraPath, mask: np.ndarray, gates: Gates) -> np.ndarray:
+    """The lights in a picture that are turned to it and that no agent hides, as Stills has them, the nearest first."""
+    trace, out = stage.trace, np.full((MOST, 5), np.nan, np.float32)
+    if not stage.lights:
+        return out
+    at = np.array([stage.data.geom_xpos[bulbs[1]] for _, bulbs in stage.lights])
+    shown = np.array([trace.signals[t, number] for number, _ in stage.lights])
+    way = np.array([np.subtract(*trace.net.lanes[trace.net.signals[number, 0]].line[[-1, -2]])
+                    for number, _ in stage.lights])
+    way /= np.hypot(*way.T)[:, None]
+    ours, (gate, far) = np.zeros(len(at), bool), _gate(trace, t, gates)
+    if gate >= 0:
+        end, turned, *_ = gates.ends[gate]
+        gap = np.where(way @ (np.cos(turned), np.sin(turned)) > 0.9, np.hypot(*(at[:, :2] - end).T), np.inf)
+        ours[gap.argmin()] = gap.min() < BESIDE
+    spots, depth = project(at, path.position[0], path.rotation[0], path.fovy, *mask.shape)
+    facing = ((at - path.position[0])[:, :2] * way).sum(1) > 0.3 * depth
+    inside = ((spots > 1) & (spots < np.subtract(mask.shape[::-1], 1))).all(1)
+    some = np.flatnonzero((depth > 1) & (depth < LIT_FAR) & facing & inside)
+    some = some[mask[tuple(spots[some, ::-1].astype(int).T)] == 0]
+    some = some[np.lexsort([depth[some], ~ours[some]])][:MOST]
+    out[: len(some)] = np.column_stack([spots[some], shown[some], ours[some], np.where(ours[some], far, np.nan)])
+    return out
 
 
 def _gate(trace: Trace, t: int, gates: Gates) -> tuple[int, float]:
@@ -170,12 +206,12 @@ def _gate(trace: Trace, t: int, gates: Gates) -> tuple[int, float]:
     return gates.ahead(trace.place[t, trace.ego] + front, heading)
 
 
-def _agents(trace: Trace, t: int, path: CameraPath, size: tuple[int, int], mask: np.ndarray) -> dict:
+def _agents(trace: Trace, t: int, path: CameraPath, mask: np.ndarray) -> dict:
     """Who is seen in a picture, as Stills has it; first: how many."""
     from reverie.data.road.drawing import FILLED, boxes_of
 
     now = {name: getattr(trace, name)[t : t + 1] for name in ("exists", "place", "heading")}
-    boxes = boxes_of(replace(trace, **now), path, size)[0]
+    boxes = boxes_of(replace(trace, **now), path, mask.shape)[0]
     pixels = np.bincount(mask.ravel(), minlength=len(boxes) + 1)[1 : len(boxes) + 1]
     some = np.flatnonzero((pixels > 0) & np.isfinite(boxes[:, 0]))
     number = np.zeros(len(boxes) + 1, np.uint8)
@@ -187,7 +223,7 @@ def _agents(trace: Trace, t: int, path: CameraPath, size: tuple[int, int], mask:
     return {"masks": number[mask], "first": len(some), "boxes": boxes[some], "kinds": kinds,
             "paints": trace.paints[some].astype(int),
             "visible": np.clip(pixels[some] / (FILLED * np.maximum(area, 1)), 0, 1).astype(np.float32),
-            "metres": (size[0] / 2 / np.tan(np.radians(path.fovy) / 2) / depth).astype(np.float32)}
+            "metres": (len(mask) / 2 / np.tan(np.radians(path.fovy) / 2) / depth).astype(np.float32)}
 
 
 class Streets:
@@ -219,14 +255,35 @@ class Fronts:
 
     def __init__(self, stills: Stills, rows: np.ndarray) -> None:
         self.stills, self.rows = stills, rows
+        weight = np.where(stills.lights[rows, 0, 3] == 1, LIGHTED, 1.0)
+        self.chance = weight / weight.sum()
 
     def __call__(self, step: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """frames uint8 (B, H, W, 3), and told (B, NUMBERS + 2)."""
+        """frames uint8 (B, H, W, 3), told (B, NUMBERS) and lights (B, MOST, 5)."""
         del step
-        some = rng.choice(self.rows, FRONTS)
-        pictures = [jpeg(one, int(rng.integers(25, 85))) if rng.random() < VARIATION.worn else one
-                    for one in self.stills.pictures[some]]
-        return {"frames": torch.from_numpy(np.stack(pictures)), "told": torch.from_numpy(self.stills.told[some])}
+        some = rng.choice(self.rows, FRONTS, p=self.chance)
+        pictures, lights = self.stills.pictures[some], self.stills.lights[some]
+        for picture, light in zip(pictures, lights[:, 0], strict=True):
+            if light[3] == 1 and rng.random() < SWITCHED:
+                switch(picture, light)
+        worn = [jpeg(one, int(rng.integers(25, 85))) if rng.random() < VARIATION.worn else one for one in pictures]
+        return {"frames": torch.from_numpy(np.stack(worn)), "told": torch.from_numpy(self.stills.told[some]),
+                "lights": torch.from_numpy(lights)}
+
+
+def switch(picture: np.ndarray, light: np.ndarray) -> None:
+    """Make our lane's light in a picture (H, W, 3), as Stills has it, red instead of green or green instead of red: its
+    housing upside down, red and green exchanged. Drivers stop out of its sight, so that red ones are seldom seen."""
+    x, y, shown, _, stop = light
+    metre = picture.shape[1] / 2 / np.tan(np.radians(FOUR[0].across) / 2) / (stop + BEHIND)
+    (left, top), (right, low) = (np.round([x + s * HOUSING[0] * metre, y + s * HOUSING[1] * metre]).astype(int)
+                                 for s in (-1, 1))
+    part = picture[max(top, 0) : low + 1, max(left, 0) : right + 1]
+    if shown in (RED, GREEN):
+        red, green, blue = part[::-1].transpose(2, 0, 1)
+        blue = np.minimum(blue, red) if shown == GREEN else np.maximum(blue, red // 3)  # a green one is a little blue
+        part[:] = np.stack([green, red, blue], -1)
+        light[2] = RED + GREEN - shown
 
 
 def observed_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
@@ -236,16 +293,33 @@ def observed_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, d
 
 def probe_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
     """The probe's loss, for train.loop.fit."""
-    said, told = model(degraded(to_input(batch["frames"]))), batch["told"]
-    known, told = ~told.isnan(), told.nan_to_num()
-    far = F.smooth_l1_loss(said[:, :NUMBERS], told[:, :NUMBERS], reduction="none", beta=0.1)
-    yes = F.binary_cross_entropy_with_logits(said[:, NUMBERS:], told[:, NUMBERS:], reduction="none")
-    each = torch.cat([far, yes], 1) * known
-    mean = each.sum(0) / known.sum(0).clamp(min=1)
-    figures = {"aside": mean[0], "turned": mean[2], "lane": mean[3 : NUMBERS - 1].mean(), "light": mean[NUMBERS],
-               "red": mean[NUMBERS + 1]}
+    (said, maps), told = model(degraded(to_input(batch["frames"]))), batch["told"]
+    mean = F.smooth_l1_loss(said, told, reduction="none", beta=0.1).mean(0)
+    found, shown, stop = lights_loss(maps, batch["lights"])
+    figures = {"aside": mean[0], "turned": mean[2], "lane": mean[3:].mean(), "light": found, "shown": shown,
+               "stop": stop}
     # the car's own place counts as much as all that is ahead
-    return 4 * mean[0] + mean[1] + 4 * mean[2] + mean[3:].sum(), {name: v.detach() for name, v in figures.items()}
+    total = 4 * mean[0] + mean[1] + 4 * mean[2] + mean[3:].sum() + found + shown + stop
+    return total, {name: v.detach() for name, v in figures.items()}
+
+
+def lights_loss(maps: Tensor, lights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of LightsNet's maps and Stills' lights (B, MOST, 5): where our lane's light is; what it and others show; metres
+    to its line."""
+    some = ~lights[..., 0].isnan()
+    ours = some[:, 0] & (lights[:, 0, 3] == 1)
+    spots, (rows, columns) = lights[..., :2].nan_to_num() / CELL, maps.shape[2:]
+    away = [(torch.arange(side, device=maps.device) + 0.5 - spots[:, :1, k]).square()
+            for k, side in ((1, rows), (0, columns))]
+    heat = torch.exp(-(away[0][:, :, None] + away[1][:, None])) * ours[:, None, None]
+    r, c = spots[..., 1].long().clamp(max=rows - 1), spots[..., 0].long().clamp(max=columns - 1)
+    b = torch.arange(len(maps), device=maps.device)
+    peak = torch.zeros_like(heat, dtype=torch.bool)
+    peak[b, r[:, 0], c[:, 0]] = ours
+    at, count = maps[b[:, None], :, r, c], ours.sum().clamp(min=1)
+    shown = F.cross_entropy(at[some][:, 2:], lights[some][:, 2].long(), reduction="sum") / some.sum().clamp(min=1)
+    stop = F.smooth_l1_loss(at[ours, 0, 1], lights[ours, 0, 4] / STOP, reduction="sum", beta=0.1) / count
+    return focal(maps[:, 0], heat, peak).sum() / count, shown, stop
 
 
 def seen_scores(net: nn.Module, stills: Stills, rows: Sequence[int]) -> dict[str, float]:
@@ -267,18 +341,21 @@ def seen_scores(net: nn.Module, stills: Stills, rows: Sequence[int]) -> dict[str
 
 @torch.no_grad()
 def read_scores(net: nn.Module, stills: Stills, rows: Sequence[int]) -> dict[str, float]:
-    """Mean errors of what the probe says, and shares of lights that it tells rightly."""
-    probe, told = RoadProbe(net), stills.told[rows]
+    """Mean errors of what the probe says, and shares of pictures in which it tells rightly whether our lane's light is
+    there, and, where it is within NEAR, whether it is red."""
+    probe, told, first = RoadProbe(net), stills.told[rows], stills.lights[rows, 0]
     said = [probe.read(stills.pictures[n][None])[0] for n in rows]
-    light, red = told[:, NUMBERS] > 0.5, told[:, NUMBERS + 1] > 0.5
+    light, near = first[:, 3] == 1, first[:, 4] < NEAR
+    likely, red = (np.array([getattr(one, name) for one in said]) > 0.5 for name in ("light", "red"))
 
     def error(k: int, values: list[float]) -> float:
         return float(np.abs(told[:, k] * SCALES[k] - values).mean())
 
     return {"aside": error(0, [one.aside for one in said]), "turned": error(2, [one.turned for one in said]),
             "lane_14m": error(8, [one.lane[2, 1] for one in said]),
-            "light": float(((np.array([one.light for one in said]) > 0.5) == light).mean()),
-            "red": float(((np.array([one.red for one in said]) > 0.5) == red)[light].mean()) if light.any() else 1.0}
+            "light": float((likely == light).mean()), "light_found": float(likely[near].mean()) if near.any() else 1.0,
+            "red": float((red == (first[:, 2] == RED))[near].mean()) if near.any() else 1.0,
+            "stop": float(np.abs(first[:, 4] - [one.stop for one in said])[near].mean()) if near.any() else 0.0}
 
 
 def train_eyes(data: str | Path, out: str | Path, *, minutes: float | None = None, steps: int | None = None,

@@ -64,15 +64,11 @@ def loss_fn(recipe: ObserverRecipe):
 
 
 def observer_loss(maps: Maps, batch: dict[str, Tensor], looks: float = 0.1) -> tuple[Tensor, dict]:
-    """Heat maps by the focal loss of CornerNet, boxes by overlap, colours, and appearance by contrast."""
+    """Heat maps by the focal loss, boxes by overlap, colours, and appearance by contrast."""
     b, r, c = batch["where"].unbind(1)
     middle = batch["middle"]
     heat, things = batch["heat"], middle.sum().clamp(min=1)
-    hit, share = maps.kinds.float(), maps.kinds.float().sigmoid()
-    peak = heat == 1
-    right = F.logsigmoid(hit) * (1 - share) ** 2
-    wrong = F.logsigmoid(-hit) * share**2 * (1 - heat) ** 4
-    found = -(torch.where(peak, right, wrong) * batch["weight"]).sum() / things
+    found = (focal(maps.kinds.float(), heat, heat == 1) * batch["weight"]).sum() / things
     edges, true = maps.edges[b, :, r, c], batch["edges"]
     box = (box_loss(edges.exp(), true) + 0.3 * F.smooth_l1_loss(edges, true.log(), reduction="none").mean(1))
     colour = F.cross_entropy(maps.colours[b, :, r, c], batch["colour"], reduction="none", ignore_index=-1)
@@ -83,6 +79,15 @@ def observer_loss(maps: Maps, batch: dict[str, Tensor], looks: float = 0.1) -> t
     total = found + 2 * box + colour + looks * look + place
     return total, {"heat": found.detach(), "box": box.detach(), "colour": colour.detach(), "look": look.detach(),
                    "place": place.detach()}
+
+
+def focal(hit: Tensor, heat: Tensor, peak: Tensor) -> Tensor:
+    """The focal loss of CornerNet, place by place, of logits of something being there: where ``peak`` it is, elsewhere
+    the less it matters the nearer heat is to 1."""
+    share = hit.sigmoid()
+    right = F.logsigmoid(hit) * (1 - share) ** 2
+    wrong = F.logsigmoid(-hit) * share**2 * (1 - heat) ** 4
+    return -torch.where(peak, right, wrong)
 
 
 def place_loss(said: Tensor, true: Tensor) -> Tensor:

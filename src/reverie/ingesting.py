@@ -38,6 +38,7 @@ from reverie.core.script import clean_text
 from reverie.core.video import MAX_SECONDS, probe, stream_video
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.data.readers import Dropped, Recording, inside, recognise
+from reverie.data.readers.folder import VIDEOS
 from reverie.data.recorded import LONGEST, Drive, check_memory, own_size, trained_on
 from reverie.data.sample import FORMAT, Sample
 from reverie.data.shards import scan, write_shard
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 CAMERA = "front"
 PARAMETERS = "ingest.json"
+FILES = {*VIDEOS, ".csv", ".tar"}  # what is no folder that is still to be made
 STRETCH = MAX_SECONDS - 10.0  # seconds of a video that are read at once
 STAND = (0.0, -6.0, 1.6)  # metres: where the camera is taken to be
 STEADY = 0.5  # seconds over which a thing's distance is averaged: from one picture it jumps by metres
@@ -164,6 +166,8 @@ def ingest(paths: Sequence[str | Path], out: str | Path, *, see: bool = False, s
 def log_shards(data: Path, out: Path, side: int, quiet: bool = True) -> Path:
     """A raw log or video, or a folder of such, as shards in the folder ``out``, of pictures whose short side is
     ``side``; data itself where that is neither. Raises what ``ingest`` does."""
+    if data.suffix.lower() in FILES and not data.exists():
+        raise BadInput(f"no file {data}")
     made = not data.exists() or data.suffix == ".tar" or (data.is_dir() and any(data.rglob("*.tar")))
     logs, videos = ([], []) if made else inside(data)
     if not logs and not videos:

@@ -150,7 +150,8 @@ def test_what_a_log_cannot(world, shards, start, tmp_path) -> None:
         train("debug", data=shards, out=tmp_path)
 
 
-def test_futures_are_driven(world, log, shards, tmp_path) -> None:
+def test_futures_are_driven(world, log, shards, tmp_path, monkeypatch) -> None:
+    from reverie.futures import tracks
     from reverie.futures.driven import driven_on
     from reverie.futures.making import futures
 
@@ -174,9 +175,14 @@ def test_futures_are_driven(world, log, shards, tmp_path) -> None:
     with pytest.raises(BadInput, match="none is called steering"):
         driven_on("left", bare, driven[:, [a.name != "steering" for a in world.drive]], frames=8, fps=12.5)
 
+    row = {"frame": 2, "time": 0.16, "thing": 0, "kind": "box", "colour": "red", "box": [1, 2, 9, 12], "sure": False}
+    monkeypatch.setattr(tracks, "observer_is_there", lambda: "")
+    monkeypatch.setattr(tracks, "observed", lambda frames, fps: [row])
     made = [futures(log, tmp_path / word, count=1, seconds=0.5, actions=word, model=world)
             for word in ("left", "right")]
-    assert made[0].fps == pytest.approx(12.5) and "steering -" in made[0].notes[-1]
+    assert made[0].fps == pytest.approx(12.5) and any("steering -" in note for note in made[0].notes)
+    assert json.loads((tmp_path / "left" / "future-1.jsonl").read_text())["sure"] is False  # what no judge knows
+    assert any("nothing that the observer knows" in note for note in made[0].notes)
     videos = [next(iter(stream_video(tmp_path / word / "future-1.mp4"))) for word in ("left", "right")]
     assert (videos[0] != videos[1]).any()
 
@@ -222,6 +228,8 @@ def test_a_video_alone_is_a_log_without_actions(log, start, tmp_path) -> None:
     shards = log_shards(film, tmp_path / "shards", 32)
     clips = ClipSet(shards)
     ends = [(split_of(clips.meta(i)), clips.meta(i)["frames"]) for i in range(len(clips))]
+    with pytest.raises(BadInput, match=r"no file .*nothing\.mp4"):
+        log_shards(tmp_path / "nothing.mp4", tmp_path / "x", 32)
     assert is_log(shards) and log_actions(clips) == () and log_shards(shards, tmp_path / "x", 32) == shards
     assert ends == [("train", 124), ("train", 124), ("train", 92), ("test", 60)] and clips.meta(0)["size"] == [32, 64]
     made = train("debug", data=shards, out=tmp_path / "run", start_from=start, steps=3, progress=False, device="cpu")

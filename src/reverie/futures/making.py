@@ -326,8 +326,6 @@ def _finish(whole: list[_Future], made: Futures, given: Past, frames: int, out: 
     if given.known is not None:
         there = [n for n in range(len(given.names)) if given.known[-1][n, 0] > 0]
         curves.append(("things of the past apart, metres", tracks.known_divergence(rows, frames, there)))
-    elif whole[0].dreams[0].world.transformer.config.of_a_log:
-        rows = [[] for _ in whole]  # a log has no truth to learn things from, and the judge's eye knows none of them
     elif why := tracks.observer_is_there():
         note(why)
         rows = [[] for _ in whole]

@@ -58,7 +58,7 @@ SUITES = {
                     *_TEXTS, *_MODEL, "audit/observer*.py", "evaluate/quality.py", "evaluate/dreams.py")),
     "drift": Suite("drift", "a minute's end beside its beginning: violations, pictures, motion, things", 16, (*_BOTH,
                    "observer"), (*_WORLDS, *_TEXTS, *_MODEL, *_JUDGE, "evaluate/minute.py", "evaluate/quality.py",
-                   "evaluate/dreams.py", "evaluate/features.py")),
+                   "evaluate/features.py")),
     "memory": Suite("memory", "what a screen hides for 1, 5, 20 s: is it there when the screen has risen", 40, (*_BOTH,
                     "observer"), (*_WORLDS, *_MODEL, *_PAST, "evaluate/curtain.py", "evaluate/dreams.py",
                     "evaluate/watch.py")),

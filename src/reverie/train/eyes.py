@@ -69,9 +69,9 @@ ADAM = ("stem", "head")
 class Stills(Kept):
     """pictures (N, H, W, 3) uint8; masks (N, H, W) uint8: which of a picture's agents is seen where, counted from 1;
     clip (N,); first (N + 1,): where each one's agents begin; of these the boxes (A, 4) in pixels, kinds and paints
-    (A,), visible (A,) 0..1, metres (A,): pixels that a metre takes up; told (N, NUMBERS): what the probe should say,
-    NaN where it is not asked; lights (N, MOST, 5): of the lights in a picture, our lane's first, x, y in pixels, what
-    it shows (a place in lights.LIGHTS), whether it is our lane's, and then metres to its line, else NaN."""
+    (A,), visible (A,) 0..1, metres (A,): pixels that a metre takes up; told (N, NUMBERS): what the probe should say;
+    lights (N, MOST, 5): of the lights in a picture, our lane's first, x, y in pixels, what it shows (a place in
+    lights.LIGHTS), whether it is our lane's, and then metres to its line, else NaN; all NaN in what no probe sees."""
 
     pictures: np.ndarray
     masks: np.ndarray
@@ -143,10 +143,11 @@ def _drawn(clips: ClipSet, number: int, moments: int, fronts: int, size: tuple[i
                     one.through(path, 0, size[1] / size[0], now=t)
                 picture = np.empty((*size, 3), np.uint8)
                 brush.picture(picture)
-                told = _told(trace, t, lanes) if mount == FOUR[0] else np.full(NUMBERS, np.nan)
-                mask = stage.mask()
-                row = {"pictures": picture, "clip": number, "told": told.astype(np.float32),
-                       "lights": _lights(stage, t, path, mask, gates), **_agents(trace, t, path, mask)}
+                mask, asked = stage.mask(), mount == FOUR[0]
+                told = _told(trace, t, lanes) if asked else np.full(NUMBERS, np.nan)
+                lights = _lights(stage, t, path, mask, gates) if asked else np.full((MOST, 5), np.nan, np.float32)
+                row = {"pictures": picture, "clip": number, "told": told.astype(np.float32), "lights": lights,
+                       **_agents(trace, t, path, mask)}
                 for name, value in row.items():
                     parts[name].append(value)
     parts["first"] = [0, *np.cumsum(parts["first"])]

@@ -151,5 +151,5 @@ def test_memory_ends() -> None:
 def test_pasts_of_unequal_length_are_masked() -> None:
     pasts = [[(torch.ones(1, n, 2, 3), torch.ones(1, n, 2, 3))] if n else [] for n in (3, 0, 5)]
     ((keys, values, own),) = side_by_side(pasts)
-    assert keys.shape == values.shape == (3, 5, 2, 3) and own.sum(1).tolist() == [3, 0, 5]
+    assert keys.shape == values.shape == (3, 5, 2, 3) and own.sum(2).tolist() == [[3], [0], [5]]
     assert len(side_by_side([pasts[0], pasts[0]])[0]) == 2 and side_by_side([[], []]) == []

@@ -92,7 +92,8 @@ def goes_on(name: str, data: Path, folder: Path, model: Path) -> None:
     assert changed and changed <= of_views and new[1]["sampling"] == old[1]["sampling"]
 
 
-def test_things_train_on_and_what_paints_stays_as_it_is(tmp_path) -> None:
+@pytest.mark.parametrize("stage", ["things", "distil"])
+def test_things_train_on_and_what_paints_stays_as_it_is(stage, tmp_path) -> None:
     from reverie.data.make import make
 
     make("lab", tmp_path / "data", clips=3, seconds=3.0, things_only=True, workers=0, progress=False)
@@ -101,17 +102,20 @@ def test_things_train_on_and_what_paints_stays_as_it_is(tmp_path) -> None:
     begun = Transformer(config)
     save_model(tmp_path / "begun.safetensors", begun.state_dict(),
                {"kind": "transformer", "config": config.to_dict(), "sampling": {"guidance": 2.0}})
-    train("debug", stage="things", data=tmp_path / "data", start_from=tmp_path / "begun.safetensors",
+    train("debug", stage=stage, data=tmp_path / "data", start_from=tmp_path / "begun.safetensors",
           out=tmp_path / "out", progress=False, device="cpu", steps=3, precision="fp32")
     before = load_model(tmp_path / "begun.safetensors")[0]
-    after, meta = load_model(tmp_path / "out" / "things" / "transformer.safetensors")
-    assert meta["config"] == config.to_dict() and meta["sampling"]["guidance"] == 2.0
-    assert len(meta["sampling"]["looks"]) == len(SETTINGS)
+    after, meta = load_model(tmp_path / "out" / stage / "transformer.safetensors")
+    assert meta["config"] == config.to_dict()
+    if stage == "things":
+        assert meta["sampling"]["guidance"] == 2.0 and len(meta["sampling"]["looks"]) == len(SETTINGS)
+    else:
+        assert meta["sampling"] == {"guidance": 1.0, "things_steps": 2}
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and changed <= set(begun.things_parameters())
     assert (tmp_path / "out" / "model" / "transformer.safetensors").exists()
     with pytest.raises(BadInput, match="start_from"):
-        train("debug", stage="things", data=tmp_path / "data", out=tmp_path / "other", progress=False, device="cpu")
+        train("debug", stage=stage, data=tmp_path / "data", out=tmp_path / "other", progress=False, device="cpu")
 
 
 def test_nonsense_is_refused(tmp_path) -> None:

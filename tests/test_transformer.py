@@ -34,26 +34,32 @@ def words(model: Transformer, batch: int = 1, lines: int = 2):
 
 
 class Recorder(Rollout):
-    """Keeps each latent's clean pass, to hold against the pass over the whole."""
+    """Keeps what the last pass over each latent said, its clean one, to hold against the pass over the whole."""
 
-    def _pass(self, conditions, **options):
-        output = super()._pass(conditions, **options)
-        self.last = output
-        kind = "things" if options.get("things") is not None else "views"
-        self.seen[self.n, kind] = output.things if kind == "things" else output.views
+    said: dict
+
+    def _run(self, w, past):
+        output = super()._run(w, past)
+        for k, n in enumerate(w.index[0].tolist()):
+            if w.things is not None:
+                self.said[n, "things"] = output.things[0, k]
+            if w.views is not None:
+                self.said[n, "views"] = output.views[0, k]
+        self.latents = max(self.latents, w.index.shape[1])
         return output
 
-    seen: dict
+    latents = 0
 
 
-@pytest.mark.parametrize("given", [0, 2])
+@pytest.mark.parametrize(("given", "painted"), [(0, True), (2, True), (0, False)])
 @torch.no_grad()
-def test_cached_equals_uncached(given: int) -> None:
+def test_cached_equals_uncached(given: int, painted: bool) -> None:
+    """Where nothing is painted a latent's clean pass is made in one with the next one's first."""
     model, latents = tiny(), 14
     text = words(model)
     roll = Recorder(model, text, fps=torch.tensor([24.0]), grid=GRID, sampling=PLAIN,
-                    generator=torch.Generator().manual_seed(1))
-    roll.seen = {}
+                    generator=torch.Generator().manual_seed(1), with_views=painted)
+    roll.said = {}
     actions = torch.randn(latents, 20)
     things, views = [], []
     for n in range(latents):
@@ -62,6 +68,8 @@ def test_cached_equals_uncached(given: int) -> None:
         _, v = roll.step(conditions, view=view)
         things.append(roll.things)  # with what the rollout keeps to itself
         views.append(v)
+    roll.pay()
+    assert roll.latents == 2 - painted
     stack = torch.stack(things, 1)
     index = torch.arange(latents)[None]
     calm = torch.full((1, latents, th.TOKENS), PLAIN.calm)
@@ -73,11 +81,12 @@ def test_cached_equals_uncached(given: int) -> None:
         things=stack, things_noise=calm, things_known=torch.zeros_like(calm, dtype=torch.bool),
         things_seen=torch.ones(1, latents, dtype=torch.bool),
         previous=torch.cat([torch.zeros_like(stack[:, :1]), stack[:, :-1]], 1), previous_noise=before,
-        views=torch.stack(views, 1), views_noise=torch.where(known, 0.0, PLAIN.calm), views_known=known)
+        views=torch.stack(views, 1) if painted else None, views_noise=torch.where(known, 0.0, PLAIN.calm),
+        views_known=known)
     whole = model(window, text)
     for n in range(latents):
-        torch.testing.assert_close(roll.seen[n, "things"][:, 0], whole.things[:, n], atol=1e-4, rtol=1e-3)
-        torch.testing.assert_close(roll.seen[n, "views"][:, 0], whole.views[:, n], atol=1e-4, rtol=1e-3)
+        for group in ("things", "views")[: 1 + painted]:
+            torch.testing.assert_close(roll.said[n, group], getattr(whole, group)[0, n], atol=1e-4, rtol=1e-3)
 
 
 @torch.no_grad()
@@ -196,7 +205,7 @@ def test_the_opening_that_most_agree_on_is_taken() -> None:
                    generator=torch.Generator().manual_seed(3), sampling=replace(PLAIN, candidates=9))
     openings = []
 
-    def planted(self, conditions, given, known, past):  # nine openings of each dream: 3 agree, the rest stand alone
+    def planted(self, conditions, given, known):  # nine openings of each dream: 3 agree, the rest stand alone
         assert len(given) == 18 and len(conditions.line) == 18 and len(self.text.line) == 18
         x = torch.zeros(18, th.TOKENS, th.WIDTH)
         x[:, :MAX_THINGS, 0] = -1
@@ -222,9 +231,9 @@ def test_guidance_acts_in_openings_and_after_new_lines() -> None:
     passes = []
 
     class Counting(Rollout):
-        def _pass(self, conditions, **options):
+        def over_things(self, conditions, *given):
             passes.append((self.n, int(conditions.line[0])))
-            return super()._pass(conditions, **options)
+            return super().over_things(conditions, *given)
 
     roll = Counting(model, words(model), fps=torch.tensor([24.0]), grid=GRID, with_views=False,
                     generator=torch.Generator().manual_seed(0), sampling=replace(PLAIN, guidance=2.0))
@@ -248,19 +257,18 @@ def test_nothing_vanishes_within_the_picture_and_nothing_doubles() -> None:
     tokens[0, 1, th.THING["position"]] = torch.tensor([-20.0, 0.0, -0.2]).repeat(4)
     tokens[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(4)
     roll.step(conditions, things=tokens, known=torch.ones(1, th.TOKENS, dtype=torch.bool))
-    network = roll._pass
+    network = roll.over_things
 
-    def denying(*args, **options):
-        output = network(*args, **options)
-        if output.things is not None:
-            output.things[..., :MAX_THINGS, 0] = -1.0
-            output.things[:, :, 2] = output.things[:, :, 0]  # a copy of the first where there was none
-            output.things[:, :, 2, 0] = 1.0
-            output.things[:, :, 2, th.STATIC] = tokens[:, None, 0, th.STATIC]
-            output.things[:, :, :3, th.THING["moving"]] = 1.0
-        return output
+    def denying(*args):
+        said = network(*args)
+        said[:, :MAX_THINGS, 0] = -1.0
+        said[:, 2] = said[:, 0]  # a copy of the first where there was none
+        said[:, 2, 0] = 1.0
+        said[:, 2, th.STATIC] = tokens[:, 0, th.STATIC]
+        said[:, :3, th.THING["moving"]] = 1.0
+        return said
 
-    roll._pass = denying
+    roll.over_things = denying
     things, _ = roll.step(conditions)
     assert (things[0, :3, 0] > 0).tolist() == [True, False, False]
 
@@ -282,17 +290,17 @@ def test_what_lies_still_lies_exactly_still_and_what_is_gone_stays_gone() -> Non
     tokens[0, :3, th.THING["rotation"]] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(2)
     tokens[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(4)
     before, _ = roll.step(conditions, things=tokens, known=torch.ones(1, th.TOKENS, dtype=torch.bool))
-    network, exists = roll._pass, torch.tensor([1.0, -1.0, 1.0])
+    network, exists = roll.over_things, torch.tensor([1.0, -1.0, 1.0])
 
-    def drifting(*args, **options):
-        output = network(*args, **options)
-        output.things[..., :MAX_THINGS, 0] = -1.0
-        output.things[:, :, :3, 0] = exists
-        output.things[:, :, :3, th.THING["moving"]] = torch.tensor([[-1.0], [1.0], [1.0]])
-        output.things[:, :, :3, th.THING["position"]] += 0.01
-        return output
+    def drifting(*args):
+        said = network(*args)
+        said[:, :MAX_THINGS, 0] = -1.0
+        said[:, :3, 0] = exists
+        said[:, :3, th.THING["moving"]] = torch.tensor([[-1.0], [1.0], [1.0]])
+        said[:, :3, th.THING["position"]] += 0.01
+        return said
 
-    roll._pass = drifting
+    roll.over_things = drifting
     things, _ = roll.step(conditions)
     assert torch.equal(things[0, 0], before[0, 0]) and not torch.equal(things[0, 2], before[0, 2])
     assert things[0, 1, 0] < 0

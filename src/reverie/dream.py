@@ -154,6 +154,7 @@ class Dream:
         heard = sum(line.start < self.seconds for line in self._script)
         self._script = [*self._script[:heard], Line(self.seconds, text)]
         self._numbers, self._uncast = [*self._numbers[:heard], number], self._rollout.with_things
+        self._rollout.pay()
         self._rollout.text = self.world._encode_text([Line(0.0, text)])
         self._rollout.text.line[self._rollout.text.line == 0] = number
         self._schedule = Schedule([self.n * F / self.fps], self.fps, number, actions=len(self.world.drive),

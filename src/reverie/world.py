@@ -24,6 +24,7 @@ from reverie.core.runtime import bf16_pays
 from reverie.core.runtime import device as device_called
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.dream import Dream, step_together, take_in_pasts
+from reverie.model import graphed
 from reverie.model.beside import Drawers
 from reverie.model.block import Block
 from reverie.model.checkpoint import content_hash, load_into, load_model
@@ -55,13 +56,13 @@ class World:
 
     @classmethod
     def load(cls, name: str | Path = "base", *, device: str = "auto", half: bool | None = None,
-             exported: bool | None = None) -> World:
+             fast: bool | None = None) -> World:
         """The model of that name in the package, or of a folder with tokenizer and transformer weights.
 
         device: auto (the GPU if there is one), cpu or cuda. half: whether pictures are made in bfloat16; None: on a
-        GPU, where it pays. exported: whether ONNX Runtime makes the transformer's passes, on a CPU (model.exported);
-        None: where it is installed. Raises BadInput for a name or device that is not there, BadWeights for files that
-        are damaged or do not fit.
+        GPU, where it pays. fast: whether ONNX Runtime makes the transformer's passes on a CPU (model.exported), CUDA
+        graphs on a GPU (model.graphed); None: where there is what it takes. Raises BadInput for a name or device that
+        is not there, BadWeights for files that are damaged or do not fit.
         """
         on = device_called(device)
         folder = WEIGHTS if str(name) == "base" else Path(name)
@@ -81,8 +82,10 @@ class World:
             raise BadWeights(f"the tokenizer and the transformer in {folder} do not belong together")
         both = content_hash(folder / "tokenizer.safetensors") + content_hash(folder / "transformer.safetensors")
         transformer.half = on.type == "cuda" and bf16_pays(on) if half is None else half
-        if on.type == "cpu" and not transformer.half and (installed() if exported is None else exported):
+        if on.type == "cpu" and not transformer.half and (installed() if fast is None else fast):
             transformer.runner = Exported(transformer, both)
+        elif on.type == "cuda" and (graphed.wanted() if fast is None else fast):
+            transformer.runner = graphed.Graphed(transformer)
         return cls(tokenizer.to(on), transformer.to(on).eval(), meta, both, str(name))
 
     @property

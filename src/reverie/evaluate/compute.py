@@ -24,8 +24,9 @@ from reverie.model.transformer import Transformer
 from reverie.train.canvas import Drawn, canvas_scores, train_canvas, with_canvas
 from reverie.train.encode import Bank, encode
 from reverie.train.loop import fit, learns_only
-from reverie.train.recipes import RECIPES, of_things
+from reverie.train.recipes import RECIPES
 from reverie.train.transformer import ADAM, transformer_loss
+from reverie.train.windows import of_things
 
 MINUTES = (1.0, 2.0, 4.0, 8.0)  # of each run, on all cores
 DRAWN, THINGS = (160, "2..3"), (1600, "2.4..6")  # clips that are trained on, and their seconds
@@ -70,7 +71,8 @@ def mover(study: Study, bank: Bank, out: Path, minutes: float) -> Transformer:
     torch.manual_seed(0)
     model = Transformer(sizes)
     learns_only(model, model.things_parameters())
-    if not fit(model, of_things(recipe, bank, sizes), transformer_loss, out=out, minutes=minutes, lr=recipe.lr,
+    windows = of_things(bank, recipe.things, recipe.beginning, recipe.beginning_share, sizes.slots)
+    if not fit(model, windows, transformer_loss, out=out, minutes=minutes, lr=recipe.lr,
                adam=ADAM, ema=recipe.ema, hold=0.4, progress=False).finished:
         raise KeyboardInterrupt
     return model

@@ -39,8 +39,7 @@ class Study:
     @cached_property
     def world(self) -> World:
         """The model, loaded when it is first needed; figures are of the CPU and of torch alone."""
-        return self.model if isinstance(self.model, World) else World.load(self.model, device="cpu",
-                                                                                  exported=False)
+        return self.model if isinstance(self.model, World) else World.load(self.model, device="cpu", fast=False)
 
     @cached_property
     def observer(self) -> Observer:

@@ -17,7 +17,7 @@ from reverie.model.cast import Cast
 from reverie.model.memory import Memories, side_by_side
 from reverie.model.rollout import Rollout
 from reverie.model.schedule import Conditions
-from reverie.model.transformer import Past, Text
+from reverie.model.transformer import Past, Text, Window
 
 
 class Chorus(Rollout):
@@ -36,6 +36,8 @@ class Chorus(Rollout):
         self.n = max(r.n for r in rollouts)  # only whether it is the first is asked; see _index
         self.cast = Cast.stacked([r.cast for r in rollouts])
         self.memory = Memories([r.memory for r in rollouts], [r.n for r in rollouts])
+        if first.owed is not None:
+            self.owed = Window.stacked([r.owed for r in rollouts])
         if first.things is not None:
             self.things = torch.cat([r.things for r in rollouts])
             self.identity, self.met = torch.cat([r.identity for r in rollouts]), torch.cat([r.met for r in rollouts])
@@ -47,6 +49,7 @@ class Chorus(Rollout):
         for b, rollout in enumerate(self.rollouts):
             row = slice(b, b + 1)
             rollout.n += 1
+            rollout.owed = None if self.owed is None else self.owed.rows(row)
             if self.things is not None:
                 rollout.things, rollout.identity = self.things[row].clone(), self.identity[row].clone()
                 rollout.met, rollout.cast = self.met[row].clone(), self.cast.rows(torch.tensor([b], device=self.device))
@@ -55,10 +58,17 @@ class Chorus(Rollout):
     def _index(self) -> Tensor:
         return torch.tensor([[r.n] for r in self.rollouts], device=self.device)
 
-    def _past(self, *, view: bool = False) -> Past:
-        pasts = [r._past(view=view) for r in self.rollouts]
-        return Past(things=side_by_side([p.things for p in pasts]), given=side_by_side([p.given for p in pasts]),
-                    views=side_by_side([p.views for p in pasts]))
+    def past_of_things(self, n: int | None = None) -> Past:
+        """As Passes.past_of_things."""
+        pasts = [r.past_of_things(None if n is None else r.n + n - self.n) for r in self.rollouts]
+        return Past(things=side_by_side([p.things for p in pasts]), given=side_by_side([p.given for p in pasts]))
+
+    def past_of_views(self) -> Past:
+        """As Passes.past_of_views."""
+        return Past(views=side_by_side([r.past_of_views().views for r in self.rollouts]))
+
+    def _past_of_two(self) -> Past:
+        return Past(things=side_by_side([r._past_of_two().things for r in self.rollouts]))
 
 
 def stacked(texts: Sequence[Text]) -> Text:

@@ -73,7 +73,8 @@ class Memory:
 
 
 class Memories:
-    """Those of several dreams of one row each, as one rollout uses them; ages: which latent each dream is at."""
+    """Those of several dreams of one row each, as one rollout uses them; ages: which latent each dream is at, when the
+    oldest is at the one that is spoken of."""
 
     def __init__(self, own: Sequence[Memory], ages: Sequence[int]) -> None:
         self.own, self.ages = own, ages
@@ -89,15 +90,15 @@ class Memories:
         return any(memory.goal for memory in self.own)
 
     def remember(self, n: int, group: str, output: Output, *, given: bool = False) -> None:
-        """Each dream's row of the clean pass, as that of the latent it is at."""
+        """Each dream's row of the clean pass, as that of its own latent."""
         entry = Entry.of(output, group)
         for b, (memory, age) in enumerate(zip(self.own, self.ages, strict=True)):
-            memory._store(age, group, entry.rows([b]), given)
+            memory._store(age + n - max(self.ages), group, entry.rows([b]), given)
 
     def forget(self, n: int, things_window: int, views_window: int, stride: int) -> None:
         """Drop what no later latent of each dream sees."""
         for memory, age in zip(self.own, self.ages, strict=True):
-            memory.forget(age, things_window, views_window, stride)
+            memory.forget(age + n - max(self.ages), things_window, views_window, stride)
 
 
 def joined(entries: list[Entry]) -> Entry | None:
@@ -120,13 +121,16 @@ def side_by_side(rows: Sequence[list[tuple[Tensor, ...]]]) -> list[tuple[Tensor,
     depth, batch = max(map(len, rows)), []
     for i in range(depth):
         seen = [row[i] if row else None for row in rows]
-        like = next(pair[0] for pair in seen if pair)
-        lengths = torch.tensor([pair[0].shape[1] if pair else 0 for pair in seen])
-        size = len(rows), like.shape[2], int(lengths.max()), like.shape[3]
-        padded = [like.new_zeros(size).transpose(1, 2) for _ in range(2)]
+        like = next(pair for pair in seen if pair)
+        longest = max(pair[0].shape[1] if pair else 0 for pair in seen)
+        size = len(rows), like[0].shape[2], longest, like[0].shape[3]
+        padded = [like[0].new_zeros(size).transpose(1, 2) for _ in range(2)]
+        latents = like[2].shape[1] if len(like) > 2 else 1
+        there = torch.zeros(len(rows), latents, longest, dtype=torch.bool, device=like[0].device)
         for b, pair in enumerate(seen):
-            for whole, own in zip(padded, pair or (), strict=False):
+            for whole, own in zip(padded, pair[:2] if pair else (), strict=False):
                 whole[b, : own.shape[1]] = own[0]
-        there = (torch.arange(padded[0].shape[1]) < lengths[:, None]).to(like.device)
+            if pair:
+                there[b, :, : pair[0].shape[1]] = pair[2][0] if len(pair) > 2 else True
         batch.append((*padded,) if bool(there.all()) else (*padded, there))
     return batch

@@ -16,10 +16,10 @@ from reverie.model import contact, flow, impulse, motion, physics
 from reverie.model import things as th
 from reverie.model.arrival import faced, over_border
 from reverie.model.cast import Cast, inventory
-from reverie.model.memory import Memory, joined, layers
+from reverie.model.passes import Passes
 from reverie.model.sampling import Sampling
 from reverie.model.schedule import Conditions
-from reverie.model.transformer import Output, Past, Text, Transformer, Window
+from reverie.model.transformer import Past, Text, Transformer
 
 GUIDED = 1.0  # seconds after a new line began in which guidance acts
 TWIN = 0.4  # metres
@@ -28,25 +28,18 @@ LOATH = 0.02  # taken off the chance that the camera moves: without it 0.55 of t
 RARE = 0.02  # chances of existing below it are taken for none, and those as near to 1 for certain
 
 
-class Rollout:
+class Rollout(Passes):
     """Steps a batch of dreams from latent to latent. grid: (H, W) cells of the views. generator: where chance comes
     from, one for all rows or one for each."""
 
     def __init__(self, model: Transformer, text: Text, *, fps: Tensor, grid: tuple[int, int],
                  generator: torch.Generator | Sequence[torch.Generator], sampling: Sampling,
                  with_things: bool = True, with_views: bool = True) -> None:
-        self.model, self.text, self.fps, self.grid = model, text, fps, grid
+        super().__init__(model, text, fps, grid, sampling, with_things, with_views)
         self.generators = [generator] if isinstance(generator, torch.Generator) else list(generator)
-        self.sampling = sampling
-        self.with_things, self.with_views = with_things, with_views
-        self.batch, self.device = len(fps), fps.device
-        self.memory = Memory()
-        self.n = 0
-        self.things: Tensor | None = None  # (B, S, WIDTH), the last latent's
         self.identity: Tensor | None = None  # (B, things, static channels) of every slot that ever existed
         self.met = torch.zeros(self.batch, MAX_THINGS, dtype=torch.bool, device=self.device)
         self.cast = Cast.open(self.batch, self.device)
-        self._ahead: tuple[Tensor | None, tuple[Tensor, Tensor]] | None = None  # of which things, and how they go on
 
     # -- one latent ---------------------------------------------------------------------------------------
 
@@ -57,10 +50,9 @@ class Rollout:
         view: given instead of painted (an image, the past). things with known (B, S) bool: tokens that are
         given instead of imagined.
         """
-        c = self.model.config
-        self.memory.forget(self.n, c.things_window, c.views_window, c.stride)
+        self.begin(pay=view is not None or known is not None and bool(known.all()))
         if view is not None:
-            output = self._pass(conditions, views=view, noise=0.0, views_known=True, past=self._past(view=True))
+            output = self.over_views(conditions, view, 0.0, self.past_of_views(), known=True)
             self.memory.remember(self.n, "views", output, given=True)
         scene = None
         if self.with_things:
@@ -76,13 +68,15 @@ class Rollout:
         some = Rollout(self.model, self.text.rows(at), fps=self.fps[at], grid=self.grid, generator=self.generators[0],
                        sampling=self.sampling, with_things=self.with_things, with_views=self.with_views)
         some.memory, some.n, some.met, some.cast = self.memory.rows(at), self.n, self.met[at], self.cast.rows(at)
+        some.owed = None if self.owed is None else self.owed.rows(at)
         if self.things is not None:
             some.things, some.identity = self.things[at], self.identity[at]
         return some
 
     def aim(self, conditions: Conditions, view: Tensor, at: int) -> None:
         """Make ``view`` (B, H, W, C) the goal that stands at latent ``at``."""
-        output = self._pass(conditions, views=view, noise=0.0, goal=True, past=Past(), index=at)
+        self.pay()
+        output = self.over_views(conditions, view, 0.0, Past(), goal=at)
         self.memory.remember(-1, "views", output)
 
     # -- things -------------------------------------------------------------------------------------------
@@ -98,13 +92,12 @@ class Rollout:
             given = torch.cat([motion.decided(given[:, :MAX_THINGS], before, self.met),
                                motion.camera_decided(given[:, th.CAMERA_TOKEN], seen)[:, None],
                                given[:, th.SETTING_TOKEN :]], 1)
-        past = self._past()
         if bool(known.all()):
             x = given
         elif self.n == 0 and self.sampling.candidates > 1:
-            x = self._elected(conditions, given, known, past)
+            x = self._elected(conditions, given, known)
         else:
-            x = self._single(self._denoised(conditions, given, known, past))
+            x = self._single(self._denoised(conditions, given, known))
         new = (x[:, :MAX_THINGS, 0] > 0) & ~self.met
         things, camera = x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN]
         things = faced(self.cast.placed(things, camera, new), camera, new)
@@ -114,11 +107,9 @@ class Rollout:
         loose = contact.pushed_apart(impulse.knocked(x[:, :MAX_THINGS], before, 1 / self.fps, some), before, some)
         x = torch.cat([loose, x[:, MAX_THINGS:]], 1)
         self._meet(x, conditions.line)
-        output = self._pass(conditions, things=x, noise=self.sampling.calm, things_known=known, past=past)
-        self.memory.remember(self.n, "things", output)
-        return x, [(placed, value) for _, placed, value in output.things_keys]
+        return x, self.finished(conditions, x, known)
 
-    def _denoised(self, conditions: Conditions, given: Tensor, known: Tensor, past: Past) -> Tensor:
+    def _denoised(self, conditions: Conditions, given: Tensor, known: Tensor) -> Tensor:
         """The things of this latent, from noise; what exists and what moves is decided first."""
         noise = self._drawn(torch.randn, given.shape)
         heat = torch.ones_like(noise[..., :1])
@@ -130,13 +121,13 @@ class Rollout:
         times = flow.levels(steps).tolist()
         decided = None
         for level, target in zip(times[:-1], times[1:], strict=True):
-            clean = self._clean_things(conditions, x, level, known, past)
+            clean = self._clean_things(conditions, x, level, known)
             if decided is None:
                 decided = self._decided(clean, conditions.line)
                 starts = self._starts(decided) & ~known[:, :MAX_THINGS]
                 if bool(starts.any()):  # which way and how fast is chance, whose mean is to stay
                     x[:, :MAX_THINGS] = torch.where(starts[..., None], noise[:, :MAX_THINGS], x[:, :MAX_THINGS])
-                    clean = self._clean_things(conditions, x, level, known, past)
+                    clean = self._clean_things(conditions, x, level, known)
             clean = self._steady(torch.where(decided == 0, clean, decided))
             x = torch.where(known[..., None], given, flow.step(x, clean, level, target))
         if bool(starts.any()):
@@ -183,12 +174,12 @@ class Rollout:
             return None, None
         return self.things[:, :MAX_THINGS], self.things[:, th.CAMERA_TOKEN]
 
-    def _clean_things(self, conditions: Conditions, x: Tensor, level: float, known: Tensor, past: Past) -> Tensor:
-        clean = self._pass(conditions, things=x, noise=level, things_known=known, past=past).things[:, 0]
+    def _clean_things(self, conditions: Conditions, x: Tensor, level: float, known: Tensor) -> Tensor:
+        clean = self.over_things(conditions, x, level, known)
         fresh = conditions.since < GUIDED if self.n else torch.ones_like(conditions.since, dtype=torch.bool)
         if self.sampling.guidance != 1.0 and bool(fresh.any()):
             free = Conditions(torch.full_like(conditions.line, -1), conditions.since, conditions.actions)
-            other = self._pass(free, things=x, noise=level, things_known=known, past=past).things[:, 0]
+            other = self.over_things(free, x, level, known)
             leaning = other + self.sampling.guidance * (clean - other)
             leaning[:, :MAX_THINGS, 0] = clean[:, :MAX_THINGS, 0]  # a chance, and right as it is
             if self.n:  # and so is whether what is there is set going
@@ -197,7 +188,7 @@ class Rollout:
             clean = torch.where(fresh[:, None, None], leaning, clean)
         return clean
 
-    def _elected(self, conditions: Conditions, given: Tensor, known: Tensor, past: Past) -> Tensor:
+    def _elected(self, conditions: Conditions, given: Tensor, known: Tensor) -> Tensor:
         """Of several openings of each dream the first of the fewest things among those whose kinds and colours at
         least a quarter agree on: what is missing may yet come, what is too much stays."""
         count = self.sampling.candidates
@@ -205,9 +196,10 @@ class Rollout:
         many = Rollout(self.model, self.text.rows(rows), fps=self.fps[rows], grid=self.grid,
                        generator=self.generators, sampling=self.sampling, with_views=False)
         many.cast = self.cast.rows(rows)
-        past = Past(given=[tuple(part.repeat_interleave(count, 0) for part in layer) for layer in past.given])
+        many.seen = Past(given=[tuple(part.repeat_interleave(count, 0) for part in layer)
+                                for layer in self.past_of_things().given])
         again = Conditions(*(getattr(conditions, f.name).repeat_interleave(count, 0) for f in fields(conditions)))
-        found = many._denoised(again, given.repeat_interleave(count, 0), known.repeat_interleave(count, 0), past)
+        found = many._denoised(again, given.repeat_interleave(count, 0), known.repeat_interleave(count, 0))
         found = found.unflatten(0, (self.batch, count))
         chosen = []
         for openings in found:
@@ -323,78 +315,21 @@ class Rollout:
     def _paint(self, conditions: Conditions, scene_keys: list[tuple[Tensor, Tensor]] | None) -> Tensor:
         shape = (self.batch, *self.grid, self.model.config.channels)
         x = self._drawn(torch.randn, shape)
-        past = self._past(view=True)
+        past = self.past_of_views()
         past.scene = scene_keys or []
-        sketch = None if scene_keys is None else self.model.draw(self.things[:, None, self._slots()], self.grid)
+        sketch = None if scene_keys is None else self.model.draw(self.things[:, None, self.slots], self.grid)
         times = flow.levels(self.sampling.steps).tolist()
         for level, target in zip(times[:-1], times[1:], strict=True):
-            clean = self._pass(conditions, views=x, noise=level, past=past, sketch=sketch).views[:, 0]
+            clean = self.over_views(conditions, x, level, past, sketch=sketch).views[:, 0]
             if self.sampling.lean != 1.0:
                 free = Conditions(conditions.line, conditions.since, torch.full_like(conditions.actions, torch.nan))
-                other = self._pass(free, views=x, noise=level, past=past, sketch=sketch).views[:, 0]
+                other = self.over_views(free, x, level, past, sketch=sketch).views[:, 0]
                 clean = other + self.sampling.lean * (clean - other)
             x = flow.step(x, clean, level, target)
         kept, doubt = x, self.sampling.doubt if self.n else 0.0
         if doubt:
             noise = self._drawn(torch.randn, shape)
             kept = flow.add_noise(x, noise, torch.full(shape[:-1], doubt, device=self.device))
-        output = self._pass(conditions, views=kept, noise=max(self.sampling.calm, doubt), past=past, sketch=sketch)
+        output = self.over_views(conditions, kept, max(self.sampling.calm, doubt), past, sketch=sketch)
         self.memory.remember(self.n, "views", output)
         return x
-
-    def _slots(self) -> list[int]:
-        return [*range(self.model.config.slots), th.CAMERA_TOKEN, th.SETTING_TOKEN]
-
-    # -- the network --------------------------------------------------------------------------------------
-
-    def _index(self) -> Tensor:
-        """(B, 1): which latent of its dream each row is at."""
-        return torch.full((self.batch, 1), self.n, device=self.device)
-
-    def _past(self, *, view: bool = False) -> Past:
-        """What latent n may see of the memory, layer by layer."""
-        c, m, n = self.model.config, self.memory, self.n
-        if not view:
-            things = [m.things[k] for k in sorted(m.things) if k < n]
-            given = [m.given[k] for k in sorted(m.given) if n - k < 2] + ([m.goal] if m.goal else [])
-            return Past(things=layers(joined(things)), given=layers(joined(given)))
-        earlier = [k for k in sorted(m.views) if k < n]
-        goal = [m.goal] if m.goal else []
-        near = layers(joined([m.views[k] for k in earlier if n - k < c.views_window or k == 0 < c.stride] + goal))
-        far = layers(joined([m.views[k] for k in earlier
-                             if n - k < c.views_window or c.stride and k % c.stride == 0] + goal))
-        return Past(views=[far[i] if i % 4 == 3 else near[i] for i in range(len(near))])
-
-    def _pass(self, conditions: Conditions, *, noise: float, past: Past, things: Tensor | None = None,
-              views: Tensor | None = None, things_known: Tensor | None = None, views_known: bool = False,
-              goal: bool = False, index: int | None = None, sketch: Tensor | None = None) -> Output:
-        b, device = self.batch, self.device
-
-        def full(*shape: int, value: float | bool) -> Tensor:
-            return torch.full((b, 1, *shape), value, device=device)
-
-        w = Window(index=self._index() if index is None else full(value=index), fps=self.fps,
-                   line=conditions.line[:, None], since=conditions.since[:, None],
-                   actions=conditions.actions[:, None], things_seen=full(value=self.with_things))
-        slots = self._slots()
-        if things is not None:
-            w.things, w.things_known = things[:, None, slots], things_known[:, None, slots]
-            w.things_noise = torch.where(w.things_known, 0.0, full(len(slots), value=noise))
-            first = self.n == 0
-            w.previous = torch.zeros_like(w.things) if first else self.things[:, None, slots]
-            w.previous_noise = full(len(slots), value=1.0 if first else self.sampling.calm)
-            if self._ahead is None or self._ahead[0] is not self.things:  # the same in all passes of a latent
-                self._ahead = self.things, motion.continuation(w.previous, w.previous_noise, w.fps)
-            w.ahead, w.grid = self._ahead[1], self.grid if self.with_views else None
-        if views is not None:
-            w.views, w.views_noise = views[:, None], full(value=noise)
-            w.views_known = full(value=views_known)
-            w.goal = full(value=goal)
-            w.sketch = sketch
-        with self.model.reckoning(views is not None):
-            output = (self.model.runner or self.model)(w, self.text, past)
-        if output.things is not None and len(slots) < th.TOKENS:  # slots that the model does not have stay empty
-            empty = output.things.new_zeros(b, 1, th.TOKENS - len(slots), th.WIDTH)
-            empty[..., 0] = -1.0
-            output.things = torch.cat([output.things[:, :, :-2], empty, output.things[:, :, -2:]], 2)
-        return output

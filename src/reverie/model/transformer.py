@@ -100,12 +100,20 @@ def expected(noisy: Tensor, level: Tensor, prior: Tensor, variance: Tensor) -> T
     return prior + gain * (noisy - keep * prior)
 
 
-def _own(sources: list[tuple[Tensor, ...]]) -> Tensor | None:
-    """(B, 1, M) bool: which keys of all the sources are a row's own; None where every one is."""
-    if all(len(source) == 2 for source in sources):
+def _seen(sources: list[tuple[Tensor, ...]], latents: int) -> Tensor | None:
+    """(B, 1 or T N, M) bool: which keys of the past's sources and of this pass's own, the last, its queries see: of
+    their own latents no later one. None where each sees all."""
+    if latents == 1 and all(len(source) == 2 for source in sources):
         return None
-    own = [s[2] if len(s) > 2 else s[0].new_ones(s[0].shape[:2], dtype=torch.bool) for s in sources]
-    return torch.cat(own, 1)[:, None]
+    masks = [s[2] if len(s) > 2 else s[0].new_ones(s[0].shape[0], latents, s[0].shape[1], dtype=torch.bool)
+             for s in sources]
+    if latents == 1:
+        return torch.cat(masks, 2)
+    tokens = masks[-1].shape[2] // latents
+    order = torch.arange(latents, device=masks[-1].device)
+    own = order[:, None] >= order
+    masks[-1] = own.repeat_interleave(tokens, 1).expand_as(masks[-1])
+    return torch.cat(masks, 2).repeat_interleave(tokens, 1)
 
 
 def _level(w: Window) -> Tensor:
@@ -189,7 +197,8 @@ class Transformer(nn.Module):
     # -- the pass -----------------------------------------------------------------------------------------
 
     def forward(self, w: Window, text: Text, past: Past | None = None) -> Output:
-        """One pass over the latents of ``w``; with ``past``, T is 1 and the past is what memory holds."""
+        """One pass over the latents of ``w``; with ``past``, the past is what memory holds, and T is 1, or 2 of things
+        alone, of which the first is finished."""
         states, gains, turns = {}, {}, {}
         if w.things is not None:
             states["things"] = self._embed_things(w)
@@ -221,7 +230,7 @@ class Transformer(nn.Module):
                 sources = self._sources(g, i, w, things_keys, views_keys, past)
                 queries = rotate(attention.queries(inputs[g]), turns[g])
                 keys, values = [s[0] for s in sources], [s[1] for s in sources]
-                mask = masks[g][i % 4 == 3] if past is None else _own(sources)
+                mask = masks[g][i % 4 == 3] if past is None else _seen(sources, w.index.shape[1])
                 attended = attention.attend(queries, keys, values, mask).view_as(states[g])
                 words = None
                 if blocks[g].text is not None and not self.config.of_a_log:

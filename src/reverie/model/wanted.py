@@ -35,7 +35,7 @@ class Wanted:
                 and torch.equal(a.fps, b.fps) and (a.n > 0) == (b.n > 0)
                 and (a.with_things, a.with_views) == (b.with_things, b.with_views)
                 and (self.view is None) == (other.view is None) and self.whole == other.whole
-                and (a.memory.goal is None) == (b.memory.goal is None))
+                and (a.memory.goal is None, a.owed is None) == (b.memory.goal is None, b.owed is None))
 
     @property
     def whole(self) -> bool:

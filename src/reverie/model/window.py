@@ -5,6 +5,7 @@ Legend as in transformer.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -40,7 +41,30 @@ class Window:
 
     def to(self, device: torch.device) -> Window:
         """The same on another device."""
-        return replace(self, **{k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)})
+        return self._each(lambda x: x.to(device))
+
+    def rows(self, rows: Tensor) -> Window:
+        """That of these rows, each as often as it is named."""
+        return self._each(lambda x: x[rows])
+
+    def followed_by(self, other: Window) -> Window:
+        """Two windows about the same, one after the other in time; what is finished in this one the other sees."""
+        return self._each(lambda x, y: x if x is self.fps else torch.cat([x, y], 1), other)
+
+    @staticmethod
+    def stacked(windows: Sequence[Window]) -> Window:
+        """Windows about the same as the rows of one."""
+        return windows[0]._each(lambda *each: torch.cat(each), *windows[1:])
+
+    def _each(self, change: Callable[..., Tensor], *others: Window) -> Window:
+        """With each tensor changed, by itself and those of others."""
+        def changed(x: object, *rest: object) -> object:
+            if isinstance(x, tuple) and isinstance(x[0], Tensor):
+                return tuple(change(*parts) for parts in zip(x, *rest, strict=True))
+            return change(x, *rest) if isinstance(x, Tensor) else x
+
+        return replace(self, **{name: changed(x, *(getattr(one, name) for one in others))
+                                for name, x in vars(self).items()})
 
 
 @dataclass
@@ -58,7 +82,8 @@ class Text:
 
 @dataclass
 class Past:
-    """The keys and values of the past that one layer of each group may see, and if not all of it a (B, M) mask."""
+    """The keys and values of the past that one layer of each group may see, and, if not all of it, which of its tokens
+    each latent of the window sees: (B, T, M) bool."""
 
     things: list[tuple[Tensor, ...]] = field(default_factory=list)  # per layer, for things
     given: list[tuple[Tensor, ...]] = field(default_factory=list)  # per layer, given views for things
@@ -74,3 +99,8 @@ class Output:
     views: Tensor | None
     things_keys: list[tuple[Tensor, Tensor, Tensor]]  # key by time, key by place, value
     views_keys: list[tuple[Tensor, Tensor]]
+
+    def of_first(self) -> Output:
+        """What is to be remembered of the first of two latents' things."""
+        keys = [tuple(part[:, : part.shape[1] // 2] for part in layer) for layer in self.things_keys]
+        return Output(None, None, keys, [])

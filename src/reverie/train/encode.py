@@ -247,3 +247,8 @@ def load_bank(path: str | Path) -> Bank:
         raise BadData(f"no bank at {path}: run the latents stage first") from None
     except Exception as error:
         raise BadData(f"{path} is damaged ({error}): delete it and encode again") from None
+
+
+def in_training(meta: dict) -> bool:
+    """Whether a clip's metadata let it be trained on."""
+    return meta["provenance"].get("split", "train") == "train"

@@ -8,6 +8,7 @@
     transformer  bank -> out/transformer/transformer.safetensors
     things       clips, drawn or not -> out/things/transformer.safetensors: a finished transformer (start_from) whose
                  things train on, and nothing that paints; no part of all
+    distil       clips, drawn or not -> out/distil/transformer.safetensors: its things take few steps, and no guidance
     views        bank -> out/views/transformer.safetensors: the other way round, for latents that have changed
     observer     drawn clips -> out/observer/observer.safetensors
     traffic      traces of the road -> out/road/road.safetensors, which imagines traffic; no part of all
@@ -27,7 +28,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -35,20 +35,22 @@ import torch
 from reverie.core import runtime
 from reverie.core.errors import BadInput
 from reverie.core.progress import track
-from reverie.model.checkpoint import load_model, save_model
+from reverie.model.checkpoint import load_into, load_model, save_model
+from reverie.model.sampling import Sampling
 from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Transformer
 from reverie.train import road
-from reverie.train.encode import Bank, encode, load_bank, save_bank, varieties
+from reverie.train.distil import FEW, Distilled
+from reverie.train.encode import Bank, encode, in_training, load_bank, save_bank, varieties
 from reverie.train.log import LogPlan, is_log, train_log
 from reverie.train.loop import AGAIN, fit, learns_only
 from reverie.train.mirror import other_side
 from reverie.train.transformer import ADAM, transformer_loss
-from reverie.train.windows import Mixture, WindowPlan
+from reverie.train.windows import Mixture, WindowPlan, of_things
 from reverie.world import WEIGHTS
 
 STAGES = ("tokenizer", "canvas", "latents", "transformer", "observer")
-ALONE = ("words", "things", "views", *road.FILES)  # stages that are asked for by name only
+ALONE = ("words", "things", "distil", "views", *road.FILES)  # stages that are asked for by name only
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ class _Run:
         tokenizer = Tokenizer.load(self._file("tokenizer")).to(self.device).eval()
         with track(None, "encoding clips", quiet=not self.progress) as bar:
             bank = encode(self.data, tokenizer, vectors=self._vectors(), device=self.device,
-                          tell=lambda: bar.advance(), keep=_in_training)
+                          tell=lambda: bar.advance(), keep=in_training)
         save_bank(bank, self.out / "bank.npz")
         return True
 
@@ -247,12 +249,22 @@ class _Run:
 
     def things(self, minutes: float) -> bool:
         """Train on what imagines the things of a finished transformer; all that paints stays as it is, bit by bit."""
-        plan, path = self.plan, self.out / "things" / "bank.npz"
+        return self._half("things", self._things_bank(), self._of_things, minutes)
+
+    def distil(self, minutes: float) -> bool:
+        """Teach what imagines the things of a finished transformer to do so in few steps, see train.distil."""
+        return self._half("distil", self._things_bank(), self._of_things, minutes)
+
+    def _of_things(self, bank: Bank, config: Config) -> Mixture:
+        return of_things(bank, self.plan.things, self.plan.beginning, self.plan.beginning_share, config.slots)
+
+    def _things_bank(self) -> Bank:
+        path = self.out / "things" / "bank.npz"
         if not path.exists():
             with track(None, "encoding clips", quiet=not self.progress) as bar:
                 save_bank(encode(self.data, None, vectors=self._vectors(), tell=lambda: bar.advance(),
-                                 keep=_in_training), path)
-        return self._half("things", load_bank(path), partial(of_things, plan), minutes)
+                                 keep=in_training), path)
+        return load_bank(path)
 
     def views(self, minutes: float) -> bool:
         """Train on what paints the views of a finished transformer; all that imagines things stays as it is."""
@@ -268,13 +280,17 @@ class _Run:
         tensors, meta = load_model(start)
         config = Config(**meta["config"])
         model = Transformer(config).to(self.device)
-        learns_only(model, model.things_parameters() if name == "things" else model.views_parameters())
-        result = fit(model, mixture(bank, config), transformer_loss, out=folder, lr=AGAIN * self.plan.lr,
-                     adam=ADAM, ema=self.plan.ema, precision=self.plan.precision, hold=0.4, start_from=tensors,
+        learns_only(model, model.views_parameters() if name == "views" else model.things_parameters())
+        loss = transformer_loss
+        if name == "distil":
+            load_into(teacher := Transformer(config).to(self.device), tensors, start)
+            loss = Distilled(teacher, Sampling.of(meta))
+        result = fit(model, mixture(bank, config), loss, out=folder, lr=AGAIN * self.plan.lr, adam=ADAM,
+                     ema=self.plan.ema, precision=self.plan.precision, hold=0.4, start_from=tensors,
                      progress=self.progress, **self._budget(minutes))
         if result.finished:
-            card, sampling = self.card(config, bank, result), meta.get("sampling", {})
-            card["sampling"] = {**sampling, **card["sampling"]} if name == "things" else sampling
+            card, own = self.card(config, bank, result), {"distil": FEW, "views": {}}
+            card["sampling"] = {**meta.get("sampling", {}), **own.get(name, card["sampling"])}
             save_model(folder / "transformer.safetensors", result.weights, card)
         return result.finished
 
@@ -356,8 +372,8 @@ class _Run:
 
     def _latest(self) -> Path | None:
         """What a stage that trains one half of a transformer made last in this folder."""
-        made = [p for p in (self.out / half / "transformer.safetensors" for half in ("things", "views")) if p.exists()]
-        return max(made, key=lambda path: path.stat().st_mtime, default=None)
+        made = (self.out / half / "transformer.safetensors" for half in ("things", "distil", "views"))
+        return max(filter(Path.exists, made), key=lambda path: path.stat().st_mtime, default=None)
 
     def _given(self, name: str) -> Path | None:
         """The file of start_from that a stage asked for by name begins from."""
@@ -379,13 +395,3 @@ class _Run:
 
     def _budget(self, minutes: float) -> dict:
         return {"steps": self.plan.steps} if self.plan.steps else {"minutes": minutes}
-
-
-def of_things(plan: Recipe, bank: Bank, config: Config) -> Mixture:
-    """What the stage things trains on: windows without views in which no thing is given, and clips' first seconds."""
-    long, opening = (replace(p, slots=config.slots, things_known=0.0) for p in (plan.things, plan.beginning))
-    return Mixture(bank, long, replace(long, views=True), 0.0, opening, plan.beginning_share)
-
-
-def _in_training(meta: dict) -> bool:
-    return meta["provenance"].get("split", "train") == "train"

@@ -82,7 +82,7 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
         w.views = flow.add_noise(views, torch.randn_like(views), level[:, :, None, None].expand(views.shape[:-1]))
         w.views_noise, w.views_known, w.goal = level, batch["views_known"], batch["goal"]
     out = model(w, model.encode_text(batch["text"], batch["text_mask"]))
-    loss, figures = _things_loss(out.things.float(), things, noise, before, batch)
+    loss, figures = things_loss(out.things.float(), things, noise, before, batch)
     if with_views:
         counted = (~given).float()
         high = (level > 0.5).float() * counted
@@ -99,8 +99,10 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     return loss, figures
 
 
-def _things_loss(x: Tensor, truth: Tensor, noise: Tensor, before: Tensor,
-                 batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+def things_loss(x: Tensor, truth: Tensor, noise: Tensor, before: Tensor,
+                batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+    """Loss of what is said of things, x (B, T, S, WIDTH), and its parts, where they are not known and not context.
+    noise, before (B, T, S): the levels of them and of the latent before; batch: of train.windows."""
     weights = channel_weights(truth.shape[2]).to(x.device)
     exists = truth[:, :, :-2, 0] > 0
     mask = torch.ones_like(truth)

@@ -9,7 +9,7 @@ Legend: B batch, T latent frames, S thing tokens, R script lines, P text tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -232,3 +232,10 @@ class Mixture:
         if self.with_views and (chance < self.opening_share + self.share or not self.all):
             return draw_windows(self.with_views, self.bank.vectors, self.drawn, rng)
         return draw_windows(self.all, self.bank.vectors, self.things, rng, self.odds)
+
+
+def of_things(bank: Bank, long: WindowPlan, opening: WindowPlan, share: float, slots: int) -> Mixture:
+    """What the stages things and distil train on: windows without views in which no thing is given, and clips' first
+    seconds, their share of the steps. slots: how many things the model knows."""
+    long, opening = (replace(p, slots=slots, things_known=0.0) for p in (long, opening))
+    return Mixture(bank, long, replace(long, views=True), 0.0, opening, share)

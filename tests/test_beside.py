@@ -119,3 +119,25 @@ print(faults(), keep_memory(), faults() and faults())
     if told[1] != "True":
         pytest.skip("this C library has no dial for it")
     assert int(told[2]) < int(told[0]) / 5
+
+
+def test_each_of_many_is_answered_in_order(started, monkeypatch) -> None:
+    """By as many processes as there are cores; few are not worth one."""
+    monkeypatch.setattr(beside, "cores", lambda: 2)
+    assert list(beside.each(pow, [(2, n) for n in range(5)])) == [1, 2, 4, 8, 16] and len(started) == 2
+    assert list(beside.each(pow, [(3, 2)] * 3)) == [9, 9, 9] and len(started) == 2
+    assert all(process.poll() is not None for process in started)
+
+
+def test_what_many_processes_dream_is_what_one_dreams(monkeypatch) -> None:
+    from reverie.evaluate.dreams import dream
+
+    monkeypatch.setattr(beside, "cores", lambda: 2)
+    world = tiny_world(sampling={"opening_steps": 2, "things_steps": 2, "candidates": 2, "takes": 2})
+    told = []
+    many = dream(world, [SCRIPT] * 4, 3, seed=5, tell=told.append)[0]
+    monkeypatch.setattr(beside, "WORTH", 9)
+    alone = dream(world, [SCRIPT] * 4, 3, seed=5)[0]
+    assert told == [1, 1, 1, 1] and many.shape == alone.shape
+    # of an untrained network a chance may fall within the last bits of a sum
+    assert sum(np.allclose(one, other, atol=1e-4) for one, other in zip(many, alone, strict=True)) >= 2

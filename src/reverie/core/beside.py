@@ -12,7 +12,7 @@ import queue
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import IO, Any
@@ -22,6 +22,7 @@ import torch
 from reverie.core.errors import ReverieError
 from reverie.core.runtime import cores, set_threads
 
+WORTH = 4  # things to be asked from which on it pays to start processes
 NICE = 19  # how much they give way to the process that asks
 
 
@@ -73,6 +74,18 @@ class Beside:
             raise ReverieError("a process that works beside this one has ended") from None
         finally:
             self._idle.put(process)
+
+
+def each(equipment: Callable, asked: Sequence[tuple]) -> Iterator[Any]:
+    """What the equipment answers to each of what is asked, in that order, as it comes: by as many processes as there
+    are cores; here, if it would not pay. Raises ReverieError where a process has ended."""
+    count = min(cores(), len(asked))
+    if count < 2 or len(asked) < WORTH:
+        yield from (equipment(*what) for what in asked)
+        return
+    with Beside(equipment, count) as others:
+        for answer in [others.ask(*what) for what in asked]:
+            yield answer.result()
 
 
 def _pipes(process: subprocess.Popen) -> tuple[IO[bytes], IO[bytes]]:

@@ -7,12 +7,14 @@ channels, F frames in a latent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from reverie.core.beside import each
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT, MAX_THINGS
@@ -78,7 +80,7 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
           None) -> tuple[np.ndarray | None, Tensor | None]:
     """Things (N, T, S, W) and views (N, T, H, W, C) of each script's dream, at the model's own settings; no views
     where they are not asked for, or not needed to see the things. known: None goes by the words alone, as
-    World.imagine does, whose dreams are rehearsed one by one.
+    World.imagine does, whose dreams are rehearsed one by one, on all cores.
 
     tell is called with the number of dreams done after each batch.
     """
@@ -86,9 +88,8 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
     paints = with_views and (known is not None and known.views is not None or world.paints(sampling, with_things))
     if known is None and with_things and not paints and sampling.takes > 1:
         made = []
-        for i, script in enumerate(scripts):
-            one = world.dream(script, seed=seed + i, seconds=latents * F / world.fps)
-            made.append(one.imagined(latents))
+        for one in each(partial(imagined, replace(world, vectors=None), latents), [(script, seed + i) for i, script in enumerate(scripts)]):
+            made.append(one)
             if tell is not None:
                 tell(1)
         return np.stack(made) if made else None, None
@@ -140,6 +141,11 @@ def _directed(scripts: Sequence[Sequence[Line]], latents: int, fps: float, seed:
             vectors, rates = camera_vectors(moves, opening, latents, fps)
             things[i, :, th.CAMERA_TOKEN], which[i, :, th.CAMERA_TOKEN], actions[i] = vectors, True, rates
     return Known(things, which, actions=actions)
+
+
+def imagined(world: World, latents: int, script: Sequence[Line], seed: int) -> np.ndarray:
+    """Things (T, S, W) of one script's dream, by its words alone."""
+    return world.dream(script, seed=seed, seconds=latents * F / world.fps).imagined(latents)
 
 
 @torch.inference_mode()

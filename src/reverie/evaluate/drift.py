@@ -8,13 +8,16 @@ of half of the camera's moves; a dream is told all of them, for where the camera
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from reverie.audit.judge import audit_frames
 from reverie.audit.observer import Observer
-from reverie.core.clip import Clip
+from reverie.core.beside import each
+from reverie.core.clip import Clip, Line
 from reverie.core.moves import DIRECTIONS, Move
 from reverie.direction import STILL
 from reverie.evaluate import minute
@@ -50,24 +53,39 @@ class Seen:
         self.motion.append(picture_statistics(frames)["motion"])
         self.features.append(features(observer, frames[::LOOK_EVERY]))
 
+    def take_in(self, other: Seen) -> None:
+        """The same window of other videos."""
+        self.minutes, self.violations = self.minutes + other.minutes, self.violations + other.violations
+        for name in ("things", "motion", "features"):
+            getattr(self, name).extend(getattr(other, name))
+
 
 def measure(study: Study) -> list[dict]:
     """Each statistic's late value over its early one, imagined over true, over n minutes; the Fréchet distance, which
     is from truth already, late over early; and the values that these are made of."""
-    (clips, chosen), world, fps = minute.eventful(study), study.world, study.world.fps
+    (clips, chosen), fps = minute.eventful(study), study.world.fps
     made, true = ({name: Seen() for name in WINDOWS} for _ in range(2))
-    with study.track(2 * len(chosen), "minutes, early and late") as bar:
-        for k, i in enumerate(chosen):
-            blocks = list(world.imagine(minute.script_of(clips.meta(i), i), seconds=minute.SECONDS, seed=SEED + k,
-                                        moves=moves_of(clips.clip(i, views=False))))
-            bar.advance()
-            for name, (start, end) in WINDOWS.items():
-                frames = np.concatenate([b.frames for b in blocks if start <= b.start / fps + 1e-6 < end])
-                made[name].add(frames, fps, study.observer)
-                true[name].add(minute.true_part(clips.meta(i)["provenance"], fps, start, end - start), fps,
-                               study.observer)
+    asked = [(minute.script_of(clips.meta(i), i), SEED + k, moves_of(clips.clip(i, views=False)),
+              clips.meta(i)["provenance"]) for k, i in enumerate(chosen)]
+    with study.track(len(chosen), "minutes, early and late") as bar:
+        for both in each(partial(_seen, replace(study, progress=False), fps), asked):
+            for all_of_them, own in zip((made, true), both, strict=True):
+                for name in WINDOWS:
+                    all_of_them[name].take_in(own[name])
             bar.advance()
     return figures(made, true, len(chosen))
+
+
+def _seen(study: Study, fps: float, script: Sequence[Line], seed: int, moves: Sequence, provenance: dict
+          ) -> tuple[dict[str, Seen], dict[str, Seen]]:
+    """What the windows of one dreamt minute hold, and those of the true one."""
+    blocks = list(study.world.imagine(script, seconds=minute.SECONDS, seed=seed, moves=moves))
+    made, true = ({name: Seen() for name in WINDOWS} for _ in range(2))
+    for name, (start, end) in WINDOWS.items():
+        frames = np.concatenate([b.frames for b in blocks if start <= b.start / fps + 1e-6 < end])
+        made[name].add(frames, fps, study.observer)
+        true[name].add(minute.true_part(provenance, fps, start, end - start), fps, study.observer)
+    return made, true
 
 
 def moves_of(clip: Clip) -> list[tuple[float, tuple[Move, ...]]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ import numpy as np
 from reverie.audit.findings import Verdict, Violation
 from reverie.audit.judge import audit_frames
 from reverie.audit.laws import RULES
+from reverie.core.beside import each
+from reverie.core.clip import Line
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.evaluate.dreams import dream, pixels_of
 from reverie.evaluate.figures import figure, share
@@ -26,10 +29,11 @@ from reverie.evaluate.study import SEED, Study
 from reverie.evaluate.watch import watched
 
 SECONDS = 60.0
-BATCH = 10  # dreams at once
 WORST, COLUMNS = 5, 8  # moments that are shown, and pictures of each
 AROUND = (-0.5, 0.9)  # seconds before and after a moment that are shown
 WORLDS = ("lab",)
+
+Moment = tuple[float, np.ndarray, str]  # by how much a limit was passed, pictures, what happened when
 
 
 @dataclass
@@ -72,26 +76,30 @@ def measure(study: Study) -> list[dict]:
 
 
 def _imagined(study: Study) -> Tally:
-    clips = study.clips(study.n, SECONDS, drawn=False)
-    world, tally = study.world, Tally()
+    clips, tally = study.clips(study.n, SECONDS, drawn=False), Tally()
     scripts = [script_of(clips.meta(i), i) for i in range(len(clips))]
-    moments: list[tuple[float, np.ndarray, str]] = []
+    moments: list[Moment] = []
     with study.track(len(clips), "minutes imagined and judged") as bar:
-        things, views = dream(world, scripts, round(SECONDS * world.fps) // FRAMES_PER_LATENT, seed=SEED, batch=BATCH)
-        for k in range(len(scripts)):
-            frames = pixels_of(world, things[k], None if views is None else views[k])
-            verdict = audit_frames(frames, world.fps, observer=study.observer)
+        for verdict, own in each(partial(_minute, replace(study, progress=False)), list(enumerate(scripts))):
             tally.add(verdict)
-            moments += [(v.amount / max(abs(v.limit), 1e-6), shown(frames, v, verdict.fps),
-                         f"minute {k + 1}, {v.start:.1f} s: {v.text} ({v.law})") for v in verdict.violations]
-            moments = worst(moments)
+            moments = worst([*moments, *own])
             bar.advance()
     if moments:
         _write_sheet(moments, study.data / "offences.png")
     return tally
 
 
-def worst(moments: Sequence[tuple[float, np.ndarray, str]]) -> list[tuple[float, np.ndarray, str]]:
+def _minute(study: Study, k: int, script: Sequence[Line]) -> tuple[Verdict, list[Moment]]:
+    """A minute as it is judged, and its own worst moments."""
+    world = study.world
+    things, views = dream(world, [script], round(SECONDS * world.fps) // FRAMES_PER_LATENT, seed=SEED + k)
+    frames = pixels_of(world, things[0], None if views is None else views[0])
+    verdict = audit_frames(frames, world.fps, observer=study.observer)
+    return verdict, worst([(v.amount / max(abs(v.limit), 1e-6), shown(frames, v, verdict.fps),
+                            f"minute {k + 1}, {v.start:.1f} s: {v.text} ({v.law})") for v in verdict.violations])
+
+
+def worst(moments: Sequence[Moment]) -> list[Moment]:
     """The WORST of moments, by how far beyond the limit they are, of as many laws as there are."""
     ranked = sorted(moments, key=lambda m: -m[0])
     laws: Counter = Counter()
@@ -121,7 +129,7 @@ def shown(frames: np.ndarray, violation: Violation, fps: float) -> np.ndarray:
     return np.stack(out)
 
 
-def _write_sheet(moments: Sequence[tuple[float, np.ndarray, str]], path: Path) -> None:
+def _write_sheet(moments: Sequence[Moment], path: Path) -> None:
     from reverie.data.sheet import contact_sheet
 
     pictures, texts = [pictures for _, pictures, _ in moments], [text for _, _, text in moments]

@@ -40,6 +40,7 @@ class Rollout(Passes):
         self.identity: Tensor | None = None  # (B, things, static channels) of every slot that ever existed
         self.met = torch.zeros(self.batch, MAX_THINGS, dtype=torch.bool, device=self.device)
         self.cast = Cast.open(self.batch, self.device)
+        self._pictured: tuple[Tensor, Tensor] | None = None  # of which things, and which of them are in the picture
 
     # -- one latent ---------------------------------------------------------------------------------------
 
@@ -218,7 +219,7 @@ class Rollout(Passes):
             return clean
         there = self.met[..., None]
         kept = torch.where(there, self.identity, clean[:, :MAX_THINGS, th.STATIC])
-        exists = torch.where(self._in_picture()[..., None], 1.0, clean[:, :MAX_THINGS, :1])
+        exists = torch.where(self._in_picture[..., None], 1.0, clean[:, :MAX_THINGS, :1])
         exists = torch.where(self._gone()[..., None], -1.0, exists)
         things = torch.cat([exists, kept, clean[:, :MAX_THINGS, th.STATIC.stop :]], -1)
         things[..., th.DECIDED] = clean[:, :MAX_THINGS, th.DECIDED]
@@ -228,11 +229,14 @@ class Rollout(Passes):
         """(B, things) bool: slots whose thing was and is no more. Nothing that ceased to exist comes back."""
         return self.met & (self.things[:, :MAX_THINGS, 0] <= 0)
 
+    @property
     def _in_picture(self) -> Tensor:
         """(B, things) bool: what exists in the last latent, and in its picture."""
-        things = self.things[:, :MAX_THINGS]
-        seen = th.in_picture(things, self.things[:, th.CAMERA_TOKEN], self.grid[1] / self.grid[0])
-        return seen & (things[..., 0] > 0)
+        if self._pictured is None or self._pictured[0] is not self.things:
+            things = self.things[:, :MAX_THINGS]
+            seen = th.in_picture(things, self.things[:, th.CAMERA_TOKEN], self.grid[1] / self.grid[0])
+            self._pictured = self.things, seen & (things[..., 0] > 0)
+        return self._pictured[1]
 
     def _single(self, x: Tensor) -> Tensor:
         """Nothing appears within TWIN metres of one of its own kind and colour: that would be one thing doubled."""

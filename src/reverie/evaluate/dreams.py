@@ -88,7 +88,8 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
     paints = with_views and (known is not None and known.views is not None or world.paints(sampling, with_things))
     if known is None and with_things and not paints and sampling.takes > 1:
         made = []
-        for one in each(partial(imagined, replace(world, vectors=None), latents), [(script, seed + i) for i, script in enumerate(scripts)]):
+        alone = partial(imagined, replace(world, vectors=None), latents)  # token vectors are read where they are needed
+        for one in each(alone, [(script, seed + i) for i, script in enumerate(scripts)]):
             made.append(one)
             if tell is not None:
                 tell(1)

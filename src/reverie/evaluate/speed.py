@@ -14,23 +14,32 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
 
+import torch
+
+from reverie.core.clip import Line
 from reverie.core.errors import BadInput, ReverieError
-from reverie.core.runtime import peak_memory_bytes
+from reverie.core.runtime import cores, peak_memory_bytes
 from reverie.core.video import VideoWriter
+from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.evaluate import machine
+from reverie.evaluate.dreams import imagined
 from reverie.evaluate.figures import figure
 from reverie.evaluate.study import PACKAGE, SEED, Study
 from reverie.evaluate.traffic import traces
 from reverie.generation import generate
+from reverie.model.beside import Drawers
 from reverie.model.canvas import Canvas
 from reverie.model.rollout import Rollout
 from reverie.model.tokenizer import Decoder
 from reverie.world import World
 
+F = FRAMES_PER_LATENT
 PROMPT = "a red ball rolls behind a wall and a blue box falls"
 SECONDS = 60.0
 SIZES = {128: 20, 256: 60}  # pixels along each side of a video; the seconds that a minute of it may take
 PAST = 3.0  # seconds of the road that futures go on from
+DECODED, FRAME = 256, "<= 12"  # pixels along each side of frames, and the goal in milliseconds of each
+WARM, LATENTS = 8, 48  # latents that are decoded before those that count
 PARTS = ("load", "text", "things", "views", "decoder", "file")
 
 
@@ -38,7 +47,8 @@ def measure(study: Study) -> list[dict]:
     """At each of SIZES wall seconds (the median of n runs) and peak memory of ``reverie generate`` for a minute, model
     load and file included, all its processes together; the same of ``reverie futures`` with what it makes if it is not
     told otherwise, of a past of the road; how busy others kept the machine, for such a time means nothing on a busy
-    one; and where the time goes in one process, measured once within this one, at the model's own size."""
+    one; and where the time goes in one process, measured once within this one, at the model's own size; and what a
+    frame takes on all cores, decoded from latents and drawn from things."""
     if isinstance(study.model, World):
         raise BadInput("the speed suite runs the command line: give a model by name or folder")
     others, figures = machine.busy(), []
@@ -59,11 +69,13 @@ def measure(study: Study) -> list[dict]:
         figures += [figure("wall_seconds_four_futures_of_ten_seconds_four_cameras", wall, "s", None, 1),
                     figure("peak_memory_futures", peak / 2**30, "GB", None, 1)]
         bar.advance()
-        parts = split(study.model, SECONDS, out)
+        parts, decoding = split(study.model, SECONDS, out), decoded(World.load(study.model, device="cpu"))
         bar.advance()
     frames = parts.pop("frames")
     figures.append(figure("cores_busy_with_other_work", others, "cores", "<= 0.25", 1))
     figures += [figure(f"{name}_seconds", parts[name], "s", None, 1) for name in PARTS]
+    figures += [figure(f"{name}_milliseconds_a_frame_{DECODED}", took, "ms", FRAME, 1)
+                for name, took in decoding.items()]
     figures.append(figure("frames_per_second", frames / sum(parts.values()), "fps", None, 1))
     return figures
 
@@ -122,6 +134,27 @@ def split(model: str | Path | World, seconds: float, out: Path) -> dict[str, flo
         made = generate(PROMPT, out, seconds=seconds, model=world, seed=SEED)
     whole = time.perf_counter() - began
     return {**{name: spent[name] for name in PARTS}, "rest": whole - sum(spent.values()), "frames": made.frames}
+
+
+@torch.inference_mode()
+def decoded(world: World) -> dict[str, float]:
+    """Milliseconds a frame at DECODED pixels: of the decoder, with all threads, and of the canvas, as many processes as
+    there are cores."""
+    size, latents = (DECODED, DECODED), torch.randn(1, LATENTS, *[DECODED // world.tokenizer.config.spatial] * 2,
+                                                    world.tokenizer.config.channels)
+    world.tokenizer.decode(latents)
+    began = time.perf_counter()
+    world.tokenizer.decode(latents)
+    took = time.perf_counter() - began
+    things = imagined(world, LATENTS + WARM, [Line(0.0, PROMPT)], SEED)
+    spent = {"decoder": took}
+    with Drawers(world.tokenizer, size, cores()) as others:
+        for chosen in (range(WARM), range(WARM, LATENTS + WARM)):
+            began = time.perf_counter()
+            for picture in [others.draw(things[n], n * F, world.fps) for n in chosen]:
+                picture.result()
+            spent["canvas"] = time.perf_counter() - began
+    return {name: 1000 * seconds / LATENTS / F for name, seconds in spent.items()}
 
 
 @contextmanager

@@ -195,3 +195,12 @@ def test_unknown_words_are_named(text, words):
 
 def test_nothing_known_names_nothing():
     assert unknown_words("a red elephant", set()) == []
+
+
+def test_vectors_go_to_other_processes() -> None:
+    import pickle
+
+    vectors = TokenVectors.load()
+    numbers, rows = vectors.encode("a red ball")
+    again = pickle.loads(pickle.dumps(vectors)).encode("a red ball")
+    assert np.array_equal(again[0], numbers) and np.array_equal(again[1], rows)

@@ -7,7 +7,7 @@ channels, F frames in a latent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -88,8 +88,7 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
     paints = with_views and (known is not None and known.views is not None or world.paints(sampling, with_things))
     if known is None and with_things and not paints and sampling.takes > 1:
         made = []
-        alone = partial(imagined, replace(world, vectors=None), latents)  # token vectors are read where they are needed
-        for one in each(alone, [(script, seed + i) for i, script in enumerate(scripts)]):
+        for one in each(partial(imagined, world, latents), [(script, seed + i) for i, script in enumerate(scripts)]):
             made.append(one)
             if tell is not None:
                 tell(1)

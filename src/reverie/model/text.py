@@ -82,6 +82,9 @@ class TokenVectors:
         self._rows: dict[int, np.ndarray] = {}
         self._texts: dict[str, np.ndarray] | None = None  # the only texts that can be answered, if not None
 
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_package": None}  # an open file: another process opens it itself
+
     @classmethod
     def load(cls) -> TokenVectors:
         """Vectors of any text. The package is read when the first text comes (ReverieError without it)."""

@@ -217,14 +217,16 @@ class _Run:
     def latents(self, minutes: float) -> bool:
         """Encode all clips into the bank."""
         del minutes
-        if (self.out / "bank.npz").exists():
-            return True
-        tokenizer = Tokenizer.load(self._file("tokenizer")).to(self.device).eval()
-        with track(None, "encoding clips", quiet=not self.progress) as bar:
-            bank = encode(self.data, tokenizer, vectors=self._vectors(), device=self.device,
-                          tell=lambda: bar.advance(), keep=in_training)
-        save_bank(bank, self.out / "bank.npz")
+        self._bank(self.out / "bank.npz", lambda: Tokenizer.load(self._file("tokenizer")).to(self.device).eval())
         return True
+
+    def _bank(self, path: Path, tokenizer: Callable[[], Tokenizer | None]) -> None:
+        """Encode all clips that may be trained on into a bank, if it is not there yet."""
+        if path.exists():
+            return
+        with track(None, "encoding clips", quiet=not self.progress) as bar:
+            save_bank(encode(self.data, tokenizer(), vectors=self._vectors(), device=self.device,
+                             tell=lambda: bar.advance(), keep=in_training), path)
 
     def transformer(self, minutes: float) -> bool:
         """Train the transformer from the bank; True when it is finished."""
@@ -260,10 +262,7 @@ class _Run:
 
     def _things_bank(self) -> Bank:
         path = self.out / "things" / "bank.npz"
-        if not path.exists():
-            with track(None, "encoding clips", quiet=not self.progress) as bar:
-                save_bank(encode(self.data, None, vectors=self._vectors(), tell=lambda: bar.advance(),
-                                 keep=in_training), path)
+        self._bank(path, lambda: None)
         return load_bank(path)
 
     def views(self, minutes: float) -> bool:

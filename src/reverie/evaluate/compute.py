@@ -1,17 +1,18 @@
 """Suite ``compute``: what more training buys.
 
 What imagines things and what paints them are trained anew from nothing, for longer and longer, each time with the whole
-schedule of learning rates, and held against the same held-out clips; beside what ships.
+schedule of learning rates, and held against the same held-out clips; beside what ships. Each run has one core.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
+from reverie.core.beside import each
 from reverie.data.make import make
 from reverie.evaluate import physics
 from reverie.evaluate.figures import figure
@@ -20,7 +21,7 @@ from reverie.evaluate.study import Study
 from reverie.model.canvas import Canvas
 from reverie.model.text import TokenVectors
 from reverie.model.tokenizer import Tokenizer
-from reverie.model.transformer import Transformer
+from reverie.model.transformer import Config, Transformer
 from reverie.train.canvas import Drawn, canvas_scores, train_canvas, with_canvas
 from reverie.train.encode import Bank, encode
 from reverie.train.loop import fit, learns_only
@@ -28,7 +29,7 @@ from reverie.train.recipes import RECIPES
 from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import of_things
 
-MINUTES = (1.0, 2.0, 4.0, 8.0)  # of each run, on all cores
+MINUTES = (1.0, 2.0, 4.0, 8.0)  # of each run, on one core
 DRAWN, THINGS = (160, "2..3"), (1600, "2.4..6")  # clips that are trained on, and their seconds
 SECONDS = 3.2  # of held-out clips, of which the first is given
 SHOWN = {"motion_error_1_s": "m", "painted_psnr_things": "dB"}
@@ -47,15 +48,9 @@ def measure(study: Study) -> list[dict]:
         error = next(f["value"] for f in physics.measure(own, *given) if f["name"] == "all_error_1_s")
         return float("nan") if error is None else error, canvas_scores(canvas, drawn)["psnr_things"]
 
-    pictures = _made(study, *DRAWN, things_only=False)
-    bank = encode(_made(study, *THINGS, things_only=True), None, vectors=study.world.vectors or TokenVectors.load())
     rows = {"as_it_ships": seen(study.world.transformer, study.world.tokenizer.canvas)}
-    with study.track(len(MINUTES), "trained anew") as bar, TemporaryDirectory(dir=study.data) as folder:
-        for minutes in MINUTES:
-            out = Path(folder) / f"{minutes:g}"
-            rows[f"{minutes:g}_minutes"] = seen(mover(study, bank, out / "things", minutes),
-                                                painter(study, pictures, out / "canvas", minutes))
-            bar.advance()
+    for minutes, (mover, painter) in _trained(study).items():
+        rows[f"{minutes:g}_minutes"] = seen(mover, painter)
     held = {"motion_error_1_s": len(given[0]), "painted_psnr_things": len(clips)}
     panels = [(name.replace("_", " "), unit, {"trained anew": [rows[f"{m:g}_minutes"][k] for m in MINUTES],
                                               "as it ships": [rows["as_it_ships"][k]] * len(MINUTES)})
@@ -65,30 +60,68 @@ def measure(study: Study) -> list[dict]:
             for when, values in rows.items() for k, name in enumerate(SHOWN)]
 
 
-def mover(study: Study, bank: Bank, out: Path, minutes: float) -> Transformer:
-    """A transformer of the study's sizes whose things were trained from nothing for so long."""
-    recipe, sizes = RECIPES["cpu"], study.world.transformer.config
-    torch.manual_seed(0)
-    model = Transformer(sizes)
-    learns_only(model, model.things_parameters())
-    windows = of_things(bank, recipe.things, recipe.beginning, recipe.beginning_share, sizes.slots)
-    if not fit(model, windows, transformer_loss, out=out, minutes=minutes, lr=recipe.lr,
-               adam=ADAM, ema=recipe.ema, hold=0.4, progress=False).finished:
-        raise KeyboardInterrupt
-    return model
-
-
-def painter(study: Study, pictures: Path, out: Path, minutes: float) -> Canvas:
-    """A canvas of the study's width that was trained from nothing for so long on a folder of drawn clips."""
+def _trained(study: Study) -> dict[float, tuple[Transformer, Canvas]]:
+    """After each of MINUTES, what imagines and what paints: the longest runs first, as many at once as there are
+    cores."""
     own = study.world.tokenizer
-    blank = with_canvas(own, 0)
-    out.mkdir(parents=True)
-    blank.save(out / "blank.safetensors", {})
-    made = train_canvas(pictures, out, tokenizer=out / "blank.safetensors", minutes=minutes, hidden=own.config.canvas,
-                        progress=False)
-    if made is None:
-        raise KeyboardInterrupt
-    return Tokenizer.load(made).canvas
+    with TemporaryDirectory(dir=study.data) as folder:
+        blank = Path(folder) / "blank.safetensors"
+        with_canvas(own, 0).save(blank, {})
+        training = Training(
+            study.world.transformer.config, own.config.canvas,
+            encode(_made(study, *THINGS, things_only=True), None, vectors=study.world.vectors or TokenVectors.load()),
+            _made(study, *DRAWN, things_only=False), blank, Path(folder))
+        runs = [(what, minutes) for minutes in sorted(MINUTES, reverse=True) for what in ("mover", "painter")]
+        found: dict[tuple[str, float], Path] = {}
+        with study.track(len(runs), "trained anew") as bar:
+            for run, path in zip(runs, each(training, runs), strict=True):
+                if path is None:
+                    raise KeyboardInterrupt
+                found[run] = path
+                bar.advance()
+        made = {}
+        for minutes in MINUTES:
+            mover = Transformer(training.sizes)
+            mover.load_state_dict(torch.load(found["mover", minutes]))
+            made[minutes] = mover, Tokenizer.load(found["painter", minutes]).canvas
+    return made
+
+
+@dataclass(frozen=True)
+class Training:
+    """What trains, from nothing, for so many minutes, a ``mover``, a transformer of these sizes that learns from a bank
+    how things move, or a ``painter``, a canvas of a hidden width that learns from a folder of drawn clips. blank: a
+    tokenizer without a canvas; folder: where all that is made lies. Answers with a file, or None where it was
+    interrupted."""
+
+    sizes: Config
+    hidden: int
+    bank: Bank
+    pictures: Path
+    blank: Path
+    folder: Path
+
+    @torch.inference_mode(False)
+    def __call__(self, what: str, minutes: float) -> Path | None:
+        return getattr(self, what)(self.folder / f"{what}-{minutes:g}", minutes)
+
+    def mover(self, out: Path, minutes: float) -> Path | None:
+        """A transformer whose things were trained for so long."""
+        recipe = RECIPES["cpu"]
+        torch.manual_seed(0)
+        model = Transformer(self.sizes)
+        learns_only(model, model.things_parameters())
+        windows = of_things(self.bank, recipe.things, recipe.beginning, recipe.beginning_share, self.sizes.slots)
+        if not fit(model, windows, transformer_loss, out=out, minutes=minutes, lr=recipe.lr, adam=ADAM, ema=recipe.ema,
+                   hold=0.4, progress=False).finished:
+            return None
+        torch.save(model.state_dict(), out / "mover.pt")
+        return out / "mover.pt"
+
+    def painter(self, out: Path, minutes: float) -> Path | None:
+        """A tokenizer whose canvas was trained for so long."""
+        return train_canvas(self.pictures, out, tokenizer=self.blank, minutes=minutes, hidden=self.hidden,
+                            progress=False)
 
 
 def _made(study: Study, clips: int, seconds: str, *, things_only: bool) -> Path:

@@ -96,6 +96,30 @@ def test_rays_meet_solids_where_these_begin(shape: str) -> None:
     assert (INSIDE[shape](out, size) < 0).float().mean() > 0.97
 
 
+def test_no_ray_that_meets_a_solid_is_left_out() -> None:
+    """What ``Solids.parts`` leaves out passes by the boxes, too."""
+    things = torch.cat([scene(((x, 1.0, 0.8), np.full(3, 0.5), 0.02, 0), kind=kind).things
+                        for x, kind in ((-1.0, "person"), (0.0, "dog"), (1.0, "ball"))], 1)
+    solids = sd.solids_of(things, table())
+    generator = torch.Generator().manual_seed(3)
+    body, frame = (torch.randint(n, (4000,), generator=generator) for n in (things.shape[1], th.F))
+    start = 4 * torch.randn(4000, 3, generator=generator)
+    way = solids.bodies.place[frame, body] + 0.4 * torch.randn(4000, 3, generator=generator) - start
+    found = []
+    for spot in (None, torch.full((4000,), 0.01)):
+        wide = [] if spot is None else [spot]
+        ray = torch.arange(4000).repeat_interleave(solids.count[body])
+        solid = torch.cat([torch.arange(solids.count[b]) + solids.first[b] for b in body])
+        every, _, _ = solids.boxes.entered(frame[ray], solid, start[ray], way[ray], *(part[ray] for part in wide))
+        met = torch.stack([ray[every], solid[every]], 1).tolist()
+        ray, solid = solids.parts(frame, body, start, way, spot)
+        some, _, _ = solids.boxes.entered(frame[ray], solid, start[ray], way[ray], *(part[ray] for part in wide))
+        assert torch.stack([ray[some], solid[some]], 1).tolist() == met
+        assert len(some) > 500 and len(ray) < solids.count[body].sum() / 2
+        found.append(len(some))
+    assert found[1] > found[0]
+
+
 def test_bodies_fill_their_sizes() -> None:
     """Of each kind, at each size: its solids reach as far as the worlds say, and no farther."""
     known = table()

@@ -72,21 +72,28 @@ class Field(nn.Module):
     def forward(self, numbers: Tensor, conditions: Tensor, row: Tensor | None = None) -> Tensor:
         """numbers (M, E) with conditions (R, C) of row (M,), or (R, M, E) with one row of conditions for each R."""
         found = self.condition(conditions)
-        if row is None:
-            found = found[:, None]
-        elif len(found) > 1:
+        if row is not None and len(found) > 1:
             found = rows(found, row)
-        points, some = numbers.shape[-2], max(1, POINTS // math.prod(numbers.shape[:-2]))
-        if torch.is_grad_enabled() or points <= some:
-            return self._asked(numbers, found)
-        pieces = zip(numbers.split(some, -2), found.expand(*found.shape[:-2], points, -1).split(some, -2), strict=True)
-        return torch.cat([self._asked(*piece) for piece in pieces], -2)
+        if torch.is_grad_enabled():
+            return self._asked(numbers, found if row is not None else found[:, None])
+        if row is not None:
+            return self._in_pieces(numbers, found)
+        return torch.stack([self._in_pieces(*look) for look in zip(numbers, found[:, None], strict=True)])
+
+    def _in_pieces(self, numbers: Tensor, found: Tensor) -> Tensor:
+        """Of numbers (M, E), with (1 or M, 3 hidden) found of the conditions."""
+        pieces = zip(numbers.split(POINTS), found.expand(len(numbers), -1).split(POINTS), strict=True)
+        return torch.cat([self._asked(*piece) for piece in pieces])
 
     def _asked(self, numbers: Tensor, found: Tensor) -> Tensor:
+        over = not torch.is_grad_enabled()  # what is no longer needed may be written over: it is still in the cache
         base, *gains = found.chunk(3, -1)
-        x = F.silu(base + self.enter(numbers))
+        x = self.enter(numbers)
+        x = F.silu(torch.add(x, base, out=x if over else None), inplace=over)
         for layer, gain in zip(self.mix, gains, strict=True):
-            x = x + F.silu(layer(x) * (1 + gain))
+            more = layer(x)
+            more = F.silu(torch.mul(more, 1 + gain, out=more if over else None), inplace=over)
+            x = torch.add(x, more, out=x if over else None)
         return self.out(x)
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reverie.model import things as th
-from reverie.model.solids import Boxes, Solids, cells, met, rows
+from reverie.model.solids import Solids, cells, met, rows
 from reverie.model.stage import Stage, towards_light
 
 WITHIN = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))  # of a pixel: where its rays go
@@ -64,19 +64,13 @@ def _passing(solids: Solids, frame: Tensor, body: Tensor, start: Tensor, way: Te
     """Of rays from start (M, 3) along way (M, 3) that come near bodies (M,) in frames (M,) those that pass through the
     boxes of their solids: the number (m,) of the ray and of the solid (m,), and where it starts and goes (m, 3) in the
     solid's own frame. spot (M,): how wide rays are, for each metre."""
-
-    def wide(boxes: Boxes, which: Tensor, number: Tensor) -> Tensor | None:
-        if spot is None:
-            return None
-        return rows(spot, which) * (rows(start, which) - cells(boxes.place, rows(frame, which), number)).norm(dim=-1)
-
-    every = torch.arange(len(body), device=body.device)
-    kept, _, _ = solids.bodies.entered(frame, body, start, way, wide(solids.bodies, every, body))
-    pair, solid = solids.parts(rows(frame, kept) // th.F, rows(body, kept))
-    ray = rows(kept, pair)
-    kept, o, d = solids.boxes.entered(rows(frame, ray), solid, rows(start, ray), rows(way, ray),
-                                      wide(solids.boxes, ray, solid))
-    return rows(ray, kept), rows(solid, kept), o, d
+    asked = [frame, body, start, way, *([] if spot is None else [spot])]
+    kept, _, _ = solids.bodies.entered(*asked)
+    asked = [rows(part, kept) for part in asked]
+    pair, solid = solids.parts(*asked)
+    frame, _, *ray = (rows(part, pair) for part in asked)
+    passing, o, d = solids.boxes.entered(frame, solid, *ray)
+    return rows(rows(kept, pair), passing), rows(solid, passing), o, d
 
 
 def _everywhere(still: Tensor, pixels: int, *parts: Tensor) -> list[Tensor]:

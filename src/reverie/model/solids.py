@@ -32,6 +32,7 @@ LANDS = 0.15  # metres above the ground below which a bird folds its wings
 NEAR = 0.05  # metres before the eye within which nothing is seen
 SHIFTS, SWINGS = 1e-3, 3e-3  # metres, and of an axis of length 1, within which what is seen is the same
 TINY = 1e-6  # that a ray goes along each axis at least
+SURE, ROUNDED = 1.001, 1e-5  # so much larger are balls, and nearer their middles, than they are: no rounding loses one
 
 
 @dataclass
@@ -83,15 +84,16 @@ class Boxes:
     turn: Tensor
     size: Tensor
 
-    def entered(self, frame: Tensor, number: Tensor, start: Tensor, way: Tensor, wide: Tensor | None = None
+    def entered(self, frame: Tensor, number: Tensor, start: Tensor, way: Tensor, spot: Tensor | None = None
                 ) -> tuple[Tensor, Tensor, Tensor]:
-        """Which of M rays (m,) pass through a box each, in a frame (M,) the number (M,), or no more than ``wide`` (M,)
-        metres beside it; and where those start and go in its own frame (m, 3). start, way (M, 3)."""
+        """Which of M rays (m,) from start (M, 3) along way (M, 3) pass through a box each, in a frame (M,) the number
+        (M,); and where those start and go in its own frame (m, 3). spot (M,): how wide rays are, for each metre."""
         number = frame * self.place.shape[1] + number
         place, turn, size = (rows(part.flatten(0, 1), number) for part in (self.place, self.turn, self.size))
-        o, d = _turned(start - place, turn), _turned(way, turn)
+        apart = start - place
+        o, d = _turned(apart, turn), _turned(way, turn)
         d = torch.where(d.abs() < TINY, TINY, d)
-        middle, half = -o / d, (size if wide is None else size + wide[:, None]) / d.abs()
+        middle, half = -o / d, (size if spot is None else size + (spot * apart.norm(dim=-1))[:, None]) / d.abs()
         enter, leave = (middle - half).amax(-1), (middle + half).amin(-1)
         kept = ((enter < leave) & (leave > 0)).nonzero()[:, 0]
         return kept, rows(o, kept), rows(d, kept)
@@ -116,14 +118,34 @@ class Solids:
     around: Tensor
     rests: Tensor
 
-    def parts(self, row: Tensor, body: Tensor) -> tuple[Tensor, Tensor]:
-        """Of pairs (M,) of a row and a body in it all solids that are there (m,), and the number of their pair (m,)."""
-        count = rows(self.count, body)
-        pair = torch.repeat_interleave(torch.arange(len(body), device=body.device), count)
-        before = count.cumsum(0) - count - rows(self.first, body)
-        solid = torch.arange(len(pair), device=body.device) - rows(before, pair)
-        there = cells(self.there, rows(row, pair), solid).nonzero()[:, 0]
-        return rows(pair, there), rows(solid, there)
+    def parts(self, frame: Tensor, body: Tensor, start: Tensor, way: Tensor, spot: Tensor | None = None
+              ) -> tuple[Tensor, Tensor]:
+        """Of rays from start (M, 3) along way (M, 3), near bodies (M,) in frames (M,), all that may meet a solid of
+        theirs: the number (m,) of the ray and of the solid (m,). spot (M,): how wide rays are, for each metre."""
+        several = rows(self.count, body) > 1
+        asked, first = several.nonzero()[:, 0], rows(self.first, body)
+        if not len(asked):
+            return torch.arange(len(body), device=body.device), first
+        near = self._near(*(rows(part, asked) for part in (frame, body, start, way)),
+                          None if spot is None else rows(spot, asked))
+        ray = torch.repeat_interleave(torch.ones_like(body).index_copy(0, asked, near.sum(1)))
+        among = rows(several, ray).nonzero()[:, 0]
+        return ray, rows(first, ray).index_add(0, among, near.nonzero()[:, 1])
+
+    def _near(self, frame: Tensor, body: Tensor, start: Tensor, way: Tensor, spot: Tensor | None) -> Tensor:
+        """(M, G): which of a body's solids are held by balls that a ray passes. What ``parts`` is told."""
+        each = torch.arange(int(self.count.max()), device=body.device)
+        solid = (self.first[:, None] + each).clamp(max=len(self.body) - 1)  # B G
+        there = (self.there[:, solid] & (each < self.count[:, None])).repeat_interleave(th.F, 0).flatten(0, 1)
+        reach = self.boxes.size.norm(dim=-1)[:, solid].flatten(0, 1)
+        place, number = self.boxes.place[:, solid].flatten(0, 1), frame * len(self.count) + body
+        gap, along = 0.0, 0.0
+        for axis in range(3):
+            apart = rows(place[..., axis].contiguous(), number) - start[:, axis, None]
+            gap, along = gap + apart.square(), along + apart * way[:, axis, None]
+        wide = rows(reach, number) if spot is None else rows(reach, number) + 3 ** 0.5 * spot[:, None] * gap.sqrt()
+        far = gap - (SURE * wide).square() - ROUNDED * gap
+        return (far * way.square().sum(1, keepdim=True) < along * along.clamp(min=0)) & rows(there, number)
 
 
 def solids_of(things: Tensor, table: Table) -> Solids:

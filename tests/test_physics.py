@@ -164,6 +164,26 @@ def test_what_stands_on_an_edge_or_a_tip_tips_over_ever_faster_and_lies(kind: st
     assert steps == sorted(steps)
 
 
+def test_a_screen_that_may_not_hang_falls() -> None:
+    screen = thing("screen", (0.0, 0, 2.6), (0.7, 0.2, 0.6), moving=1.0)[None, None]
+    falls, hangs = (onward(screen, 3, lowered=torch.tensor([[may]])) for may in (False, True))
+    assert float(th.positions_of(falls)[-1, 0, -1, 2]) == pytest.approx(2.6 - 0.5 * 9.81 / 4, abs=1e-3)
+    assert float(th.positions_of(hangs)[-1, 0, -1, 2]) == pytest.approx(2.6, abs=1e-4)
+
+
+def test_a_ball_that_rolls_does_not_rise_unless_something_lifts_it() -> None:
+    before = thing("ball", (0.0, 0, 0.2), (0.2, 0.2, 0.2), moving=1.0)
+    before[th.THING["velocity"].start] = 2.0 / th.VELOCITY_SCALE
+    for up, speed, beside, height in ((0.05, 0.3, None, 0.2), (-0.01, 0.0, None, 0.2), (0.05, 2.0, None, 0.25),
+                                      (0.05, 0.3, "ramp", 0.25)):
+        now = before.clone()
+        now[th.THING["position"].start + 2 : th.THING["position"].stop : 3] += up / th.POSITION_SCALE
+        now[th.THING["velocity"].stop - 1] = speed / th.VELOCITY_SCALE
+        others = [] if beside is None else [thing(beside, (0.3, 0, 0.3), (0.8, 0.4, 0.3))]
+        made = physics.rolled(torch.stack([now, *others])[None], torch.stack([before, *others])[None], FRAME)
+        assert float(th.positions_of(made)[0, 0, -1, 2]) == pytest.approx(height, abs=1e-4)
+
+
 def test_what_is_low_in_the_air_comes_down_and_only_what_may_be_is_lowered() -> None:
     hover = thing("box", (0, 0, 0.45), (0.3, 0.3, 0.3), moving=1.0)[None, None]
     assert float(th.positions_of(onward(hover, 3))[-1, 0, -1, 2]) == pytest.approx(0.3, abs=0.02)

@@ -213,8 +213,11 @@ def test_a_screen_is_let_down_before_what_it_covers_and_others_stand() -> None:
         hung = th.positions_of(cast.hung(after, tokens))[0, screen, -1]
         assert torch.allclose(hung, torch.tensor([-1.0, 2.0, 2.7]), atol=1e-4)
     stands = told("a red screen slides to the left")
-    tokens[0, 0] = thing("screen", (-1.0, 2.0, 0.9), (0.7, 0.1, 0.6))
-    assert th.positions_of(stands.hung(tokens, tokens))[0, 0, -1, 2] == pytest.approx(0.6, abs=1e-4)
+    for height, stays in ((0.6, True), (2.4, False)):  # unless it fell out of the air
+        tokens[0, 0] = thing("screen", (-1.0, 2.0, height), (0.7, 0.1, 0.6))
+        after = th.at_positions(tokens, th.positions_of(tokens) + torch.tensor([0.1, 0.0, 0.3]))
+        made = th.positions_of(stands.hung(after, tokens))[0, 0, -1, 2]
+        assert made == pytest.approx(0.6 if stays else height + 0.3, abs=1e-4)
 
 
 def test_who_is_told_no_colour_has_none_of_those_of_others() -> None:

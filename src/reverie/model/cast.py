@@ -13,7 +13,7 @@ from reverie.core.vocabulary import ALIVE, MAX_THINGS
 from reverie.model import hoops
 from reverie.model import things as th
 from reverie.model.impulse import moving_by
-from reverie.model.resting import flat
+from reverie.model.resting import CLEAR, flat
 
 
 def inventory(tokens: Tensor) -> tuple:
@@ -192,12 +192,13 @@ class Cast:
 
     def hung(self, things: Tensor, before: Tensor) -> Tensor:
         """Things (B, things, WIDTH) of which screens that are let down go straight down or up, and others that are
-        named stay on the ground. before: one latent earlier."""
+        named stay on the ground, once they are there. before: one latent earlier."""
         screens, above = th.of_kind(things, ("screen",)) & (before[..., 0] > 0), self.side == SIDES.index("above")
         hung, path = screens & above, th.positions_of(things).clone()
         stands = path.clone()
         stands[..., 2] = th.extents_of(things)[..., None, 2]
-        things = torch.where((screens & ~above & (self.kind >= 0))[..., None], th.at_positions(things, stands), things)
+        down = screens & ~above & (self.kind >= 0) & (th.positions_of(before)[..., -1, 2] < stands[..., -1, 2] + CLEAR)
+        things = torch.where(down[..., None], th.at_positions(things, stands), things)
         path[..., :2] = th.positions_of(before)[..., -1:, :2]
         still = th.at_rotations(th.at_positions(things, path), th.rotations_of(before)[..., -1:, :, :].expand(
             *hung.shape, len(th.HALVES), 3, 3))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from reverie.core.vocabulary import ALIVE
 from reverie.model import hoops
+from reverie.model.contact import ROUND
 from reverie.model.pendulum import swung
 from reverie.model.resting import (
     CLEAR,
@@ -51,6 +52,7 @@ WINGS = 15.08  # radians/s of a bird's
 GOING = 0.2  # m/s from which what is alive goes somewhere
 HASTE, JERK = 1.3, 0.03  # of its speed, and metres a frame: how far what is new has come from one to the next
 SPINNING = 0.996  # cosine of a turn in two frames (5 degrees) from which what is new spins
+HOPS = 0.15, 0.5  # m/s up or down before, and up after, from which a ball does not roll
 FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards falls freely
 
 
@@ -67,7 +69,7 @@ def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor
         was = before[..., :1] > 0
         slept = was & (before[..., THING["moving"]] <= 0)
         things, flies = flown(things, before, seconds, lowered)
-        things, topples = toppled(spent(things, before), before, ~slept[..., 0], seconds)
+        things, topples = toppled(rolled(spent(things, before), before, seconds), before, ~slept[..., 0], seconds)
         moves = moves | (flies | topples)[..., None]
     things = coming(things, (things[..., 0] > 0) & ~was[..., 0], seconds)
     things = walking(things, before, seconds)
@@ -91,6 +93,22 @@ def spent(things: Tensor, before: Tensor) -> Tensor:
     most = (2 * GRAVITY * (top - path[..., -1, 2])).sqrt() / VELOCITY_SCALE
     out[..., fall] = torch.minimum(out[..., fall], most)
     return torch.where(loose[..., None], out, things)
+
+
+def rolled(things: Tensor, before: Tensor, seconds: Tensor) -> Tensor:
+    """Thing vectors (B, N, WIDTH) of which balls that rolled on the ground one latent earlier, and touch nothing else,
+    stay on it, unless something lifts them (HOPS). seconds (B,): the time between two frames."""
+    way, end = positions_of(before), positions_of(things)[..., -1, :]
+    place, velocity = way[..., -1, :], before[..., THING["velocity"]] * VELOCITY_SCALE
+    on = of_kind(things, ROUND) & (before[..., 0] > 0) & (place[..., 2] - depth(before) < CLEAR)
+    on = on & (velocity[..., 2].abs() < HOPS[0]) & ~falling(way, velocity, seconds[:, None])
+    on = on & (things[..., THING["velocity"].stop - 1] * VELOCITY_SCALE < HOPS[1])
+    on = on & ~(touching(before, place) | touching(things, end)).any(-1)
+    path, share = positions_of(things).clone(), torch.arange(1, F + 1, device=way.device, dtype=way.dtype) / F
+    path[..., 2] = torch.lerp(place[..., 2:], depth(things)[..., None], share)
+    out = at_positions(things, path)
+    out[..., THING["velocity"].stop - 1] = 0.0
+    return torch.where(on[..., None], out, things)
 
 
 def coming(things: Tensor, new: Tensor, seconds: Tensor) -> Tensor:
@@ -175,7 +193,8 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor | Non
     path = start[..., None, :] + velocity[..., None, :] * ahead[:, None, :, None]
     path[..., 2] -= 0.5 * GRAVITY * ahead[:, None].square()
     there = (things[..., 0] > 0) & (before[..., 0] > 0)
-    loose = there & ~of_kind(things, HELD_UP)
+    drops = of_kind(things, ("screen",)) & (False if lowered is None else ~lowered)
+    loose = there & (drops | ~of_kind(things, HELD_UP))
     sinks = velocity[..., 2] <= SINKS
     sinks = sinks if lowered is None else sinks & lowered
     free = loose & (falling(positions_of(before), velocity, seconds[:, None]) | ~sinks)

@@ -212,6 +212,13 @@ def test_a_screen_is_let_down_before_what_it_covers_and_others_stand() -> None:
         after = th.at_positions(tokens, th.positions_of(tokens) + torch.tensor([0.1, 0.1, -0.3]))
         hung = th.positions_of(cast.hung(after, tokens))[0, screen, -1]
         assert torch.allclose(hung, torch.tensor([-1.0, 2.0, 2.7]), atol=1e-4)
+    for text, hangs in (("A screen comes down in front of everything and rises again.", True),
+                        ("a screen drops down, then it goes up", True), ("一块幕布落下遮住一切，然后升起。", True),
+                        ("a screen falls out of the air as the camera rises", False), ("一块幕布掉下来", False)):
+        cast = told(text)
+        screen = int((cast.kind[0] == KINDS.index("screen")).nonzero())
+        assert (cast.side[0, screen] == SIDES.index("above")) == hangs and cast.target[0, screen] == -1, text
+        assert cast.due[0, screen] == 0 and bool(cast.lowered()[0, screen]) == hangs, text
     stands = told("a red screen slides to the left")
     for height, stays in ((0.6, True), (2.4, False)):  # unless it fell out of the air
         tokens[0, 0] = thing("screen", (-1.0, 2.0, height), (0.7, 0.1, 0.6))

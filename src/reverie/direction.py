@@ -41,6 +41,9 @@ CAMERA_ZH = re.compile("(?:镜头|摄像机|视角|相机|机位|画面)[^,，�
 # what may begin after the opening: who does it comes then
 LATE = ("enters", "dropped", "stacked", "thrown", "covered", "hidden")
 FROM_ABOVE = ("stacked", "covered")  # by a hand that is not seen
+# what is said of a screen that a hand lets down, and does not fall, though it has nothing with a name to cover
+LET_DOWN = re.compile(r"\b(?:in front of|everything|(?:and|then|it) (?:\w+ )?(?:rises|lifts|goes up))\b"
+                      r"|[遮挡升]|前面|一切")
 BY_OTHERS = ("covered", "pushed")  # what another does
 # centimetres a second that truth's hand gives; to what pushes another as well; a shot at a hoop takes what it needs
 KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410, "pushed": 300, "hidden": 300, "scored": 0,
@@ -106,7 +109,7 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
     named = [claim for claim in claims if claim.aspect == "kind"]
     met = torch.zeros(MAX_THINGS, dtype=torch.bool) if met is None else met.cpu()
     slots, free = _slots([claim.things[0] for claim in named if claim.known], things, met)
-    events = [_covers(claim) for claim in claims if claim.aspect == "event" and claim.known]
+    events = [_covers(claim, script) for claim in claims if claim.aspect == "event" and claim.known]
     firsts = {id(claim.second): claim.first for claim in claims if claim.aspect == "order"}
     numbers = list(numbers or range(len(script)))
     line = {one.start: n for one, n in zip(script, numbers, strict=True)}
@@ -186,8 +189,12 @@ def _unread(claims: Sequence[Claim], script: Sequence[Line], start: float) -> bo
         not STAYS.fullmatch(word) and not (camera and MOVES.fullmatch(word)) for word in found)
 
 
-def _covers(claim: Claim) -> Claim:
-    """What is hidden behind a screen is covered by it: it does not go there."""
+def _covers(claim: Claim, script: Sequence[Line]) -> Claim:
+    """What is hidden behind a screen is covered by it: it does not go there; and a screen that comes down in front of
+    what has no name, or rises again, is put down: it does not fall."""
+    if claim.what == "dropped" and all(thing.kind == "screen" for thing in claim.things):
+        text = next(line.text for line in script if line.start == claim.start)
+        return replace(claim, what="stacked") if LET_DOWN.search(text) else claim
     screens = claim.what == "hidden" and not claim.detail and claim.others
     return replace(claim, what="covered") if screens and claim.others[0].kind == "screen" else claim
 

@@ -180,7 +180,8 @@ def test_a_ball_that_rolls_does_not_rise_unless_something_lifts_it() -> None:
         now[th.THING["position"].start + 2 : th.THING["position"].stop : 3] += up / th.POSITION_SCALE
         now[th.THING["velocity"].stop - 1] = speed / th.VELOCITY_SCALE
         others = [] if beside is None else [thing(beside, (0.3, 0, 0.3), (0.8, 0.4, 0.3))]
-        made = physics.rolled(torch.stack([now, *others])[None], torch.stack([before, *others])[None], FRAME)
+        made = physics.rolled(torch.stack([now, *others])[None], torch.stack([before, *others])[None],
+                              torch.ones(1, 1 + len(others), dtype=torch.bool), FRAME)
         assert float(th.positions_of(made)[0, 0, -1, 2]) == pytest.approx(height, abs=1e-4)
 
 

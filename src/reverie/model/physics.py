@@ -69,7 +69,8 @@ def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor
         was = before[..., :1] > 0
         slept = was & (before[..., THING["moving"]] <= 0)
         things, flies = flown(things, before, seconds, lowered)
-        things, topples = toppled(rolled(spent(things, before), before, seconds), before, ~slept[..., 0], seconds)
+        things = rolled(spent(things, before), before, moves[..., 0], seconds)
+        things, topples = toppled(things, before, ~slept[..., 0], seconds)
         moves = moves | (flies | topples)[..., None]
     things = coming(things, (things[..., 0] > 0) & ~was[..., 0], seconds)
     things = walking(things, before, seconds)
@@ -95,12 +96,16 @@ def spent(things: Tensor, before: Tensor) -> Tensor:
     return torch.where(loose[..., None], out, things)
 
 
-def rolled(things: Tensor, before: Tensor, seconds: Tensor) -> Tensor:
-    """Thing vectors (B, N, WIDTH) of which balls that rolled on the ground one latent earlier, and touch nothing else,
-    stay on it, unless something lifts them (HOPS). seconds (B,): the time between two frames."""
+def rolled(things: Tensor, before: Tensor, moves: Tensor, seconds: Tensor) -> Tensor:
+    """Thing vectors (B, N, WIDTH) of which balls that roll (moves (B, N) bool), were on the ground one latent earlier,
+    and touch nothing else, stay on it, unless something lifts them (HOPS). seconds (B,): the time between two frames.
+    """
+    on = moves & of_kind(things, ROUND) & (before[..., 0] > 0)
+    if not bool(on.any()):
+        return things
     way, end = positions_of(before), positions_of(things)[..., -1, :]
     place, velocity = way[..., -1, :], before[..., THING["velocity"]] * VELOCITY_SCALE
-    on = of_kind(things, ROUND) & (before[..., 0] > 0) & (place[..., 2] - depth(before) < CLEAR)
+    on = on & (place[..., 2] - depth(before) < CLEAR)
     on = on & (velocity[..., 2].abs() < HOPS[0]) & ~falling(way, velocity, seconds[:, None])
     on = on & (things[..., THING["velocity"].stop - 1] * VELOCITY_SCALE < HOPS[1])
     on = on & ~(touching(before, place) | touching(things, end)).any(-1)

@@ -29,6 +29,7 @@ from reverie.train.recipes import RECIPES
 from reverie.train.transformer import ADAM, transformer_loss
 from reverie.train.windows import of_things
 
+BLANK = "blank.safetensors"
 MINUTES = (1.0, 2.0, 4.0, 8.0)  # of each run, on one core
 DRAWN, THINGS = (160, "2..3"), (1600, "2.4..6")  # clips that are trained on, and their seconds
 SECONDS = 3.2  # of held-out clips, of which the first is given
@@ -65,63 +66,54 @@ def _trained(study: Study) -> dict[float, tuple[Transformer, Canvas]]:
     cores."""
     own = study.world.tokenizer
     with TemporaryDirectory(dir=study.data) as folder:
-        blank = Path(folder) / "blank.safetensors"
-        with_canvas(own, 0).save(blank, {})
+        with_canvas(own, 0).save(Path(folder) / BLANK, {})
         training = Training(
             study.world.transformer.config, own.config.canvas,
             encode(_made(study, *THINGS, things_only=True), None, vectors=study.world.vectors or TokenVectors.load()),
-            _made(study, *DRAWN, things_only=False), blank, Path(folder))
+            _made(study, *DRAWN, things_only=False), Path(folder))
         runs = [(what, minutes) for minutes in sorted(MINUTES, reverse=True) for what in ("mover", "painter")]
-        found: dict[tuple[str, float], Path] = {}
+        found = {}
         with study.track(len(runs), "trained anew") as bar:
-            for run, path in zip(runs, each(training, runs), strict=True):
-                if path is None:
+            for run, model in zip(runs, each(training, runs), strict=True):
+                if model is None:
                     raise KeyboardInterrupt
-                found[run] = path
+                found[run] = model
                 bar.advance()
-        made = {}
-        for minutes in MINUTES:
-            mover = Transformer(training.sizes)
-            mover.load_state_dict(torch.load(found["mover", minutes]))
-            made[minutes] = mover, Tokenizer.load(found["painter", minutes]).canvas
-    return made
+    return {minutes: (found["mover", minutes], found["painter", minutes]) for minutes in MINUTES}
 
 
 @dataclass(frozen=True)
 class Training:
     """What trains, from nothing, for so many minutes, a ``mover``, a transformer of these sizes that learns from a bank
-    how things move, or a ``painter``, a canvas of a hidden width that learns from a folder of drawn clips. blank: a
-    tokenizer without a canvas; folder: where all that is made lies. Answers with a file, or None where it was
-    interrupted."""
+    how things move, or a ``painter``, a canvas of a hidden width that learns from a folder of drawn clips. folder:
+    where runs are kept, and a tokenizer without a canvas lies. Answers with None where it was interrupted."""
 
     sizes: Config
     hidden: int
     bank: Bank
     pictures: Path
-    blank: Path
     folder: Path
 
     @torch.inference_mode(False)
-    def __call__(self, what: str, minutes: float) -> Path | None:
+    def __call__(self, what: str, minutes: float) -> Transformer | Canvas | None:
         return getattr(self, what)(self.folder / f"{what}-{minutes:g}", minutes)
 
-    def mover(self, out: Path, minutes: float) -> Path | None:
+    def mover(self, out: Path, minutes: float) -> Transformer | None:
         """A transformer whose things were trained for so long."""
         recipe = RECIPES["cpu"]
         torch.manual_seed(0)
         model = Transformer(self.sizes)
         learns_only(model, model.things_parameters())
         windows = of_things(self.bank, recipe.things, recipe.beginning, recipe.beginning_share, self.sizes.slots)
-        if not fit(model, windows, transformer_loss, out=out, minutes=minutes, lr=recipe.lr, adam=ADAM, ema=recipe.ema,
-                   hold=0.4, progress=False).finished:
-            return None
-        torch.save(model.state_dict(), out / "mover.pt")
-        return out / "mover.pt"
+        result = fit(model, windows, transformer_loss, out=out, minutes=minutes, lr=recipe.lr, adam=ADAM,
+                     ema=recipe.ema, hold=0.4, progress=False)
+        return model if result.finished else None
 
-    def painter(self, out: Path, minutes: float) -> Path | None:
-        """A tokenizer whose canvas was trained for so long."""
-        return train_canvas(self.pictures, out, tokenizer=self.blank, minutes=minutes, hidden=self.hidden,
+    def painter(self, out: Path, minutes: float) -> Canvas | None:
+        """A canvas that was trained for so long."""
+        made = train_canvas(self.pictures, out, tokenizer=self.folder / BLANK, minutes=minutes, hidden=self.hidden,
                             progress=False)
+        return made and Tokenizer.load(made).canvas
 
 
 def _made(study: Study, clips: int, seconds: str, *, things_only: bool) -> Path:

@@ -105,10 +105,9 @@ def rolled(things: Tensor, before: Tensor, moves: Tensor, seconds: Tensor) -> Te
         return things
     way, end = positions_of(before), positions_of(things)[..., -1, :]
     place, velocity = way[..., -1, :], before[..., THING["velocity"]] * VELOCITY_SCALE
-    on = on & (place[..., 2] - depth(before) < CLEAR)
-    on = on & (velocity[..., 2].abs() < HOPS[0]) & ~falling(way, velocity, seconds[:, None])
+    on = on & (place[..., 2] - depth(before) < CLEAR) & (velocity[..., 2].abs() < HOPS[0])
     on = on & (things[..., THING["velocity"].stop - 1] * VELOCITY_SCALE < HOPS[1])
-    on = on & ~(touching(before, place) | touching(things, end)).any(-1)
+    on = on & ~falling(way, velocity, seconds[:, None]) & ~(touching(before, place) | touching(things, end)).any(-1)
     path, share = positions_of(things).clone(), torch.arange(1, F + 1, device=way.device, dtype=way.dtype) / F
     path[..., 2] = torch.lerp(place[..., 2:], depth(things)[..., None], share)
     out = at_positions(things, path)

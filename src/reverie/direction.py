@@ -182,19 +182,23 @@ def _unread(claims: Sequence[Claim], script: Sequence[Line], start: float) -> bo
     """Whether a line of which no event was read has words that may say one all the same ("hits", "spins")."""
     if any(claim.aspect == "event" for claim in claims):
         return False
-    text = next(line.text for line in script if line.start == start).lower().replace("nothing moves", "")
+    text = _text(script, start).lower().replace("nothing moves", "")
     camera = any(claim.aspect == "camera" for claim in claims)
     found = [match[0] for match in ACTS.finditer(text)]
     return bool(ACTS_ZH.search(CAMERA_ZH.sub("", text))) or any(
         not STAYS.fullmatch(word) and not (camera and MOVES.fullmatch(word)) for word in found)
 
 
+def _text(script: Sequence[Line], start: float) -> str:
+    """Of the line that begins then."""
+    return next(line.text for line in script if line.start == start)
+
+
 def _covers(claim: Claim, script: Sequence[Line]) -> Claim:
     """What is hidden behind a screen is covered by it: it does not go there; and a screen that comes down in front of
     what has no name, or rises again, is put down: it does not fall."""
     if claim.what == "dropped" and all(thing.kind == "screen" for thing in claim.things):
-        text = next(line.text for line in script if line.start == claim.start)
-        return replace(claim, what="stacked") if LET_DOWN.search(text) else claim
+        return replace(claim, what="stacked") if LET_DOWN.search(_text(script, claim.start)) else claim
     screens = claim.what == "hidden" and not claim.detail and claim.others
     return replace(claim, what="covered") if screens and claim.others[0].kind == "screen" else claim
 

@@ -30,8 +30,8 @@ def plots(panels: Sequence[tuple[str, str, dict[str, Sequence[float]]]], xs: Seq
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
     for p, (title, unit, lines) in enumerate(panels):
         left, top = p * wide + MARGIN[0], MARGIN[1]
-        room = 1.15 + 0.08 * (len(lines) - 1)  # above the lines, for their names
-        most = max((v for values in lines.values() for v in values), default=0.0) * room or 1.0
+        # with room above the lines for their names
+        most = max((v for values in lines.values() for v in values), default=0.0) * (1.07 + 0.08 * len(lines)) or 1.0
         span = max(xs) - min(xs) or 1.0
 
         def at(x: float, y: float, left: int = left, top: int = top, most: float = most, span: float = span

@@ -194,6 +194,8 @@ class Cast:
         """Things (B, things, WIDTH) of which screens that are let down go straight down or up, and others that are
         named stay on the ground, once they are there. before: one latent earlier."""
         screens, above = th.of_kind(things, ("screen",)) & (before[..., 0] > 0), self.side == SIDES.index("above")
+        if not bool(screens.any()):
+            return things
         hung, path = screens & above, th.positions_of(things).clone()
         stands = path.clone()
         stands[..., 2] = th.extents_of(things)[..., None, 2]

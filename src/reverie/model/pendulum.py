@@ -34,6 +34,9 @@ def swung(things: Tensor, before: Tensor, rests: Tensor, seconds: Tensor) -> tup
     before: the same one latent earlier; of a pendulum that is new, its own vector. rests (B, S) bool: which hung still
     until now and go as ``things`` says, where it says that they go. seconds (B,): the time between two frames.
     """
+    found = are_pendulums(things)
+    if not bool(found.any()):
+        return things, found
     extent = th.extents_of(before)
     turn = th.rotations_of(before)[..., -1, :, :]
     below = extent[..., 2] - HINGE
@@ -62,7 +65,6 @@ def swung(things: Tensor, before: Tensor, rests: Tensor, seconds: Tensor) -> tup
     out[..., th.THING["position"]] = place.flatten(-2)
     out[..., th.THING["rotation"]] = torch.cat(columns, -1)
     out[..., th.THING["velocity"]] = -_along(angle, ahead) * (rate * below)[..., None] / th.VELOCITY_SCALE
-    found = are_pendulums(things)
     return torch.where(found[..., None], out, things), found & free
 
 

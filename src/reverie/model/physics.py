@@ -78,7 +78,9 @@ def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor
     things, swings = swung(things, earlier, (slept & moves)[..., 0], seconds)
     moves = moves | (swings[..., None] & ~slept)
     still = at_rest(torch.where(was, earlier, things))
-    return torch.where(moves, not_sunk(things, before), torch.where(slept, still, lying(still)))
+    lies = (things[..., :1] > 0) & ~moves & ~slept
+    still = torch.where(lies, lying(still), still) if bool(lies.any()) else still
+    return torch.where(moves, not_sunk(things, before), still)
 
 
 def spent(things: Tensor, before: Tensor) -> Tensor:
@@ -120,6 +122,8 @@ def coming(things: Tensor, new: Tensor, seconds: Tensor) -> Tensor:
     than their speed allows, and spin on the ground, with reason, or not at all. In truth 2 of 3,726 take a longer step;
     of 1,046 in the air a thirtieth spins, but slowly.
     """
+    if not bool(new.any()):
+        return things
     path, speed = positions_of(things), (things[..., THING["velocity"]] * VELOCITY_SCALE).norm(dim=-1)
     longest = (HASTE * speed * seconds[:, None] + JERK)[..., None]
     places = [path[..., -1, :]]
@@ -154,6 +158,10 @@ def standing(things: Tensor) -> Tensor:
 def walking(things: Tensor, before: Tensor | None, seconds: Tensor) -> Tensor:
     """Thing vectors (B, N, WIDTH) of which what walks faces where it goes, and what is alive moves its limbs as it gets
     on: so far for each metre, or as wings beat. before: one latent earlier, where there is one."""
+    alive, out = of_kind(things, ALIVE), things.clone()
+    out[..., THING["phase"]] = 0.0
+    if not bool(alive.any()):
+        return out
     path, velocity = positions_of(things), things[..., THING["velocity"]] * VELOCITY_SCALE
     start = path[..., :1, :]
     phase, known = things[..., THING["phase"]], torch.zeros_like(things[..., 0], dtype=torch.bool)
@@ -171,8 +179,7 @@ def walking(things: Tensor, before: Tensor | None, seconds: Tensor) -> Tensor:
         pace = pace / extents_of(things)[..., 2:]
         going = torch.where(of_kind(things, (kind,))[..., None], pace * steps, going)
     going = going - torch.where(known[..., None], 0.0, going[..., -1:])  # of what is new the last is what is imagined
-    out = things.clone()
-    alive, walks = of_kind(things, ALIVE), of_kind(things, tuple(PACES)) & (velocity[..., :2].norm(dim=-1) > GOING)
+    walks = of_kind(things, tuple(PACES)) & (velocity[..., :2].norm(dim=-1) > GOING)
     limbs = torch.cat([(angle + going).sin(), (angle + going).cos()], -1)
     out[..., THING["phase"]] = torch.where(alive[..., None] & went, limbs, 0.0)
     ahead = torch.nn.functional.normalize(velocity[..., :2], dim=-1, eps=1e-4)
@@ -202,11 +209,14 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor | Non
     sinks = velocity[..., 2] <= SINKS
     sinks = sinks if lowered is None else sinks & lowered
     free = loose & (falling(positions_of(before), velocity, seconds[:, None]) | ~sinks)
-    others = positions_of(things)[..., -1, :]
-    low = start[..., 2] - depth(before)
+    others, end = positions_of(things)[..., -1, :], path[..., -1, :]
+    reach = depth(before)
+    low, under = start[..., 2] - reach, end[..., 2] - depth(things)
     hangs = loose & ~sinks & (others[..., 2] - path[..., -1, 2] > HUNG) & (low > CLEAR) & (
         things[..., THING["velocity"].stop - 1].abs() * VELOCITY_SCALE < SLOW)
-    end = path[..., -1, :]
+    free = free & (low > CLEAR) & (under > CLEAR)
+    if not bool((free | hangs | (loose & sinks)).any()):
+        return things, free
     touches, comes_to = touching(before, start), touching(things, end, others)
     rings = of_kind(things, ("hoop",)) & there
     if bool(rings.any()):  # what is in a hoop's box need not touch it
@@ -215,10 +225,10 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor | Non
     if bool(hangs.any()):
         never = of_kind(things, HOLDS_NOTHING)
         hangs = hangs & ~_held((there & ~loose & ~never) | (low <= CLEAR), standing_on(before, start))
-    for near, under in ((touches, low), (comes_to, end[..., 2] - depth(things))):
-        free = free & ~_held((there & ~loose) | (under <= CLEAR), near)
+    for near, above in ((touches, low), (comes_to, under)):
+        free = free & ~_held((there & ~loose) | (above <= CLEAR), near)
     free = free | hangs
-    path[..., 2] = torch.where(hangs[..., None], torch.maximum(path[..., 2], depth(before)[..., None]), path[..., 2])
+    path[..., 2] = torch.where(hangs[..., None], torch.maximum(path[..., 2], reach[..., None]), path[..., 2])
     turns = rotations_of(before)
     held = loose & sinks & ~touches.any(-1)  # what is lowered does not turn
     things = torch.where(held[..., None], at_rotations(things, turns[..., -1:, :, :].expand_as(turns)), things)

@@ -66,6 +66,8 @@ def toppled(things: Tensor, before: Tensor, awake: Tensor, seconds: Tensor) -> t
     (B, N): which may; seconds (B,): the time between two frames.
     """
     there = awake & (things[..., 0] > 0) & (before[..., 0] > 0) & ~of_kind(things, HELD_UP + ROUND)
+    if not bool(there.any()):
+        return things, there
     down = tipping(before)
     tilt = _tilt(down)
     tilted = there & (torch.maximum(tilt, _tilt(tipping(things))) > TILTED)

@@ -100,10 +100,12 @@ class Rollout(Passes):
         else:
             x = self._single(self._denoised(conditions, given, known))
         new = (x[:, :MAX_THINGS, 0] > 0) & ~self.met
-        things, camera = x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN]
-        things = faced(self.cast.placed(things, camera, new), camera, new)
-        things = over_border(things, camera, new, self.grid[1] / self.grid[0]) if self.n else things
-        x = torch.where(known[..., None], given, torch.cat([self.cast.aimed(things, new), x[:, MAX_THINGS:]], 1))
+        if bool(new.any()):
+            things, camera = x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN]
+            things = faced(self.cast.placed(things, camera, new), camera, new)
+            things = over_border(things, camera, new, self.grid[1] / self.grid[0]) if self.n else things
+            x = torch.cat([self.cast.aimed(things, new), x[:, MAX_THINGS:]], 1)
+        x = torch.where(known[..., None], given, x)
         before, some = self._before()[0], known[:, :MAX_THINGS]
         loose = contact.pushed_apart(impulse.knocked(x[:, :MAX_THINGS], before, 1 / self.fps, some), before, some)
         x = torch.cat([loose, x[:, MAX_THINGS:]], 1)
@@ -243,12 +245,15 @@ class Rollout(Passes):
         if self.things is None:
             return x
         old, new = self.things[:, :MAX_THINGS], x[:, :MAX_THINGS]
+        comes = (old[..., 0] <= 0) & (new[..., 0] > 0)
+        if not bool(comes.any()):
+            return x
         names = torch.cat([new[..., th.THING["kind"]], new[..., th.THING["colour"]]], -1)
         alike = torch.cdist(names, names) < 0.1
         place = th.positions_of(new)[:, :, -1]
         near = torch.cdist(place, place) < TWIN
         was = (old[..., 0] > 0) & (new[..., 0] > 0)
-        double = (alike & near & was[:, None, :]).any(2) & (old[..., 0] <= 0) & (new[..., 0] > 0)
+        double = (alike & near & was[:, None, :]).any(2) & comes
         empty = torch.zeros_like(new)
         empty[..., 0] = -1.0
         return torch.cat([torch.where(double[..., None], empty, new), x[:, MAX_THINGS:]], 1)

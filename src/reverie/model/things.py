@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -223,7 +224,15 @@ def at_extents(vectors: Tensor, size: Tensor) -> Tensor:
 def of_kind(things: Tensor, names: Sequence[str]) -> Tensor:
     """(...,) bool: which of the thing vectors (..., WIDTH) are of these kinds."""
     kind = things[..., THING["kind"]].argmax(-1)
-    return torch.isin(kind, torch.tensor([KINDS.index(name) for name in names], device=kind.device))
+    return _among(tuple(names), kind.device)[kind]
+
+
+@lru_cache(maxsize=None)
+def _among(names: tuple[str, ...], device: torch.device) -> Tensor:
+    """(kinds,) bool: of each number of a kind whether it is one of these."""
+    numbers = THING["kind"].stop - THING["kind"].start
+    with torch.inference_mode(False):  # for it is used with gradients, too
+        return torch.tensor([k < len(KINDS) and KINDS[k] in names for k in range(numbers)], device=device)
 
 
 def place(things: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
@@ -227,7 +227,7 @@ def of_kind(things: Tensor, names: Sequence[str]) -> Tensor:
     return _among(tuple(names), kind.device)[kind]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _among(names: tuple[str, ...], device: torch.device) -> Tensor:
     """(kinds,) bool: of each number of a kind whether it is one of these."""
     numbers = THING["kind"].stop - THING["kind"].start

@@ -19,6 +19,7 @@ from reverie.core.camera import CameraPath, look_at
 from reverie.core.clip import Clip, Event, Line, Truth
 from reverie.core.errors import BadInput, ReverieError
 from reverie.core.vocabulary import CAMERA_CHANNELS, COLOURS, KINDS
+from reverie.data.road.rig import FOUR
 from reverie.evaluate import (
     audit,
     compute,
@@ -95,6 +96,7 @@ def shrunk(monkeypatch):
                             (offences, 6.0), (tracking, 3.0)):
         monkeypatch.setattr(module, "SECONDS", seconds)
     monkeypatch.setattr(audit, "LONG", 6.0)
+    monkeypatch.setattr(audit, "CRIMES", dict(list(audit.CRIMES.items())[:4]))
     monkeypatch.setattr(drift, "WINDOWS", {"early": (0.0, 1.0), "late": (1.0, 2.0)})
     monkeypatch.setattr(curtain, "LEAST", 3)
     monkeypatch.setattr(memory, "HIDDEN", {0.4: ">= 0.98"})
@@ -117,7 +119,7 @@ def shrunk(monkeypatch):
                         ("AT", 1.0)):
         monkeypatch.setattr(road, name, value)
     for module, values in ((road_pictures, {"SECONDS": 4.0, "HORIZONS": (0.5, 1.0), "MOMENTS": (0.0, 1.0)}),
-                           (road_actions, {"SECONDS": 4.0, "PRESENT": 1.0, "ACTED": 2}),
+                           (road_actions, {"SECONDS": 4.0, "PRESENT": 1.0, "ACTED": 2, "FOUR": FOUR[:1], "SIZE": (64, 96)}),
                            (road_tracks, {"SECONDS": 4.0, "FOLLOWED": 0.5, "WATCHED": 1.0})):
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)

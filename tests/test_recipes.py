@@ -13,6 +13,9 @@ from reverie.core.errors import BadInput, BadWeights
 from reverie.core.vocabulary import SETTINGS
 from reverie.model.checkpoint import load_model, save_model
 from reverie.model.transformer import Config, Transformer
+from reverie.train.observer import ObserverRecipe
+from reverie.train.observer_frames import Variation
+from reverie.train.observer_second import SecondRecipe
 from reverie.train.recipes import RECIPES, train
 from reverie.world import World
 
@@ -46,8 +49,10 @@ def data(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def brief_looks(monkeypatch) -> None:
-    """The contact sheets of a training run, but of a moment only."""
+    """The contact sheets of a training run, but of a moment only; and an observer that sees few pictures."""
     monkeypatch.setattr("reverie.train.look.SECONDS", 0.2)
+    few = ObserverRecipe(Variation(pixels=4 * 64 * 64), SecondRecipe(frames=4, every=6, trips=4, drawings=4, found=40))
+    monkeypatch.setattr("reverie.train.observer.ObserverRecipe", lambda: few)
 
 
 @pytest.mark.parametrize("name", RECIPES)

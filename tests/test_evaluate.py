@@ -27,6 +27,7 @@ from reverie.evaluate import (
     curtain,
     drift,
     driver,
+    lasting,
     memory,
     minute,
     observer,
@@ -92,8 +93,8 @@ def shrunk(monkeypatch):
     eye = Observer(ObserverNet(ObserverConfig(widths=(4, 4, 4, 4, 4), threshold=0.01)))
     monkeypatch.setattr(Observer, "load", classmethod(lambda cls, *args: eye))
     monkeypatch.setattr(judge, "package_observer", lambda: eye)
-    for module, seconds in ((minute, 2.0), (observer, 4.0), (painting, 4.0), (things, 4.0), (tokenizer, 4.0),
-                            (offences, 6.0), (tracking, 3.0)):
+    for module, seconds in ((lasting, 2.0), (minute, 2.0), (observer, 4.0), (painting, 4.0), (things, 4.0),
+                            (tokenizer, 4.0), (offences, 6.0), (tracking, 3.0)):
         monkeypatch.setattr(module, "SECONDS", seconds)
     monkeypatch.setattr(audit, "LONG", 6.0)
     monkeypatch.setattr(audit, "CRIMES", dict(list(audit.CRIMES.items())[:4]))
@@ -107,7 +108,8 @@ def shrunk(monkeypatch):
     for name, value in (("MINUTES", (0.005, 0.01)), ("DRAWN", (2, "1..1.5")), ("THINGS", (2, "9"))):
         monkeypatch.setattr(compute, name, value)
     monkeypatch.setattr(swaps, "SECONDS", 1.0)
-    monkeypatch.setattr(minute, "LAST", 1.5)
+    for name, value in (("LAST", 1.5), ("BEGIN", (0.0, 1.0)), ("END", (1.0, 2.0))):
+        monkeypatch.setattr(minute, name, value)
     monkeypatch.setattr(minute, "late_event", lambda truth: True)
     monkeypatch.setattr(things, "LONG", 4.0)
     monkeypatch.setattr(control, "SECONDS", 1.0)
@@ -119,7 +121,8 @@ def shrunk(monkeypatch):
                         ("AT", 1.0)):
         monkeypatch.setattr(road, name, value)
     for module, values in ((road_pictures, {"SECONDS": 4.0, "HORIZONS": (0.5, 1.0), "MOMENTS": (0.0, 1.0)}),
-                           (road_actions, {"SECONDS": 4.0, "PRESENT": 1.0, "ACTED": 2, "FOUR": FOUR[:1], "SIZE": (64, 96)}),
+                           (road_actions, {"SECONDS": 4.0, "PRESENT": 1.0, "ACTED": 2, "FOUR": FOUR[:1],
+                                           "SIZE": (64, 96)}),
                            (road_tracks, {"SECONDS": 4.0, "FOLLOWED": 0.5, "WATCHED": 1.0})):
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)
@@ -142,7 +145,7 @@ def test_every_suite_runs_and_keeps_the_contract(name, world, data, shrunk):
     if name in ("tokenizer", "painting", "minute", "drift", "memory", "observer", "prompts", "tracking", "audit",
                 "audit_tokenizer", "audit_h264", "physics", "compute"):
         can_draw()
-    elif name in ("things", "steps"):
+    elif name in ("things", "steps", "lasting"):
         pytest.importorskip("mujoco")
     elif name in OF_THE_ROAD:
         if name in ("road_pictures", "road_actions", "reading"):
@@ -391,6 +394,29 @@ def test_what_vanishes_and_doubles_is_counted():
     assert things.lost_and_doubled(Happening.of(twin), size) == (0, 1)
     twin[:, 7, 25:37] = np.roll(twin[:, 7, 25:37], 1, -1)  # of another colour it is another thing
     assert things.lost_and_doubled(Happening.of(twin), size) == (0, 0)
+
+
+def test_what_truth_never_has_is_found_where_it_begins():
+    """Each break planted in tokens in which there is none, and found by its law alone, in its latent and slot."""
+    def found(change) -> list[tuple[str, int, int]]:
+        some = tokens()
+        change(some)
+        return lasting.broken(some, FPS, 1.0)
+
+    def lifted(some) -> None:  # a metre up, and it stays there
+        some[6:, 1, 45:55:3] += 0.5
+
+    def inside(some) -> None:
+        some[4:8, 7] = some[4:8, 1]
+        some[:4, 7, 0] = some[8:, 7, 0] = -1
+        some[4:8, 7, 25:37] = np.roll(some[4:8, 7, 25:37], 1, -1)
+
+    assert found(lambda some: None) == []
+    assert found(lambda some: some[6:, 1, 0].fill(-1)) == [("vanishes", 6, 1)]
+    assert [law for law, _, s in found(lambda some: some[6:, 1, 1:23].__iadd__(0.5)) if s == 1] == ["changes"]
+    assert ("jumps", 6, 1) in found(lambda some: some[6:, 1, 43:55:3].__iadd__(1.0))
+    assert ("hovers", 8, 1) in found(lifted)
+    assert {(law, t) for law, t, _ in found(inside)} >= {("enters_another", 5)}
 
 
 def seen(kind: str, colour: str) -> SeenThing:

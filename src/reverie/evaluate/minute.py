@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reverie.data.shards import ClipSet
 
 SECONDS, LAST = 60.0, 10.0
+BEGIN, END = (1.0, 3.0), (58.0, 60.0)  # seconds: is the end as sharp as the beginning?
 LOOK_EVERY = 8  # frames between two looks of the observer
 GOAL = ">= 0.8 and <= 1.2"
 ON_SHEET, COLUMNS = 12, 8
@@ -37,19 +38,24 @@ BATCH = 10  # dreams at once
 
 
 def measure(study: Study) -> list[dict]:
-    """Each statistic of the last ten seconds as the ratio imagined to true, pooled over n prompts; and a
-    contact sheet of the first twelve as minute.png, with their whole scripts as minute.txt, in the study's
-    folder."""
+    """Each statistic of the last ten seconds as the ratio imagined to true, pooled over n prompts; the sharpness of
+    END over that of BEGIN; and a contact sheet of the first twelve as minute.png, with their whole scripts as
+    minute.txt, in the study's folder."""
     (clips, chosen), world, fps = eventful(study), study.world, study.world.fps
     last, made, true = round(LAST * fps), [], []
-    rows, texts, shown = [], [], []
+    rows, texts, shown, sharp = [], [], [], []
     with study.track(len(chosen), "minutes") as bar:
         scripts = [script_of(clips.meta(i), i) for i in chosen]
         things, views = dream(world, scripts, round(SECONDS * fps) // FRAMES_PER_LATENT, seed=SEED, batch=BATCH)
         for k, (i, script) in enumerate(zip(chosen, scripts, strict=True)):
             frames = pixels_of(world, things[k], None if views is None else views[k])
             made.append(_statistics(study, frames[-last:]))
-            true.append(_statistics(study, true_part(clips.meta(i)["provenance"], fps, SECONDS - LAST, LAST)))
+            ends = true_part(clips.meta(i)["provenance"], fps, SECONDS - LAST, LAST)
+            true.append(_statistics(study, ends))
+            begins = true_part(clips.meta(i)["provenance"], fps, BEGIN[0], BEGIN[1] - BEGIN[0])
+            parts = [frames[round(start * fps) : round(end * fps)] for start, end in (BEGIN, END)]
+            parts += [begins, ends[round((END[0] - SECONDS) * fps) :]]
+            sharp.append([picture_statistics(part)["sharpness"] for part in parts])
             if len(rows) < ON_SHEET:
                 rows.append(frames[np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)])
                 texts.append(f"{len(rows)}.  {_told(script)}")
@@ -63,6 +69,11 @@ def measure(study: Study) -> list[dict]:
     for name in made[0]:
         ratio = share(sum(m[name] for m in made), sum(t[name] for t in true))
         figures.append(figure(f"last_10_s_{name}", ratio, "ratio", GOAL, len(chosen)))
+    first, end, true_first, true_end = np.array(sharp).sum(0)
+    figures += [figure("sharpness_end_over_begin_imagined", share(end, first), "ratio", None, len(chosen)),
+                figure("sharpness_end_over_begin_true", share(true_end, true_first), "ratio", None, len(chosen)),
+                figure("sharpness_end_over_begin", share(share(end, first), share(true_end, true_first)), "ratio", GOAL,
+                       len(chosen))]
     for name, what in (("imagined", made), ("true", true)):
         count = np.mean([row["things"] for row in what])
         figures.append(figure(f"last_10_s_things_seen_{name}", count, "things", None, len(chosen)))

@@ -8,7 +8,7 @@ the tokenizer (the best that the model could reach).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ SECONDS = 60.0
 WORST, COLUMNS = 5, 8  # moments that are shown, and pictures of each
 AROUND = (-0.5, 0.9)  # seconds before and after a moment that are shown
 WORLDS = ("lab",)
+GOALS = {"all": "<= 1", "permanence": "<= 0.2"}  # of what is imagined; the second is more than what is said of truth
 
 Moment = tuple[float, np.ndarray, str]  # by how much a limit was passed, pictures, what happened when
 
@@ -50,12 +51,13 @@ class Tally:
         self.thing_minutes += sum(len(t.frames) for t in verdict.tracks) / verdict.fps / 60
         self.laws.update(v.law for v in verdict.violations)
 
-    def figures(self, name: str) -> list[dict]:
-        """Per minute and per tracked thing-minute, all together and by law."""
+    def figures(self, name: str, goals: Mapping[str, str]) -> list[dict]:
+        """Per minute and per tracked thing-minute, all together and by law. goals: of all, and of laws."""
         total, n = sum(self.laws.values()), round(self.minutes)
-        out = [figure(f"{name}_a_minute", share(total, self.minutes), "1/min", None, n),
+        out = [figure(f"{name}_a_minute", share(total, self.minutes), "1/min", goals.get("all"), n),
                figure(f"{name}_a_thing_minute", share(total, self.thing_minutes), "1/min", None, n)]
-        return out + [figure(f"{name}_{law}", share(self.laws[law], self.minutes), "1/min", None, n) for law in RULES]
+        return out + [figure(f"{name}_{law}", share(self.laws[law], self.minutes), "1/min", goals.get(law), n)
+                      for law in RULES]
 
 
 def measure(study: Study) -> list[dict]:
@@ -63,7 +65,7 @@ def measure(study: Study) -> list[dict]:
     the worst moments of the imagined ones as offences.png in the study's folder."""
     figures = []
     for world in WORLDS:
-        figures += [*_imagined(study).figures(f"{world}_imagined")]
+        figures += _imagined(study).figures(f"{world}_imagined", GOALS)
         clips = study.clips(study.n, SECONDS, drawn=True)
         for condition, name in (("plain", "truth"), ("tokenizer", "truth_through_tokenizer")):
             tally = Tally()
@@ -71,7 +73,7 @@ def measure(study: Study) -> list[dict]:
                 for seen in watched(clips, range(len(clips)), condition, study.model, study.observer):
                     tally.add(seen.verdict)
                     bar.advance()
-            figures += tally.figures(f"{world}_{name}")
+            figures += tally.figures(f"{world}_{name}", {})
     return figures
 
 

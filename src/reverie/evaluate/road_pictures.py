@@ -49,6 +49,7 @@ HORIZONS = (0.5, 1.0, 2.0, 5.0, 10.0)
 FRINGE = 2  # pixels around agents that are "near"
 MOMENTS = (0.0, 0.5, 1.0, 1.5, 2.0)  # seconds at which agents are looked for
 TRIP = 8  # frames that go through the tokenizer together
+ROUND_TRIP = ">= 30", ">= 26"  # dB after it: over all pixels, near agents
 CHANGED = 2.5 / 255  # of a colour, from which on a pixel has changed
 EVENTS = 4  # handovers of a clip that are looked at
 STEP = 4  # frames
@@ -292,7 +293,8 @@ def _figures(found: _Found) -> list[dict]:
         for part, said in (("", ""), (" near", "_near_agents")):
             error, n = mean(f"{name}{part or ' all'}")
             likeness, _ = mean(f"{name} ssim{part}")
-            figures += [figure(f"{name}_psnr{said}", -10 * np.log10(error) if n else float("nan"), "dB", None, n),
+            goal = ROUND_TRIP[bool(said)] if name.startswith("tokenizer") else None
+            figures += [figure(f"{name}_psnr{said}", -10 * np.log10(error) if n else float("nan"), "dB", goal, n),
                         figure(f"{name}_ssim{said}", likeness, "", None, n)]
     for h in HORIZONS:
         made = {name: found.features[f"{name}_{h:g}s"] for name in (

@@ -8,7 +8,7 @@ from reverie.model.tokenizer import REFINING
 from reverie.train.tokenizer import BANDS, tokenizer_scores
 
 SECONDS = 4.0
-GOALS = {"psnr": ">= 29", **dict.fromkeys(["psnr_moving", *(f"psnr_moving_{band}" for band in BANDS)], ">= 22")}
+GOALS = {"psnr": ">= 33", **dict.fromkeys(["psnr_moving", *(f"psnr_moving_{band}" for band in BANDS)], ">= 28")}
 
 
 def measure(study: Study) -> list[dict]:

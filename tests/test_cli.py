@@ -151,6 +151,9 @@ def test_models_and_help(capsys, monkeypatch):
     assert run("models", "--json") == 0
     assert json.loads(capsys.readouterr().out) == [{"name": "base", "bytes": 12}]
     assert run("models") == 0 and "base" in capsys.readouterr().out
+    monkeypatch.setattr(sys.modules["reverie.cards"], "card", lambda name: f"# {name}\n", raising=False)
+    assert run("models", "base") == 0 and capsys.readouterr().out == "# base\n"
+    assert run("models", "base", "--json") == 0 and json.loads(capsys.readouterr().out)["card"] == "# base\n"
     assert run("--version") == 0
     for verb in ("", "generate", "data", "data make", "data info", "train", "evaluate", "models"):
         assert run(*verb.split(), "--help") == 0

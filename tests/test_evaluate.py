@@ -6,12 +6,15 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+import reverie
+from reverie import cards as cards_of_models
 from reverie.audit import judge
 from reverie.audit.findings import Motion, Track, Verdict
 from reverie.audit.observer import Detection, Observer, ObserverConfig, ObserverNet, SeenThing
@@ -536,6 +539,27 @@ def test_results_measure_only_what_has_changed(tmp_path, monkeypatch):
     (docs / "results.json").write_text("[{")
     with pytest.raises(BadInput, match="damaged"):
         results.update(docs)
+
+
+def test_model_cards_have_the_scores_of_the_page():
+    root = Path(reverie.__file__).parent
+    stored = root.parent.parent / "docs" / "results.json"
+    if not stored.is_file():
+        pytest.skip("installed without docs/")
+    reports = json.loads(stored.read_text(encoding="utf-8"))
+    cards = {path.stem: path.read_text(encoding="utf-8") for path in (root / "weights").glob("*.md")}
+    assert set(cards) == {"base", "road", "driver"}
+    for name, text in cards.items():
+        assert results.scored(text, name, reports) == text, f"{name}.md: make results writes it"
+        assert "(>= " in text.split(results.SCORES)[1] and cards_of_models.card(name) == text
+    assert results.scored("no scores here", "base", reports) == "no scores here"
+    with pytest.raises(BadInput, match="no card"):
+        cards_of_models.card("nothing")
+
+
+def test_the_weights_are_light():
+    sizes = [path.stat().st_size for path in (Path(reverie.__file__).parent / "weights").glob("*.safetensors")]
+    assert sum(sizes) <= 32e6 and max(sizes) <= 15 * 2**20
 
 
 def test_measuring_ends_when_it_is_terminated():

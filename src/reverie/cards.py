@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from reverie.core.errors import BadWeights
+from reverie.core.errors import BadInput, BadWeights
 from reverie.model.checkpoint import load_model
 from reverie.world import WEIGHTS
 
@@ -21,3 +21,12 @@ def models() -> list[dict]:
         found.append({"name": path.stem, "bytes": path.stat().st_size, "card": card,
                       **{k: meta[k] for k in ("kind", "recipe", "commit", "scores", "error", "size") if k in meta}})
     return json.loads(json.dumps(found, default=str))
+
+
+def card(name: str) -> str:
+    """The whole card of a model that ships, by its name or a card's. Raises BadInput for any other."""
+    cards = {model["name"]: model["card"] for model in models()}
+    cards |= {path.stem: path.name for path in WEIGHTS.glob("*.md")}
+    if name not in cards:
+        raise BadInput(f"no card of a model {name!r}: {', '.join(sorted(cards))}")
+    return (WEIGHTS / cards[name]).read_text(encoding="utf-8")

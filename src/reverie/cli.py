@@ -182,6 +182,11 @@ def _models(args) -> None:
     from reverie.cards import models
     from reverie.foreign.listing import cached
 
+    if args.name is not None:
+        from reverie.cards import card
+
+        _print_json({"name": args.name, "card": card(args.name)}) if args.json else print(card(args.name), end="")
+        return
     found = models() + cached()
     if args.json:
         _print_json(found)
@@ -305,6 +310,7 @@ def _add_rest(verbs) -> None:
     add("--n", type=count, metavar="N", help="how many cases, instead of the suite's own number")
     add("--data", metavar="DIR", help="where the suite keeps its clips; of the suite log, the shards of that log")
     _add_json(add)
-    add = _verb(verbs, "models", _models, "list the models that are here")
+    add = _verb(verbs, "models", _models, "list the models that are here, or show one's card")
+    add("name", nargs="?", metavar="NAME", help="the whole card of this one that ships: data, recipe, scores")
     _add_json(add)
 

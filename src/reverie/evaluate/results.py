@@ -1,4 +1,5 @@
-"""``make results``: measure again what has changed, and write docs/results.json and docs/RESULTS.md.
+"""``make results``: measure again what has changed, and write docs/results.json, docs/RESULTS.md and the scores that
+stand in the model cards.
 
 A suite is measured again when its weights or the code that its figures depend on are other than when it
 was last measured; until then its figures keep the commit they were measured at.
@@ -48,6 +49,10 @@ NOTES = {  # what stands under a suite's table
     "driver": "Alone both learners keep the lane; among traffic all three run into others at junctions, the clone, who "
               "is slower, less. A ratio of two shares of 50 rides is rough.",
 }
+
+# in a model card, what stands between is written here; and suites of which a card has all figures, not those with a goal
+SCORES, END = "<!-- scores, by make results -->\n", "<!-- end of scores -->\n"
+WHOLE = ("steps", "painting", "lasting")
 
 OF_A_LOG = "A model that does not ship, trained as [LOG_OF_YOUR_OWN.md](LOG_OF_YOUR_OWN.md) says."
 
@@ -131,6 +136,38 @@ def write(docs: Path, stored: dict[str, dict]) -> None:
         file.write(json.dumps(reports, indent=1, ensure_ascii=False) + "\n")
     with writing(docs / "RESULTS.md") as file:
         file.write(page(reports))
+    for path in sorted((docs.resolve().parent / "src" / "reverie" / "weights").glob("*.md")):
+        with writing(path) as file:
+            file.write(scored(path.read_text(encoding="utf-8"), path.stem, reports))
+
+
+def scored(card: str, name: str, reports: Sequence[dict]) -> str:
+    """A model card's text with the figures that have a goal, of the suites whose first weights are this card's."""
+    before, _, rest = card.partition(SCORES)
+    _, _, after = rest.partition(END)
+    if not after and not rest:
+        return card
+    lines = []
+    for report in reports:
+        suite = {**SUITES, **APART}[report["suite"]]
+        shown = [f for f in report["figures"] if f["goal"] is not None or report["suite"] in WHOLE]
+        if suite.weights and card_of(suite.weights[0]) == name and shown:
+            said = "; ".join(f"{called} {value}{f' ({goal})' if goal else ''}{', missed' if 'no' in fulfilled else ''}"
+                             for f in shown for called, value, goal, fulfilled, _ in [cells(f)])
+            lines.append(f"- `{report['suite']}` ({(report['commit'] or 'unknown')[:7]}): {said}.\n")
+    return before + SCORES + "".join(lines) + END + after
+
+
+def card_of(weights: str) -> str:
+    """The name of the card that speaks of a file of weights."""
+    return next((name for name in ("road", "driver") if weights.startswith(name)), "base")
+
+
+def cells(f: dict) -> tuple[str, str, str, str, str]:
+    """A figure's cells in a table: name, value, goal, whether it is met, and of how many cases."""
+    value = "-" if f["value"] is None else f"{f['value']:.4g} {f['unit']}".strip()
+    fulfilled = {None: "", True: "yes", False: "**no**"}[met(f["value"], f["goal"])]
+    return f["name"].replace("_", " "), value, f["goal"] or "", fulfilled, str(f["n"])
 
 
 def page(reports: Sequence[dict]) -> str:
@@ -143,10 +180,7 @@ def page(reports: Sequence[dict]) -> str:
                      f"`{report['commit'] or 'unknown'}`, model `{report['model']}`, {report['seconds']:.0f} s on "
                      f"{machine.line(report['machine'])}.\n")
         parts.append("| figure | value | goal | met | n |\n|---|---|---|---|---|")
-        for f in report["figures"]:
-            value = "-" if f["value"] is None else f"{f['value']:.4g} {f['unit']}".strip()
-            fulfilled = {None: "", True: "yes", False: "**no**"}[met(f["value"], f["goal"])]
-            parts.append(f"| {f['name'].replace('_', ' ')} | {value} | {f['goal'] or ''} | {fulfilled} | {f['n']} |")
+        parts += [f"| {' | '.join(cells(f))} |" for f in report["figures"]]
         parts += [f"\n{NOTES[name]}"] if name in NOTES else []
         parts += [f"\n{OF_A_LOG}"] if given else []
     return "\n".join(parts) + "\n"

@@ -184,7 +184,7 @@ def test_a_clips_moves_lead_where_its_camera_goes():
     events = [Event("camera", 30 / fps, 47 / fps, -1, detail="orbit left 30"), Event("rests", 0.0, 1.0, 0),
               Event("camera", 6 / fps, 17 / fps, -1, 0, "follow")]
     clip = Clip(fps, views={}, actions=rates, action_names=CAMERA_CHANNELS, truth=SimpleNamespace(events=events))
-    moves = drift.moves_of(clip)
+    moves = minute.moves_of(clip)
     assert [round(start * fps) for start, _ in moves] == [0, 6, 18, 30, 48]
     amounts = [{move.kind: round(move.signed, 3) for move in some} for _, some in moves]
     assert amounts == [{"still": 0}, {"pan": 8, "dolly": -0.5}, {"still": 0}, {"orbit": -30}, {"still": 0}]

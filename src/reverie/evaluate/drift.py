@@ -17,9 +17,7 @@ import numpy as np
 from reverie.audit.judge import audit_frames
 from reverie.audit.observer import Observer
 from reverie.core.beside import each
-from reverie.core.clip import Clip, Line
-from reverie.core.moves import DIRECTIONS, Move
-from reverie.direction import STILL
+from reverie.core.clip import Line
 from reverie.evaluate import minute
 from reverie.evaluate.features import features, named
 from reverie.evaluate.figures import figure, share
@@ -30,7 +28,6 @@ WINDOWS = {"early": (5.0, 15.0), "late": (50.0, 60.0)}  # seconds
 GOAL, BOTH_WAYS = "<= 1.2", ">= 0.8333 and <= 1.2"
 LOOK_EVERY = 8  # frames between two of which the features are taken
 NONE_YET = 0.5  # violations added to each count, so that there is a ratio where none was found
-LEAST = 0.05  # degrees or metres: of a move
 
 
 @dataclass
@@ -65,7 +62,7 @@ def measure(study: Study) -> list[dict]:
     is from truth already, late over early; and the values that these are made of."""
     (clips, chosen), fps = minute.eventful(study), study.world.fps
     made, true = ({name: Seen() for name in WINDOWS} for _ in range(2))
-    asked = [(minute.script_of(clips.meta(i), i), SEED + k, moves_of(clips.clip(i, views=False)),
+    asked = [(minute.script_of(clips.meta(i), i), SEED + k, minute.moves_of(clips.clip(i, views=False)),
               clips.meta(i)["provenance"]) for k, i in enumerate(chosen)]
     with study.track(len(chosen), "minutes, early and late") as bar:
         for both in each(partial(_seen, replace(study, progress=False), fps), asked):
@@ -86,18 +83,6 @@ def _seen(study: Study, fps: float, script: Sequence[Line], seed: int, moves: Se
         made[name].add(frames, fps, study.observer)
         true[name].add(minute.true_part(provenance, fps, start, end - start), fps, study.observer)
     return made, true
-
-
-def moves_of(clip: Clip) -> list[tuple[float, tuple[Move, ...]]]:
-    """How a clip's camera goes, whether its captions tell of it or not, as World.imagine takes moves."""
-    parts = [(0.0, STILL)]
-    for event in sorted((e for e in clip.truth.events if e.kind == "camera"), key=lambda e: e.start):
-        first, last = round(event.start * clip.fps), round(event.end * clip.fps) + 1
-        way = clip.actions[first:last].sum(0) / clip.fps
-        moves = tuple(Move(channel, DIRECTIONS[channel][int(far < 0)], abs(float(far)))
-                      for channel, far in zip(clip.action_names, way, strict=True) if abs(far) > LEAST)
-        parts += [(first / clip.fps, moves or STILL), (last / clip.fps, STILL)]
-    return parts
 
 
 def model_name(study: Study) -> str:

@@ -1,7 +1,8 @@
 """Suite ``minute``: does the end of a minute look like the end of a true minute of the same script?
 
 Each script is the caption of a held-out minute with something happening in its last ten seconds; what it
-is compared with is that minute as it was drawn.
+is compared with is that minute as it was drawn. Captions tell of half of the camera's moves; a dream is
+told all of them, for where the camera looks is asked for and not imagined.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reverie.core.clip import Line, Truth
+from reverie.core.beside import each
+from reverie.core.clip import Clip, Line, Truth
 from reverie.core.errors import BadData
 from reverie.core.files import writing
-from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.core.moves import DIRECTIONS, Move
 from reverie.data.make import choose_renderer
 from reverie.data.scenes import SCENES
-from reverie.evaluate.dreams import dream, pixels_of
+from reverie.direction import STILL
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.pictures import save_picture
 from reverie.evaluate.quality import picture_statistics
@@ -34,35 +37,27 @@ BEGIN, END = (1.0, 3.0), (58.0, 60.0)  # seconds: is the end as sharp as the beg
 LOOK_EVERY = 8  # frames between two looks of the observer
 GOAL = ">= 0.8 and <= 1.2"
 ON_SHEET, COLUMNS = 12, 8
-BATCH = 10  # dreams at once
+LEAST = 0.05  # degrees or metres: of a move
 
 
 def measure(study: Study) -> list[dict]:
     """Each statistic of the last ten seconds as the ratio imagined to true, pooled over n prompts; the sharpness of
     END over that of BEGIN; and a contact sheet of the first twelve as minute.png, with their whole scripts as
     minute.txt, in the study's folder."""
-    (clips, chosen), world, fps = eventful(study), study.world, study.world.fps
-    last, made, true = round(LAST * fps), [], []
-    rows, texts, shown, sharp = [], [], [], []
+    (clips, chosen), fps = eventful(study), study.world.fps
+    asked = [(script_of(clips.meta(i), i), SEED + k, moves_of(clips.clip(i, views=False)), clips.meta(i)["provenance"])
+             for k, i in enumerate(chosen)]
+    rows, texts, shown, made, true, sharp = [], [], [], [], [], []
     with study.track(len(chosen), "minutes") as bar:
-        scripts = [script_of(clips.meta(i), i) for i in chosen]
-        things, views = dream(world, scripts, round(SECONDS * fps) // FRAMES_PER_LATENT, seed=SEED, batch=BATCH)
-        for k, (i, script) in enumerate(zip(chosen, scripts, strict=True)):
-            frames = pixels_of(world, things[k], None if views is None else views[k])
-            made.append(_statistics(study, frames[-last:]))
-            ends = true_part(clips.meta(i)["provenance"], fps, SECONDS - LAST, LAST)
-            true.append(_statistics(study, ends))
-            begins = true_part(clips.meta(i)["provenance"], fps, BEGIN[0], BEGIN[1] - BEGIN[0])
-            parts = [frames[round(start * fps) : round(end * fps)] for start, end in (BEGIN, END)]
-            parts += [begins, ends[round((END[0] - SECONDS) * fps) :]]
-            sharp.append([picture_statistics(part)["sharpness"] for part in parts])
-            if len(rows) < ON_SHEET:
-                rows.append(frames[np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)])
-                texts.append(f"{len(rows)}.  {_told(script)}")
+        for i, one in zip(chosen, each(partial(_minute, replace(study, progress=False), fps), asked), strict=True):
+            for all_of_them, own in zip((rows, made, true, sharp), one, strict=True):
+                all_of_them.append(own)
+            if len(texts) < ON_SHEET:
+                texts.append(f"{len(texts) + 1}.  {_told(script_of(clips.meta(i), i))}")
                 same = _told(script_of(clips.meta(i), 0))
-                shown.append(f"{len(rows)}.  {'' if i % 2 == 0 else '(it was told in Chinese) '}{same}")
+                shown.append(f"{len(texts)}.  {'' if i % 2 == 0 else '(it was told in Chinese) '}{same}")
             bar.advance()
-    _write_sheet(rows, shown, study.data / "minute.png")  # in English: not every machine has a Chinese font
+    _write_sheet(rows[:ON_SHEET], shown, study.data / "minute.png")  # in English: few machines have a Chinese font
     with writing(study.data / "minute.txt") as file:
         file.write("\n\n".join(texts) + "\n")
     figures = []
@@ -80,6 +75,20 @@ def measure(study: Study) -> list[dict]:
     return figures
 
 
+def _minute(study: Study, fps: float, script: Sequence[Line], seed: int, moves: Sequence, provenance: dict
+            ) -> tuple[np.ndarray, dict, dict, list[float]]:
+    """Of one minute: the pictures for the sheet; what its last seconds are like, and what truth's are; the sharpness of
+    its BEGIN and END, and of truth's."""
+    blocks = study.world.imagine(script, seconds=SECONDS, seed=seed, moves=moves)
+    frames = np.concatenate([block.frames for block in blocks])
+    begins, ends = (true_part(provenance, fps, start, end - start) for start, end in (BEGIN, (SECONDS - LAST, SECONDS)))
+    parts = [frames[round(start * fps) : round(end * fps)] for start, end in (BEGIN, END)]
+    parts += [begins, ends[round((END[0] - SECONDS) * fps) :]]
+    return (frames[np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)],
+            _statistics(study, frames[-round(LAST * fps) :]), _statistics(study, ends),
+            [picture_statistics(part)["sharpness"] for part in parts])
+
+
 def eventful(study: Study) -> tuple[ClipSet, list[int]]:
     """Held-out minutes, and n of them in whose last seconds something happens; parts of them can be drawn from now on
     in this process. Raises BadData when there is none."""
@@ -95,6 +104,18 @@ def eventful(study: Study) -> tuple[ClipSet, list[int]]:
 def late_event(truth: Truth) -> bool:
     """Whether something but the camera begins to happen in the last ten seconds."""
     return any(e.start >= SECONDS - LAST and e.kind not in ("camera", "rests") for e in truth.events)
+
+
+def moves_of(clip: Clip) -> list[tuple[float, tuple[Move, ...]]]:
+    """How a clip's camera goes, whether its captions tell of it or not, as World.imagine takes moves."""
+    parts = [(0.0, STILL)]
+    for event in sorted((e for e in clip.truth.events if e.kind == "camera"), key=lambda e: e.start):
+        first, last = round(event.start * clip.fps), round(event.end * clip.fps) + 1
+        way = clip.actions[first:last].sum(0) / clip.fps
+        moves = tuple(Move(channel, DIRECTIONS[channel][int(far < 0)], abs(float(far)))
+                      for channel, far in zip(clip.action_names, way, strict=True) if abs(far) > LEAST)
+        parts += [(first / clip.fps, moves or STILL), (last / clip.fps, STILL)]
+    return parts
 
 
 def script_of(meta: dict, i: int) -> list[Line]:

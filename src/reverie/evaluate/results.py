@@ -50,7 +50,7 @@ NOTES = {  # what stands under a suite's table
               "is slower, less. A ratio of two shares of 50 rides is rough.",
 }
 
-# in a model card, what stands between is written here; and suites of which a card has all figures, not those with a goal
+# in a model card, what stands between is written here; of these suites it has all figures, of others what has a goal
 SCORES, END = "<!-- scores, by make results -->\n", "<!-- end of scores -->\n"
 WHOLE = ("steps", "painting", "lasting")
 

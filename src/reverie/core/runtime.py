@@ -128,8 +128,7 @@ def matmul_gflops(seconds: float = 0.5, width: int = 1024) -> float:
 
 @functools.cache
 def commit() -> str:
-    """The git commit of the running code, "+" behind it when src has changed since, but for model cards, which measuring
-    writes; "" if unknown."""
+    """The git commit of the running code, "+" behind it when code in src has changed since; "" if unknown."""
     root = Path(__file__).resolve().parents[3]
     if not (root / "src" / "reverie").is_dir() or not (root / ".git").exists():
         return ""
@@ -137,7 +136,7 @@ def commit() -> str:
         ask = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True, timeout=10, check=True)
         head = ask(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
         changed = ask(["git", "status", "--porcelain", "--untracked-files=no", "--", "src",
-                       ":(exclude)*.md"]).stdout.strip()
+                       ":(exclude)*.md"]).stdout.strip()  # measuring writes model cards
     except (OSError, subprocess.SubprocessError):
         return ""
     return head + ("+" if changed else "")

@@ -6,7 +6,8 @@ import pytest
 from reverie.core.camera import CameraPath, look_at
 from reverie.core.clip import Line
 from reverie.core.moves import LIMITS, Move
-from reverie.direction import LONGEST, STILL, moves_told
+from reverie.core.vocabulary import COLOURS
+from reverie.direction import LONGEST, STILL, cast_told, moves_told
 
 PAN = Move("pan", "left", 7.5)
 
@@ -51,3 +52,13 @@ def test_what_words_leave_open_keeps_the_stage_in_sight():
     assert moves_told(script[:1], 5.0, low)[0][1][0].amount == 1.25  # it looks down already
     exact = moves_told([Line(5.0 * n, "the camera tilts down by 9 degrees") for n in range(3)], 15.0)
     assert [moves[0].amount for _, moves in exact] == [9.0] * 3
+
+
+@pytest.mark.parametrize(("text", "colours"), [
+    ("a line of three domino tiles in cyan, red and blue and a white ball", ["cyan", "red", "blue", "white"]),
+    ("排成一列的四块红色和黄色的多米诺", ["red", "yellow", "red", "yellow"]),
+    ("three red dominoes", ["red", "red", "red"]),
+])
+def test_of_a_row_in_several_colours_each_has_one(text, colours):
+    told = cast_told([Line(0.0, text)]).colour[0]
+    assert [list(COLOURS)[number] for number in told[told >= 0].tolist()] == colours

@@ -119,7 +119,10 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
              for thing in claim.things if thing.line == 0}
     for thing, slot in slots.items():
         cast.kind[0, slot] = KINDS.index(thing.kind)
-        cast.colour[0, slot] = list(COLOURS).index(thing.colours[0]) if len(thing.colours) == 1 else -1
+        row = [one for one in slots if (one.kind, one.colours, one.line) == (thing.kind, thing.colours, thing.line)]
+        if len(thing.colours) == 1 or 1 < len(thing.colours) <= len(row):  # of a row in several colours each has one
+            colour = thing.colours[row.index(thing) % len(thing.colours)]
+            cast.colour[0, slot] = list(COLOURS).index(colour)
         if thing.line > 0 or things is not None:  # who is named later comes then
             cast.due[0, slot] = numbers[thing.line]
         elif thing.number not in late:

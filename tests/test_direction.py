@@ -8,6 +8,7 @@ from reverie.core.clip import Line
 from reverie.core.moves import LIMITS, Move
 from reverie.core.vocabulary import COLOURS
 from reverie.direction import LONGEST, STILL, cast_told, moves_told
+from reverie.model.steering import camera_vectors
 
 PAN = Move("pan", "left", 7.5)
 
@@ -39,6 +40,15 @@ def test_each_line_has_its_own_and_a_move_is_over_in_time():
     assert (first, second, third, fourth) == (0.0, 2.0, 2.0 + LONGEST, 30.0) and still == over == STILL
     assert pan == (PAN,) and dolly == (Move("dolly", "in", 0.7),)
     assert np.isclose(moves_told([Line(0.0, "the camera pans left")], 1.5)[0][1][0].amount, PAN.amount / 2)
+
+
+def test_what_comes_after_the_end_moves_nothing():
+    script = [Line(0.0, "a red ball"), Line(3.0, "the camera pans left"), Line(8.0, "the camera pans right")]
+    told = moves_told(script, 5.0)
+    assert [start for start, _ in told] == [0.0, 3.0]
+    for path in (told, [*told, (8.0, (PAN,))]):
+        vectors, actions = camera_vectors(path, None, 30, 24.0)
+        assert len(vectors) == len(actions) == 30 and actions[:18].abs().max() == 0 < actions[18:].abs().max()
 
 
 def test_what_words_leave_open_keeps_the_stage_in_sight():

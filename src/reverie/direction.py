@@ -64,6 +64,7 @@ def moves_told(script: Sequence[Line], seconds: float, opening: CameraPath | Non
     if not claims or any(claim.what not in ("still", *DIRECTIONS) for claim in claims):
         return []
     parts: list[tuple[float, tuple[Move, ...]]] = []
+    script = [line for line in script if line.start < seconds]
     ends, pose = [*(line.start for line in script[1:]), seconds], first_pose(opening)
     for start, end in zip((line.start for line in script), ends, strict=True):
         lasts = min(end - start, LONGEST)

@@ -115,11 +115,10 @@ def camera_vectors(path: list[tuple[float, Sequence[Move]]], start: CameraPath |
     """The camera's vectors (latents, WIDTH) and actions (latents, 4 A) along the moves that were asked for."""
     position, rotation, fovy = first_pose(start)
     frames = latents * F
-    bounds = [round(begin * fps) for begin, _ in path] + [frames]
+    bounds = [min(round(begin * fps), frames) for begin, _ in path] + [frames]
     positions, rotations, actions = [], [], np.zeros((frames, len(ACTION_SCALE)), np.float32)
-    at = min(bounds[0], frames)
-    positions.append(np.repeat(position[None], at, 0))
-    rotations.append(np.repeat(rotation[None], at, 0))
+    positions.append(np.repeat(position[None], bounds[0], 0))
+    rotations.append(np.repeat(rotation[None], bounds[0], 0))
     for (_, part), begin, end in zip(path, bounds[:-1], bounds[1:], strict=True):
         if end <= begin:
             continue

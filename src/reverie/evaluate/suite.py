@@ -59,7 +59,7 @@ SUITES = {
     "drift": Suite("drift", "a minute's end beside its beginning: violations, pictures, motion, things", 16, (*_BOTH,
                    "observer"), (*_WORLDS, *_TEXTS, *_MODEL, *_JUDGE, "evaluate/minute.py", "evaluate/quality.py",
                    "evaluate/features.py")),
-    "lasting": Suite("lasting", "things of many minutes: what vanishes, doubles, changes, jumps, hovers, leans", 60,
+    "lasting": Suite("lasting", "things of many minutes: what vanishes, doubles, changes, jumps, hovers, leans", 24,
                      ("transformer",), (*_WORLDS, *_TEXTS, *_MODEL, "evaluate/drift.py", "evaluate/dreams.py",
                                         "evaluate/minute.py")),
     "memory": Suite("memory", "what a screen hides for 1, 5, 20 s: is it there when the screen has risen", 40, (*_BOTH,

@@ -179,14 +179,18 @@ def _evaluate(args) -> None:
 
 
 def _models(args) -> None:
-    from reverie.cards import models
-    from reverie.foreign.listing import cached
-
     if args.name is not None:
         from reverie.cards import card
 
-        _print_json({"name": args.name, "card": card(args.name)}) if args.json else print(card(args.name), end="")
+        text = card(args.name)
+        if args.json:
+            _print_json({"name": args.name, "card": text})
+        else:
+            print(text, end="")
         return
+    from reverie.cards import models
+    from reverie.foreign.listing import cached
+
     found = models() + cached()
     if args.json:
         _print_json(found)

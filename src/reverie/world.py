@@ -36,7 +36,7 @@ from reverie.model.tokenizer import Tokenizer
 from reverie.model.transformer import Config, Text, Transformer
 from reverie.witness import Seen, tokens_of
 
-__all__ = ["WEIGHTS", "Dream", "World", "step_together", "take_in_pasts"]
+__all__ = ["WEIGHTS", "Dream", "World", "card_of", "step_together", "take_in_pasts"]
 WEIGHTS = Path(__file__).parent / "weights"
 CONTEXT_SECONDS = 8.0  # of a past video; more of it is not looked at
 F = FRAMES_PER_LATENT
@@ -242,3 +242,8 @@ class World:
 
     def _pixels(self, frames: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)[None].float() / 127.5 - 1
+
+
+def card_of(name: str) -> Path:
+    """The card that speaks of a file of weights in the package, by its name."""
+    return next((path for path in sorted(WEIGHTS.glob("*.md")) if name.startswith(path.stem)), WEIGHTS / "base.md")

@@ -22,7 +22,7 @@ from reverie.evaluate import minute
 from reverie.evaluate.features import features, named
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.quality import frechet, picture_statistics
-from reverie.evaluate.study import SEED, Study
+from reverie.evaluate.study import Study
 
 WINDOWS = {"early": (5.0, 15.0), "late": (50.0, 60.0)}  # seconds
 GOAL, BOTH_WAYS = "<= 1.2", ">= 0.8333 and <= 1.2"
@@ -62,10 +62,8 @@ def measure(study: Study) -> list[dict]:
     is from truth already, late over early; and the values that these are made of."""
     (clips, chosen), fps = minute.eventful(study), study.world.fps
     made, true = ({name: Seen() for name in WINDOWS} for _ in range(2))
-    asked = [(minute.script_of(clips.meta(i), i), SEED + k, minute.moves_of(clips.clip(i, views=False)),
-              clips.meta(i)["provenance"]) for k, i in enumerate(chosen)]
     with study.track(len(chosen), "minutes, early and late") as bar:
-        for both in each(partial(_seen, replace(study, progress=False), fps), asked):
+        for both in each(partial(_seen, replace(study, progress=False), fps), minute.asked(clips, chosen)):
             for all_of_them, own in zip((made, true), both, strict=True):
                 for name in WINDOWS:
                     all_of_them[name].take_in(own[name])

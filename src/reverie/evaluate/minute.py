@@ -45,11 +45,10 @@ def measure(study: Study) -> list[dict]:
     END over that of BEGIN; and a contact sheet of the first twelve as minute.png, with their whole scripts as
     minute.txt, in the study's folder."""
     (clips, chosen), fps = eventful(study), study.world.fps
-    asked = [(script_of(clips.meta(i), i), SEED + k, moves_of(clips.clip(i, views=False)), clips.meta(i)["provenance"])
-             for k, i in enumerate(chosen)]
     rows, texts, shown, made, true, sharp = [], [], [], [], [], []
     with study.track(len(chosen), "minutes") as bar:
-        for i, one in zip(chosen, each(partial(_minute, replace(study, progress=False), fps), asked), strict=True):
+        minutes = each(partial(_minute, replace(study, progress=False), fps), asked(clips, chosen))
+        for i, one in zip(chosen, minutes, strict=True):
             for all_of_them, own in zip((rows, made, true, sharp), one, strict=True):
                 all_of_them.append(own)
             if len(texts) < ON_SHEET:
@@ -99,6 +98,12 @@ def eventful(study: Study) -> tuple[ClipSet, list[int]]:
     if not chosen:
         raise BadData(f"in none of {len(clips)} held-out clips does anything happen in the last {LAST:g} s")
     return clips, chosen
+
+
+def asked(clips: ClipSet, chosen: Sequence[int]) -> list[tuple[list[Line], int, list, dict]]:
+    """What each of the chosen minutes is dreamt from: script, seed and moves; and the truth's provenance."""
+    return [(script_of(clips.meta(i), i), SEED + k, moves_of(clips.clip(i, views=False)), clips.meta(i)["provenance"])
+            for k, i in enumerate(chosen)]
 
 
 def late_event(truth: Truth) -> bool:

@@ -21,6 +21,7 @@ from reverie.evaluate import machine
 from reverie.evaluate.figures import met
 from reverie.evaluate.study import PACKAGE, digest
 from reverie.evaluate.suite import APART, SUITES, run
+from reverie.world import card_of
 
 HEAD = """# Results
 
@@ -143,24 +144,19 @@ def write(docs: Path, stored: dict[str, dict]) -> None:
 
 def scored(card: str, name: str, reports: Sequence[dict]) -> str:
     """A model card's text with the figures that have a goal, of the suites whose first weights are this card's."""
-    before, _, rest = card.partition(SCORES)
-    _, _, after = rest.partition(END)
-    if not after and not rest:
+    if SCORES not in card:
         return card
+    before, _, rest = card.partition(SCORES)
+    after = rest.partition(END)[2]
     lines = []
     for report in reports:
         suite = {**SUITES, **APART}[report["suite"]]
         shown = [f for f in report["figures"] if f["goal"] is not None or report["suite"] in WHOLE]
-        if suite.weights and card_of(suite.weights[0]) == name and shown:
+        if suite.weights and card_of(suite.weights[0]).stem == name and shown:
             said = "; ".join(f"{called} {value}{f' ({goal})' if goal else ''}{', missed' if 'no' in fulfilled else ''}"
                              for f in shown for called, value, goal, fulfilled, _ in [cells(f)])
             lines.append(f"- `{report['suite']}` ({(report['commit'] or 'unknown')[:7]}): {said}.\n")
     return before + SCORES + "".join(lines) + END + after
-
-
-def card_of(weights: str) -> str:
-    """The name of the card that speaks of a file of weights."""
-    return next((name for name in ("road", "driver") if weights.startswith(name)), "base")
 
 
 def cells(f: dict) -> tuple[str, str, str, str, str]:

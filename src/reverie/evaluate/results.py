@@ -53,7 +53,7 @@ NOTES = {  # what stands under a suite's table
 
 # in a model card, what stands between is written here; of these suites it has all figures, of others what has a goal
 SCORES, END = "<!-- scores, by make results -->\n", "<!-- end of scores -->\n"
-WHOLE = ("steps", "painting", "lasting")
+WHOLE = ("steps",)
 
 OF_A_LOG = "A model that does not ship, trained as [LOG_OF_YOUR_OWN.md](LOG_OF_YOUR_OWN.md) says."
 
@@ -143,7 +143,8 @@ def write(docs: Path, stored: dict[str, dict]) -> None:
 
 
 def scored(card: str, name: str, reports: Sequence[dict]) -> str:
-    """A model card's text with the figures that have a goal, of the suites whose first weights are this card's."""
+    """A model card's text with the figures that have a goal, of the suites whose first weights are this card's; the
+    judge's own stand on the page alone: cards are light."""
     if SCORES not in card:
         return card
     before, _, rest = card.partition(SCORES)
@@ -152,8 +153,9 @@ def scored(card: str, name: str, reports: Sequence[dict]) -> str:
     for report in reports:
         suite = {**SUITES, **APART}[report["suite"]]
         shown = [f for f in report["figures"] if f["goal"] is not None or report["suite"] in WHOLE]
-        if suite.weights and card_of(suite.weights[0]).stem == name and shown:
-            said = "; ".join(f"{called} {value}{f' ({goal})' if goal else ''}{', missed' if 'no' in fulfilled else ''}"
+        if suite.weights and suite.weights[0] != "observer" and card_of(suite.weights[0]).stem == name and shown:
+            said = "; ".join(f"{called} {value.removesuffix(' share').removesuffix(' ratio')}"
+                             f"{f' ({goal})' if goal else ''}{', missed' if 'no' in fulfilled else ''}"
                              for f in shown for called, value, goal, fulfilled, _ in [cells(f)])
             lines.append(f"- `{report['suite']}` ({(report['commit'] or 'unknown')[:7]}): {said}.\n")
     return before + SCORES + "".join(lines) + END + after

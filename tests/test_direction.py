@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
+from tiny_world import tiny_world
 
 from reverie.core.camera import CameraPath, look_at
 from reverie.core.clip import Line
 from reverie.core.moves import LIMITS, Move
-from reverie.core.vocabulary import COLOURS
+from reverie.core.vocabulary import COLOURS, MAX_THINGS
 from reverie.direction import LONGEST, STILL, cast_told, moves_told
+from reverie.evaluate import dreams
+from reverie.model.cast import WAYS
 from reverie.model.steering import camera_vectors
 
 PAN = Move("pan", "left", 7.5)
@@ -72,3 +76,40 @@ def test_what_words_leave_open_keeps_the_stage_in_sight():
 def test_of_a_row_in_several_colours_each_has_one(text, colours):
     told = cast_told([Line(0.0, text)]).colour[0]
     assert [list(COLOURS)[number] for number in told[told >= 0].tolist()] == colours
+
+
+BALL_TWICE = [Line(0.0, "a red ball and a blue box stand there"), Line(4.0, "the red ball rolls to the left"),
+              Line(8.0, "then the red ball rolls to the right"),
+              Line(12.0, "then the box slides to the left, and it leaves"),
+              Line(16.0, "after that a green cone slides in from the right")]
+
+
+def test_who_does_something_in_several_lines_is_cast_for_each():
+    ways = {now: cast_told(BALL_TWICE, now=now) for now in range(5)}
+    assert [(cast.cued[0, 0].item(), WAYS[cast.way[0, 0]]) for cast in ways.values()] == [
+        (1, "left"), (1, "left"), (2, "right"), (2, "right"), (2, "right")]  # or last, when it is told no more
+    assert ways[0].cued[0, 1] == ways[3].cued[0, 1] == 3 and ways[0].pace[0, 1] == 320  # what leaves goes that fast
+    assert all((cast.after == -1).all() and cast.due[0, 2] == 4 for cast in ways.values())  # it waits for none before
+
+
+def test_who_is_due_later_does_not_come_before():
+    cast, chance = cast_told(BALL_TWICE), torch.full((1, MAX_THINGS), 0.9)
+    met = torch.arange(MAX_THINGS)[None] < 2
+    comes = [cast.comes(chance, torch.tensor([line]), met, opening=False)[0, 2].item() for line in (1, 3, 4)]
+    assert comes == pytest.approx([0.0, 0.0, 0.9])
+
+
+def test_a_dream_casts_each_line_and_so_do_many_together(monkeypatch):
+    world, heard = tiny_world(sampling={"takes": 1}), []
+    alone = world.dream(BALL_TWICE, seed=3, seconds=20.0)
+    for alone.n in range(120):
+        alone._take_cast()
+        assert alone._rollout.cast.cued[0, 0] == cast_told(BALL_TWICE, now=min(alone.n // 24, 4)).cued[0, 0]
+
+    def told(script, *among, now):
+        heard.append((len(script), now))
+        return cast_told(script, *among, now=now)
+
+    monkeypatch.setattr(dreams, "cast_told", told)
+    dreams.dream(world, [BALL_TWICE, BALL_TWICE[:1]], 60, seed=0, with_views=False)
+    assert heard == [(5, 0), (1, 0), (5, 1), (5, 2)]

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from reverie.core.vocabulary import KINDS
+from reverie.core.vocabulary import KINDS, MATERIALS
 from reverie.model import pendulum as pd
 from reverie.model import physics, resting
 from reverie.model import things as th
@@ -183,6 +183,24 @@ def test_a_ball_that_rolls_does_not_rise_unless_something_lifts_it() -> None:
         made = physics.rolled(torch.stack([now, *others])[None], torch.stack([before, *others])[None],
                               torch.ones(1, 1 + len(others), dtype=torch.bool), FRAME)
         assert float(th.positions_of(made)[0, 0, -1, 2]) == pytest.approx(height, abs=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "material", "metres"), [
+    ("box", "sliding", 1.0 / 0.687 / 2), ("box", "heavy", 0.0), ("ball", "heavy", 3.6), ("person", "sliding", 0.0)])
+def test_what_slides_or_rolls_loses_the_speed_that_friction_takes(kind: str, material: str, metres: float) -> None:
+    now = thing(kind, (0.0, 0, 0.2), (0.2, 0.2, 0.2), moving=1.0)[None, None]
+    now[..., th.THING["velocity"].start] = 1.0 / th.VELOCITY_SCALE
+    now[..., th.THING["material"].start + MATERIALS.index(material)] = th.ONE_HOT
+    wall = thing("wall", (9.0, 0, 0.5), (0.2, 1, 0.5))[None, None]
+    still = now.clone()
+    for _ in range(24):  # four seconds, of which the network says that it stays where it is
+        now, glides = physics.glided(torch.cat([still, wall], 1), torch.cat([now, wall], 1), FRAME)
+        now = now[:, :1]
+    place = th.positions_of(now)[0, 0, -1]
+    assert place.tolist() == pytest.approx([metres, 0.0, 0.2], abs=0.08) and not glides[0, 1]
+    hit = torch.cat([now, thing("wall", (float(place[0]) + 0.42, 0, 0.5), (0.2, 1, 0.5))[None, None]], 1)
+    hit[0, 0, th.THING["velocity"].start] = 1.0
+    assert not physics.glided(hit, hit, FRAME)[1].any()  # what touches another is the network's
 
 
 def test_what_is_low_in_the_air_comes_down_and_only_what_may_be_is_lowered() -> None:

@@ -97,7 +97,7 @@ def goes_on(name: str, data: Path, folder: Path, model: Path) -> None:
     assert changed and changed <= of_views and new[1]["sampling"] == old[1]["sampling"]
 
 
-@pytest.mark.parametrize("stage", ["things", "distil"])
+@pytest.mark.parametrize("stage", ["things", "distil", "rollouts"])
 def test_things_train_on_and_what_paints_stays_as_it_is(stage, tmp_path) -> None:
     from reverie.data.make import make
 
@@ -112,7 +112,7 @@ def test_things_train_on_and_what_paints_stays_as_it_is(stage, tmp_path) -> None
     before = load_model(tmp_path / "begun.safetensors")[0]
     after, meta = load_model(tmp_path / "out" / stage / "transformer.safetensors")
     assert meta["config"] == config.to_dict()
-    if stage == "things":
+    if stage != "distil":
         assert meta["sampling"]["guidance"] == 2.0 and len(meta["sampling"]["looks"]) == len(SETTINGS)
     else:
         assert meta["sampling"] == {"guidance": 1.0, "things_steps": 2}

@@ -1,6 +1,7 @@
 """The transformer: sampling with memory gives what one pass over the whole window gives."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -257,10 +258,9 @@ def test_nothing_vanishes_within_the_picture_and_nothing_doubles() -> None:
     tokens[0, 1, th.THING["position"]] = torch.tensor([-20.0, 0.0, -0.2]).repeat(4)
     tokens[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(4)
     roll.step(conditions, things=tokens, known=torch.ones(1, th.TOKENS, dtype=torch.bool))
-    network = roll.over_things
 
-    def denying(*args):
-        said = network(*args)
+    def denying(roll, *args):
+        said = Rollout.over_things(roll, *args)
         said[:, :MAX_THINGS, 0] = -1.0
         said[:, 2] = said[:, 0]  # a copy of the first where there was none
         said[:, 2, 0] = 1.0
@@ -268,9 +268,11 @@ def test_nothing_vanishes_within_the_picture_and_nothing_doubles() -> None:
         said[:, :3, th.THING["moving"]] = 1.0
         return said
 
-    roll.over_things = denying
-    things, _ = roll.step(conditions)
-    assert (things[0, :3, 0] > 0).tolist() == [True, False, False]
+    for cast, there in ((-1, [True, False, False]), (1, [True, True, False])):  # who is cast has first to be seen
+        again = roll.rows([0])
+        again.over_things = partial(denying, again)
+        again.cast.kind[0, 1] = cast
+        assert (again.step(conditions)[0][0, :3, 0] > 0).tolist() == there
 
 
 @torch.no_grad()

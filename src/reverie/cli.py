@@ -299,7 +299,7 @@ def _add_rest(verbs) -> None:
     add("--minutes", type=above_zero, metavar="N", help="how long in all (default: the recipe's)")
     add("--stage", default="all",
         choices=("all", "tokenizer", "canvas", "latents", "transformer", "observer", "words", "things", "distil",
-                 "views", "traffic", "road_canvas", "eyes"),
+                 "rollouts", "views", "traffic", "road_canvas", "eyes"),
         help="only this part (default all); words: the captions as arrays, for --words elsewhere; traffic: the road's "
              "things, from traces; road_canvas: what paints its pictures; eyes: what reads them")
     add("--data", metavar="DIR", help="shards made by reverie data make (default: made as it goes); or a driving log, "

@@ -95,12 +95,13 @@ def _move(claim: Claim, way: str, share: float) -> Move:
 
 
 def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor | None = None,
-              numbers: Sequence[int] | None = None) -> Cast:
+              numbers: Sequence[int] | None = None, now: int = 0) -> Cast:
     """Who a script's words say is there, comes, and does something, in the slots in which training has them: by first
     mention. Where all that is named is understood, nothing else may come.
 
-    things (S, WIDTH), met (S,) bool: what is there already, and which slots ever held a thing; who is named and there
-    is he, others take the slots that are free. numbers: of the script's lines, if not 0, 1 ...
+    things (S, WIDTH), met (S,) bool: what was there when the script was first cast, and which slots ever held a thing;
+    who is named and there is he, others take the slots that are free. numbers: of the script's lines, if not 0, 1 ...
+    now: that of the line that is in force; who does something in several lines is cast for it, or for the last before.
     """
     cast = Cast.open(1)
     try:
@@ -111,13 +112,17 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
     met = torch.zeros(MAX_THINGS, dtype=torch.bool) if met is None else met.cpu()
     slots, free = _slots([claim.things[0] for claim in named if claim.known], things, met)
     events = [_covers(claim, script) for claim in claims if claim.aspect == "event" and claim.known]
-    firsts = {id(claim.second): claim.first for claim in claims if claim.aspect == "order"}
+    firsts = {id(claim.second): claim.first for claim in claims
+              if claim.aspect == "order" and claim.first.start == claim.second.start}  # a later line waits for nobody
     numbers = list(numbers or range(len(script)))
     line = {one.start: n for one, n in zip(script, numbers, strict=True)}
-    late = {thing.number for claim in events for thing in (claim.others if claim.what == "covered" else claim.things)
-            if claim.what in LATE}
-    late -= {thing.number for claim in events if claim.what in SHOT and _hoop_of(claim, slots) >= 0
-             for thing in claim.things if thing.line == 0}
+    shot = {thing.number for claim in events if claim.what in SHOT and _hoop_of(claim, slots) >= 0
+            for thing in claim.things if thing.line == 0}
+    late = {thing.number: line[claim.start] for claim in reversed(events) if claim.what in LATE
+            for thing in (claim.others if claim.what == "covered" else claim.things) if thing.number not in shot}
+    acting: dict[int, int] = {}  # who is cast for what happens in which line
+    for n, thing in sorted({(line[claim.start], thing.number) for claim in events for thing in _actors(claim)}):
+        acting[thing] = n if n <= now else acting.get(thing, n)
     for thing, slot in slots.items():
         cast.kind[0, slot] = KINDS.index(thing.kind)
         row = [one for one in slots if (one.kind, one.colours, one.line) == (thing.kind, thing.colours, thing.line)]
@@ -128,7 +133,7 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
             cast.due[0, slot] = numbers[thing.line]
         elif thing.number not in late:
             cast.present[0, slot] = 1
-    leaves = {thing: claim for claim in events if claim.what == "leaves" for thing in claim.things}
+    leaves = {(claim.start, thing): claim for claim in events if claim.what == "leaves" for thing in claim.things}
     hit = {(claim.start, thing) for claim in events if claim.what == "pushed" and claim.others
            for thing in claim.things}
     for claim in events:
@@ -136,10 +141,12 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
         lead = None if first is None else slots.get(_actors(first)[0])
         for thing in actors:
             slot = slots.get(thing, -1)
+            if slot >= 0 and thing.number in late:
+                cast.due[0, slot] = late[thing.number]
             if slot < 0 or claim.what == "rests" or claim.what == "leaves" and (claim.start, thing) in hit:
                 continue  # nothing is to be done, or another does it
-            if thing.number in late:
-                cast.due[0, slot] = line[claim.start]
+            if acting[thing.number] != line[claim.start]:
+                continue  # what it does now, or did last, is another thing
             if claim.what == "enters" and claim.detail in SIDES[:2]:
                 cast.side[0, slot] = SIDES.index(claim.detail)
             if claim.what == "thrown" and thing.kind not in ALIVE and cast.due[0, slot] >= 0:
@@ -164,7 +171,7 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
                 continue  # it was cued before, or goes on by itself
             cast.cued[0, slot], cast.after[0, slot] = line[claim.start], -1 if lead is None else lead
             if kicked:
-                off = leaves.get(thing)
+                off = leaves.get((claim.start, thing))
                 way = SHOT.get(claim.what) or (
                     "up" if claim.what == "launched" else claim.detail or (off.detail if off else ""))
                 cast.way[0, slot] = WAYS.index(way if way in WAYS else "aside")

@@ -84,6 +84,8 @@ class Dream:
                                   device=world.device)
         self._script, self._numbers = script, list(range(len(script)))
         self._uncast = things  # whether its words are still to be cast, among the things that are there
+        self._among: tuple[Tensor | None, Tensor] | None = None  # among which they were, and for which line
+        self._cast_for = -1
         self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps, opening)
         self._decoder: list[Tensor] | None = None
         self._rehearses = self.sampling.takes > 1 and things and not painted and not self._rollout.with_views
@@ -203,11 +205,13 @@ class Dream:
         return conditions, things, known
 
     def _take_cast(self) -> None:
+        """Cast the words that are new, and, in each line, who does something in it."""
+        rollout, line = self._rollout, int(self._schedule.at(self.n).line)
         if self._uncast:
-            rollout = self._rollout
-            there = None if rollout.things is None else rollout.things[0]
-            rollout.cast = cast_told(self._script, there, rollout.met[0], self._numbers).to(rollout.device)
-            self._uncast = False
+            self._among = None if rollout.things is None else rollout.things[0], rollout.met[0]
+        if self._among is not None and (self._uncast or line != self._cast_for):
+            rollout.cast = cast_told(self._script, *self._among, self._numbers, line).to(rollout.device)
+            self._uncast, self._cast_for = False, line
 
     def _made(self, tokens: Tensor | None, view: Tensor | None) -> Block:
         """The pictures of a latent, and what is in them."""

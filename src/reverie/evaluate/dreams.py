@@ -105,12 +105,16 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
                           grid=(height // spatial, width // spatial), sampling=sampling,
                           generator=torch.Generator().manual_seed(seed + first), with_things=with_things,
                           with_views=paints)
-        seen, painted = [], []
+        seen, painted, cast_for = [], [], [-1] * count
         for n in range(latents):
-            if with_things and n == known.past:  # what the words name is sought among what is there
-                there = [None] * count if rollout.things is None else rollout.things
-                rollout.cast = Cast.stacked([cast_told(*each) for each in zip(scripts[part], there, rollout.met,
-                                                                              strict=True)])
+            conditions = script.at(n)
+            if with_things and n >= known.past and cast_for != (lines := conditions.line.tolist()):
+                if n == known.past:  # what the words name is sought among what is there
+                    among = [None] * count if rollout.things is None else rollout.things, rollout.met
+                rollout.cast = Cast.stacked([
+                    cast_told(*told, now=line) if line != was else rollout.cast.rows(torch.tensor([b]))
+                    for b, (line, was, *told) in enumerate(zip(lines, cast_for, scripts[part], *among, strict=True))])
+                cast_for = lines
             given = {}
             if known.things is not None and n < known.things.shape[1]:
                 given["things"] = torch.from_numpy(known.things[part, n])
@@ -118,7 +122,7 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
                                   torch.from_numpy(known.which[part, n]))
             if known.views is not None and n < known.views.shape[1]:
                 given["view"] = known.views[part, n]
-            thing, view = rollout.step(script.at(n), **given)
+            thing, view = rollout.step(conditions, **given)
             seen.append(thing)
             painted.append(view)
         if with_things:

@@ -86,7 +86,7 @@ class Cast:
 
     def comes(self, chance: Tensor, line: Tensor, met: Tensor, opening: bool) -> Tensor:
         """The chances (B, things) that things exist, as settled; line (B,) is in force; met: what ever did exist."""
-        none = ~met & (self.present == 0)
+        none = ~met & ((self.present == 0) | (self.due > line[:, None]))
         if opening:
             return torch.where(self.present == 1, 1.0, torch.where(none | (self.due >= 0), 0.0, chance))
         due = (self.due == line[:, None]) & ~met & self._turn()

@@ -40,7 +40,8 @@ class Chorus(Rollout):
             self.owed = Window.stacked([r.owed for r in rollouts])
         if first.things is not None:
             self.things = torch.cat([r.things for r in rollouts])
-            self.identity, self.met = torch.cat([r.identity for r in rollouts]), torch.cat([r.met for r in rollouts])
+            self.identity, self.met, self.shown = (torch.cat([getattr(r, name) for r in rollouts])
+                                                   for name in ("identity", "met", "shown"))
 
     def step(self, conditions: Conditions, *, view: Tensor | None = None, things: Tensor | None = None,
              known: Tensor | None = None) -> tuple[Tensor | None, Tensor | None]:
@@ -52,7 +53,8 @@ class Chorus(Rollout):
             rollout.owed = None if self.owed is None else self.owed.rows(row)
             if self.things is not None:
                 rollout.things, rollout.identity = self.things[row].clone(), self.identity[row].clone()
-                rollout.met, rollout.cast = self.met[row].clone(), self.cast.rows(torch.tensor([b], device=self.device))
+                rollout.met, rollout.shown = self.met[row].clone(), self.shown[row].clone()
+                rollout.cast = self.cast.rows(torch.tensor([b], device=self.device))
         return out
 
     def _index(self) -> Tensor:

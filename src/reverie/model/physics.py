@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from reverie.core.vocabulary import ALIVE
+from reverie.core.vocabulary import ALIVE, MATERIALS
 from reverie.model import hoops
 from reverie.model.contact import ROUND
 from reverie.model.pendulum import swung
@@ -53,6 +53,8 @@ GOING = 0.2  # m/s from which what is alive goes somewhere
 HASTE, JERK = 1.3, 0.03  # of its speed, and metres a frame: how far what is new has come from one to the next
 SPINNING = 0.996  # cosine of a turn in two frames (5 degrees) from which what is new spins
 HOPS = 0.15, 0.5  # m/s up or down before, and up after, from which a ball does not roll
+SLIPS, ROLLS = 0.687, 0.05  # m/s2 that what slides loses, and a ball that rolls: medians of 4,987 and 1,221 of truth
+GLIDES, UPRIGHTS = 0.1, 0.9998  # m/s from which they do; cosine (1 degree) of a turn in two frames of what tips
 FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards falls freely
 
 
@@ -70,8 +72,9 @@ def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor
         slept = was & (before[..., THING["moving"]] <= 0)
         things, flies = flown(things, before, seconds, lowered)
         things = rolled(spent(things, before), before, moves[..., 0], seconds)
+        things, glides = glided(things, before, seconds)
         things, topples = toppled(things, before, ~slept[..., 0], seconds)
-        moves = moves | (flies | topples)[..., None]
+        moves = moves | (flies | topples | glides)[..., None]
     things = coming(things, (things[..., 0] > 0) & ~was[..., 0], seconds)
     things = walking(things, before, seconds)
     earlier = things if before is None else torch.where(was, before, things)
@@ -115,6 +118,40 @@ def rolled(things: Tensor, before: Tensor, moves: Tensor, seconds: Tensor) -> Te
     out = at_positions(things, path)
     out[..., THING["velocity"].stop - 1] = 0.0
     return torch.where(on[..., None], out, things)
+
+
+def glided(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+    """Thing vectors (B, N, WIDTH) of which those that slide over the ground, for their material lets them, or roll, as
+    other balls do, and touch nothing else, go straight on and lose as much speed as friction takes; and which these are
+    (B, N) bool. before: one latent earlier; seconds (B,): the time between two frames.
+    """
+    slippery = things[..., THING["material"]].argmax(-1) == MATERIALS.index("sliding")
+    balls, there = of_kind(things, ROUND), (things[..., 0] > 0) & (before[..., 0] > 0)
+    velocity, way = before[..., THING["velocity"]] * VELOCITY_SCALE, positions_of(before)
+    pace, place = velocity[..., :2].norm(dim=-1), way[..., -1, :]
+    on = there & (slippery ^ balls) & (pace > GLIDES) & (velocity[..., 2].abs() < HOPS[0])
+    on = on & ~of_kind(things, (*ALIVE, "hoop", "pendulum"))
+    if not bool(on.any()):
+        return things, on
+    turns, now = rotations_of(before), rotations_of(things)
+    level = (turns[..., 0, 2, :] * turns[..., 1, 2, :]).sum(-1) > UPRIGHTS
+    on = on & (balls | level) & (place[..., 2] - depth(before) < CLEAR) & ~falling(way, velocity, seconds[:, None])
+    on = on & (things[..., THING["velocity"].stop - 1] * VELOCITY_SCALE < HOPS[1])
+    loss = torch.where(balls, ROLLS, SLIPS)
+    time = torch.arange(1, F + 1, device=way.device, dtype=way.dtype) * seconds[:, None]
+    time = torch.minimum(time[:, None], (pace / loss)[..., None])
+    far = pace[..., None] * time - loss[..., None] * time.square() / 2
+    ahead = velocity[..., :2] / pace.clamp(min=GLIDES)[..., None]
+    path = torch.cat([place[..., None, :2] + far[..., None] * ahead[..., None, :], positions_of(things)[..., 2:]], -1)
+    path[..., 2] = torch.where(balls[..., None], path[..., 2], place[..., 2:])
+    near = touching(before, place) | touching(things, path[..., -1, :], positions_of(things)[..., -1, :])
+    on = on & ~near.any(-1)
+    out = at_positions(things, path)
+    tips = ~balls & ((turns[..., 1, None, 2, :] * now[..., 2, :]).sum(-1) < UPRIGHTS).any(-1)
+    out = torch.where(tips[..., None], at_rotations(out, turns[..., -1:, :, :].expand_as(turns)), out)
+    left = ahead * (pace - loss * time[..., -1])[..., None]
+    out[..., THING["velocity"]] = torch.cat([left, torch.zeros_like(left[..., :1])], -1) / VELOCITY_SCALE
+    return torch.where(on[..., None], out, things), on
 
 
 def coming(things: Tensor, new: Tensor, seconds: Tensor) -> Tensor:

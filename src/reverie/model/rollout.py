@@ -39,6 +39,7 @@ class Rollout(Passes):
         self.generators = [generator] if isinstance(generator, torch.Generator) else list(generator)
         self.identity: Tensor | None = None  # (B, things, static channels) of every slot that ever existed
         self.met = torch.zeros(self.batch, MAX_THINGS, dtype=torch.bool, device=self.device)
+        self.shown = self.met  # (B, things) bool: which slots' things have ever been in the picture
         self.cast = Cast.open(self.batch, self.device)
         self._pictured: tuple[Tensor, Tensor] | None = None  # of which things, and which of them are in the picture
 
@@ -69,6 +70,7 @@ class Rollout(Passes):
         some = Rollout(self.model, self.text.rows(at), fps=self.fps[at], grid=self.grid, generator=self.generators[0],
                        sampling=self.sampling, with_things=self.with_things, with_views=self.with_views)
         some.memory, some.n, some.met, some.cast = self.memory.rows(at), self.n, self.met[at], self.cast.rows(at)
+        some.shown = self.shown[at]
         some.owed = None if self.owed is None else self.owed.rows(at)
         if self.things is not None:
             some.things, some.identity = self.things[at], self.identity[at]
@@ -214,14 +216,17 @@ class Rollout(Passes):
 
     def _steady(self, clean: Tensor) -> Tensor:
         """A thing that was ever seen keeps its kind, colour, material and size: the same slot, the same thing; one
-        that is new is whom the words cast for it. And what is in the picture goes on being there: it may leave, not
-        vanish."""
+        that is new is whom the words cast for it. And what is in the picture goes on being there, and who is cast until
+        he has been in it: they may leave, not vanish."""
         clean = torch.cat([self.cast.played(clean[:, :MAX_THINGS]), clean[:, MAX_THINGS:]], 1)
         if self.identity is None:
             return clean
         there = self.met[..., None]
         kept = torch.where(there, self.identity, clean[:, :MAX_THINGS, th.STATIC])
-        exists = torch.where(self._in_picture[..., None], 1.0, clean[:, :MAX_THINGS, :1])
+        seen = self._in_picture
+        self.shown = self.shown | seen
+        stays = seen | (self.things[:, :MAX_THINGS, 0] > 0) & (self.cast.kind >= 0) & ~self.shown
+        exists = torch.where(stays[..., None], 1.0, clean[:, :MAX_THINGS, :1])
         exists = torch.where(self._gone()[..., None], -1.0, exists)
         things = torch.cat([exists, kept, clean[:, :MAX_THINGS, th.STATIC.stop :]], -1)
         things[..., th.DECIDED] = clean[:, :MAX_THINGS, th.DECIDED]

@@ -30,6 +30,7 @@ from reverie.train.mirror import other_side
 
 STILL_STRIDE = 8  # every eighth latent is also kept as the latent of a still image of its first frame
 FORMAT = 1
+ARRAYS = ("things", "camera", "setting", "actions", "latents", "still", "own", "agrees")  # of an item
 
 
 @dataclass
@@ -47,6 +48,9 @@ class Item:
     latents: np.ndarray | None = None  # (T, H, W, C) float16
     still: np.ndarray | None = None  # (ceil(T / STILL_STRIDE), H, W, C) float16
     seen: bool = True  # whether the truth is known; if not, things and camera are empty
+    own: np.ndarray | None = None  # (T, N, WIDTH) float16: what a model made of the past; things: how truth goes on
+    # from the latent before of that; agrees (T, N) bool: of which of them it can be said (train.rollouts)
+    agrees: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.camera)
@@ -207,7 +211,7 @@ def save_bank(bank: Bank, path: str | Path) -> None:
     arrays: dict[str, np.ndarray] = {"vectors": bank.vectors}
     index = []
     for i, item in enumerate(bank.items):
-        for name in ("things", "camera", "setting", "actions", "latents", "still"):
+        for name in ARRAYS:
             value = getattr(item, name)
             if value is not None:
                 arrays[f"{i}.{name}"] = value
@@ -238,7 +242,7 @@ def load_bank(path: str | Path) -> Bank:
                                      for name in ("tokens", "other") if name in c},
                              "order": np.array(c["order"], np.int64)} for c in entry["captions"]]
                 part = {n: file[f"{i}.{n}"] if f"{i}.{n}" in names else None
-                        for n in ("things", "camera", "setting", "actions", "latents", "still")}
+                        for n in ARRAYS}
                 items.append(Item(entry["key"], entry["fps"], captions=captions, seen=entry["seen"], **part))
             return Bank(items, file["vectors"], head["digest"])
     except BadData:

@@ -9,6 +9,8 @@
     things       clips, drawn or not -> out/things/transformer.safetensors: a finished transformer (start_from) whose
                  things train on, and nothing that paints; no part of all
     distil       clips, drawn or not -> out/distil/transformer.safetensors: its things take few steps, and no guidance
+    rollouts     clips, drawn or not -> out/rollouts/transformer.safetensors: its things train on from pasts that it
+                 made itself, see train.rollouts
     views        bank -> out/views/transformer.safetensors: the other way round, for latents that have changed
     observer     drawn clips -> out/observer/observer.safetensors
     traffic      traces of the road -> out/road/road.safetensors, which imagines traffic; no part of all
@@ -27,7 +29,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -42,71 +44,17 @@ from reverie.model.transformer import Config, Transformer
 from reverie.train import road
 from reverie.train.distil import FEW, Distilled
 from reverie.train.encode import Bank, encode, in_training, load_bank, save_bank, varieties
-from reverie.train.log import LogPlan, is_log, train_log
+from reverie.train.log import is_log, train_log
 from reverie.train.loop import AGAIN, fit, learns_only
 from reverie.train.mirror import other_side
+from reverie.train.plans import RECIPES, Recipe
+from reverie.train.rollouts import beside_own
 from reverie.train.transformer import ADAM, transformer_loss
-from reverie.train.windows import Mixture, WindowPlan, of_things
+from reverie.train.windows import Mixture, of_things
 from reverie.world import WEIGHTS
 
 STAGES = ("tokenizer", "canvas", "latents", "transformer", "observer")
-ALONE = ("words", "things", "distil", "views", *road.FILES)  # stages that are asked for by name only
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is made. shares: of the minutes, for each stage that takes minutes."""
-
-    tokenizer: str
-    depth: int
-    minutes: float
-    things: WindowPlan
-    drawn: WindowPlan
-    opening: WindowPlan
-    beginning: WindowPlan  # of the stage things: a clip's first second, in which what is named appears
-    shares: dict = field(default_factory=lambda: {"tokenizer": 0.2, "canvas": 0.3, "transformer": 0.4,
-                                                  "observer": 0.1})
-    canvas: int = 64  # hidden width of its networks
-    drawn_share: float = 0.5
-    opening_share: float = 0.25
-    beginning_share: float = 0.5
-    lr: float = 2e-3
-    ema: float = 0.998
-    precision: str = "auto"
-    views_window: int = 4
-    clips: int = 0  # drawn clips that the recipe makes for itself where there is no data
-    things_clips: int = 0
-    seconds: str = "6"
-    traffic_width: int = 128
-    traces: int = 1500  # of traffic
-    towns: int = 160  # of which stills are painted
-    canvas_width: int = 64  # of the network that paints agents
-    streets: int = 600  # of which stills are shown to the eyes
-    size: tuple[int, int] = (128, 128)
-    growing: bool = False  # whether more clips are drawn into the data folder while it trains
-    log: LogPlan = field(default_factory=LogPlan)  # on a recorded log
-    steps: int | None = None  # a budget in steps instead of minutes (tests)
-
-
-RECIPES = {
-    # two cores: a small network, short windows, every minute goes into steps
-    "cpu": Recipe("s16", 6, 90.0, WindowPlan(24, 9, past=10, remembers=0.8, slots=12),
-                  WindowPlan(4, 12, past=1, slots=12, views=True), WindowPlan(1, 128, past=0, slots=12, from_start=1.0),
-                  WindowPlan(6, 32, past=0, slots=12, from_start=1.0), drawn_share=0.5, opening_share=0.33, ema=0.99,
-                  clips=800, things_clips=9000, seconds="2.4..4:4,6..16:1"),
-    # one GPU: a wider network, long windows, clips drawn on all cores while it trains
-    "one_gpu": Recipe("s16", 10, 28.0, WindowPlan(48, 64, past=16), WindowPlan(20, 48, past=6, views=True),
-                      WindowPlan(1, 768, past=0, from_start=1.0), WindowPlan(6, 160, past=0, from_start=1.0),
-                      opening_share=0.2, drawn_share=0.5, clips=3000, things_clips=6000, seconds="8..20:2,40..60:1",
-                      lr=2e-3, ema=0.999, views_window=8, growing=True,
-                      log=LogPlan(12, 96, 6, 48 * 128 * 256, ema=0.999, side=128, phases=(0, 2))),
-    # a minute, on data it makes itself: does everything work?
-    "debug": Recipe("tiny", 2, 0.5, WindowPlan(8, 4, past=2), WindowPlan(6, 2, past=1, views=True),
-                    WindowPlan(2, 4, past=0, from_start=1.0), WindowPlan(4, 4, past=0, from_start=1.0),
-                    opening_share=0.2, canvas=8, clips=4, things_clips=4, seconds="3", size=(64, 64), precision="fp32",
-                    traffic_width=32, traces=3, towns=2, canvas_width=8, streets=2,
-                    log=LogPlan(4, 2, 2, 16 * 64 * 64, steps=1, side=32)),
-}
+ALONE = ("words", "things", "distil", "rollouts", "views", *road.FILES)  # stages that are asked for by name only
 
 
 def train(recipe: str, *, minutes: float | None = None, stage: str = "all", data: str | Path | None = None,
@@ -257,6 +205,12 @@ class _Run:
         """Teach what imagines the things of a finished transformer to do so in few steps, see train.distil."""
         return self._half("distil", self._things_bank(), self._of_things, minutes)
 
+    def rollouts(self, minutes: float) -> bool:
+        """Train what imagines the things of a finished transformer on pasts that it made itself."""
+        bank, own = self._things_bank(), self.out / "rollouts" / "bank.npz"
+        bank = beside_own(bank, self.plan.things.latents, own, self._begun("rollouts"), self.device, self.progress)
+        return self._half("rollouts", bank, self._of_things, minutes)
+
     def _of_things(self, bank: Bank, config: Config) -> Mixture:
         return of_things(bank, self.plan.things, self.plan.beginning, self.plan.beginning_share, config.slots)
 
@@ -273,9 +227,7 @@ class _Run:
 
     def _half(self, name: str, bank: Bank, mixture: Callable[[Bank, Config], Mixture], minutes: float) -> bool:
         """Train one of a transformer's groups on and leave the other alone; True when it is finished."""
-        start, folder = self._latest() or self._start(), self.out / name
-        if start is None:
-            raise BadInput(f"the stage {name} goes on from a transformer: say which with start_from")
+        start, folder = self._begun(name), self.out / name
         tensors, meta = load_model(start)
         config = Config(**meta["config"])
         model = Transformer(config).to(self.device)
@@ -369,9 +321,15 @@ class _Run:
         path = Path(self.start_from)
         return path / f"{name}.safetensors" if path.is_dir() else path
 
+    def _begun(self, name: str) -> Path:
+        """The transformer that such a stage goes on from."""
+        if (start := self._latest() or self._start()) is None:
+            raise BadInput(f"the stage {name} goes on from a transformer: say which with start_from")
+        return start
+
     def _latest(self) -> Path | None:
         """What a stage that trains one half of a transformer made last in this folder."""
-        made = (self.out / half / "transformer.safetensors" for half in ("things", "distil", "views"))
+        made = (self.out / half / "transformer.safetensors" for half in ("things", "distil", "rollouts", "views"))
         return max(filter(Path.exists, made), key=lambda path: path.stat().st_mtime, default=None)
 
     def _given(self, name: str) -> Path | None:

@@ -60,7 +60,8 @@ def transformer_loss(model: Transformer, batch: dict[str, Tensor]) -> tuple[Tens
     done = (~forced | (noise <= CALM)).to(device)
     noise = noise.to(device)[..., None].expand(things.shape[:3])
     noise = torch.where(batch["things_known"], 0.0, noise)
-    noisy = flow.add_noise(things, torch.randn_like(things), noise)
+    past = torch.where(noise[..., None] > CALM, things, batch.get("own", things))  # what is context is as it was made
+    noisy = flow.add_noise(past, torch.randn_like(things), noise)
     # the latent before stands as noisy as it is in the window, or nearly finished where a rollout has finished it
     # and where it lies outside
     follows = (batch["follows"] & ~forced.to(device))[..., None]
@@ -115,7 +116,7 @@ def things_loss(x: Tensor, truth: Tensor, noise: Tensor, before: Tensor,
     robust = 2 * GOING_ON * SMALL**2 * ((1 + error / SMALL**2).sqrt() - 1)
     error = torch.where(of_motion, robust, error) * weights * mask
     free = ~batch["things_known"] & batch["things_seen"][..., None]
-    free = free & (noise > CALM)  # what is context has nothing to be said of it
+    free = free & (noise > CALM) & batch.get("agrees", free)  # what is context has nothing to be said of it
     if "goal" in batch:
         free = free & ~batch["goal"][..., None]
     free = free.float()

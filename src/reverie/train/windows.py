@@ -80,13 +80,13 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan, rng: 
     b, t = plan.batch, plan.latents
     things = np.zeros((b, t, th.TOKENS, th.WIDTH), np.float32)
     things[:, :, :MAX_THINGS, 0] = -1.0
-    previous = things.copy()
+    previous, own = things.copy(), things.copy()
     out = {
         "index": np.zeros((b, t), np.int64), "fps": np.zeros(b, np.float32),
         "line": np.full((b, t), -1, np.int64), "since": np.zeros((b, t), np.float32),
-        "actions": np.zeros((b, t, 20), np.float32), "things": things, "previous": previous,
+        "actions": np.zeros((b, t, 20), np.float32), "things": things, "previous": previous, "own": own,
         "follows": np.zeros((b, t), bool), "things_known": np.zeros((b, t, th.TOKENS), bool),
-        "things_seen": np.ones((b, t), bool),
+        "things_seen": np.ones((b, t), bool), "agrees": np.ones((b, t, th.TOKENS), bool),
     }
     size = None
     texts: list[list[np.ndarray]] = []
@@ -102,14 +102,18 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan, rng: 
         starts = np.array(caption["start"])
         lines = np.ceil(starts * item.fps / FRAMES_PER_LATENT - 1e-3).astype(int)
         numbers = _chosen(len(item), plan, rng, lines)
-        for source, target in ((numbers, things), (numbers - 1, previous)):
+        past = item.things if item.own is None else item.own
+        for source, target, made in ((numbers, things, item.things), (numbers, own, past), (numbers - 1, previous, past)
+                                     ):
             safe = np.maximum(source, 0)
-            target[row, :, : len(order)] = item.things[safe][:, order]
+            target[row, :, : len(order)] = made[safe][:, order]
             target[row, :, th.CAMERA_TOKEN] = item.camera[safe]
             target[row, :, th.SETTING_TOKEN] = item.setting
+        if item.agrees is not None:
+            out["agrees"][row, :, : len(order)] = item.agrees[numbers][:, order]
         turned = not plan.views and rng.random() < plan.mirrored
         if turned:
-            for target in (things, previous):
+            for target in (things, previous, own):
                 target[row] = mirrored(target[row])
         out["index"][row], out["fps"][row] = numbers, item.fps
         out["follows"][row, 1:] = np.diff(numbers) == 1
@@ -130,13 +134,13 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan, rng: 
         if plan.views:
             size = item.latents.shape[1:3]
             _views(out, row, item, numbers, plan, rng)
-    out["text"], out["text_mask"] = _words(texts, vectors)
+    out["text"], out["text_mask"] = padded(texts, vectors)
     # empty slots cost as much as full ones: mostly only a few of them come along
     used = np.flatnonzero((things[:, :, :MAX_THINGS, 0] > 0).any((0, 1)))
     most = int(used[-1]) + 1 if len(used) else 0
     slots = plan.slots if rng.random() < 0.2 else min(plan.slots, most + int(rng.integers(1, 3)))
     kept = np.r_[:slots, th.CAMERA_TOKEN, th.SETTING_TOKEN]
-    for name in ("things", "previous", "things_known"):
+    for name in ("things", "previous", "own", "agrees", "things_known"):
         out[name] = out[name][:, :, kept]
     return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in out.items()}
 
@@ -182,7 +186,7 @@ def _views(out: dict, row: int, item: Item, numbers: np.ndarray, plan: WindowPla
             out["follows"][row, 1] = False
 
 
-def _words(texts: list[list[np.ndarray]], vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def padded(texts: list[list[np.ndarray]], vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Token numbers per line to padded vectors (B, R, P, D) float32 and mask (B, R, P)."""
     lines = max(1, max(len(t) for t in texts))
     longest = max([1] + [len(line) for t in texts for line in t])
@@ -215,7 +219,10 @@ class Mixture:
     def add(self, fresh: Bank) -> None:
         """Take up more clips, whose token table begins with the one there is."""
         for item in fresh.items:
-            item.things, item.camera = motion.decided_clip(item.things, item.camera)
+            if item.own is not None:
+                item.own, _ = motion.decided_clip(item.own, item.camera)  # its things are
+            things, item.camera = motion.decided_clip(item.things, item.camera)
+            item.things = things if item.own is None else item.things
         self.bank = Bank([*self.bank.items, *fresh.items], fresh.vectors, self.bank.digest)
         known = [i for i in self.bank.items if i.seen and i.things.shape[1] <= self.things.slots]
         self.all = [i for i in known if len(i) >= self.things.latents]
@@ -235,7 +242,7 @@ class Mixture:
 
 
 def of_things(bank: Bank, long: WindowPlan, opening: WindowPlan, share: float, slots: int) -> Mixture:
-    """What the stages things and distil train on: windows without views in which no thing is given, and clips' first
-    seconds, their share of the steps. slots: how many things the model knows."""
+    """What the stages things, distil and rollouts train on: windows without views in which no thing is given, and
+    clips' first seconds, their share of the steps. slots: how many things the model knows."""
     long, opening = (replace(p, slots=slots, things_known=0.0) for p in (long, opening))
     return Mixture(bank, long, replace(long, views=True), 0.0, opening, share)

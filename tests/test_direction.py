@@ -11,6 +11,7 @@ from reverie.core.moves import LIMITS, Move
 from reverie.core.vocabulary import COLOURS, MAX_THINGS
 from reverie.direction import LONGEST, STILL, cast_told, moves_told
 from reverie.evaluate import dreams
+from reverie.model import things as th
 from reverie.model.cast import WAYS
 from reverie.model.steering import camera_vectors
 
@@ -113,3 +114,16 @@ def test_a_dream_casts_each_line_and_so_do_many_together(monkeypatch):
     monkeypatch.setattr(dreams, "cast_told", told)
     dreams.dream(world, [BALL_TWICE, BALL_TWICE[:1]], 60, seed=0, with_views=False)
     assert heard == [(5, 0), (1, 0), (5, 1), (5, 2)]
+
+
+@pytest.mark.parametrize(("text", "goes"), [("a red ball rolls", -1), ("a red ball leaves the picture", 1)])
+def test_what_goes_no_told_way_stays_and_what_leaves_goes_out(text, goes):
+    before = torch.zeros(1, MAX_THINGS + 2, th.WIDTH)
+    before[0, -2, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(th.F)
+    starts = torch.ones(1, MAX_THINGS, dtype=torch.bool)
+    for side in (-1.5, 1.5):
+        before[:, :, th.THING["position"].start : th.THING["position"].stop : 3] = side / th.POSITION_SCALE
+        for chance in (0.1, 0.9):
+            gone = cast_told([Line(0.0, text)]).kicked(before[:, :-2], before, starts, torch.tensor([0]),
+                                                       torch.tensor([1 / 24]), torch.full((1, MAX_THINGS), chance))
+            assert gone[0, 0, th.THING["velocity"].start] * side * goes > 0

@@ -174,7 +174,7 @@ def cast_told(script: Sequence[Line], things: Tensor | None = None, met: Tensor 
                 off = leaves.get((claim.start, thing))
                 way = SHOT.get(claim.what) or (
                     "up" if claim.what == "launched" else claim.detail or (off.detail if off else ""))
-                cast.way[0, slot] = WAYS.index(way if way in WAYS else "aside")
+                cast.way[0, slot] = WAYS.index(way if way in WAYS else "out" if off else "aside")
                 cast.pace[0, slot] = KICKED["leaves" if off else claim.what]
     cast.pace[(cast.target >= 0) & (cast.pace > 0)] = KICKED["pushed"]
     if named and all(claim.known and not claim.things[0].loose for claim in named):

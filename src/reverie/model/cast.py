@@ -27,7 +27,7 @@ def inventory(tokens: Tensor) -> tuple:
 
 MOST_LINES = 62  # that an int64 has bits for
 SIDES = ("left", "right", "above")
-WAYS = ("by itself", "left", "right", "front", "back", "aside", "up", "through", "short")
+WAYS = ("by itself", "left", "right", "front", "back", "aside", "out", "up", "through", "short")
 SHOTS = ("through", "short")  # of WAYS: at the ring of a hoop, and down through it or not
 BEFORE = 0.12  # metres between a screen and what it covers
 PASSES = (0.45, 0.65)  # metres beyond what it hides behind, in which what is alive passes, and what is not
@@ -35,6 +35,7 @@ LEVEL = slice(th.THING["velocity"].start, th.THING["velocity"].stop - 1)  # of a
 SHOVED, FASTEST = 0.2, 4.5  # metres that what is run into goes at least; m/s at which who runs into it comes at most
 THROWN = (1.1, 2.2)  # metres above the ground where truth's throws come into the picture, and m/s upwards there
 RUN_UP = 1.6  # metres at least between what runs into another and the other, to begin with
+OUTER = 0.8  # metres from the picture's middle from which what goes aside goes inwards
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
 
 
@@ -212,15 +213,18 @@ class Cast:
         """Things (B, things, WIDTH), those of ``starts`` (B, things) that a hand sets going in this line as they leave
         it, a little faster or slower by chance (B, things), 0..1. before: the latent before, its camera too; seconds:
         of a frame."""
-        axes = th.cameras_of(before[:, None, th.CAMERA_TOKEN].float()).rotation[:, 0, -1]
+        seen = th.cameras_of(before[:, None, th.CAMERA_TOKEN].float())
+        axes, eye = seen.rotation[:, 0, -1], seen.position[:, 0, -1:]
         right, back = (normalize(axes[:, :, k] * axes.new_tensor([1.0, 1.0, 0.0]), dim=-1) for k in (0, 2))
         up = torch.zeros_like(right) + right.new_tensor([0.0, 0.0, 1.0])
-        ways = torch.stack([torch.zeros_like(up), -right, right, back, -back, right, up], 1)
-        other = (self.way == WAYS.index("aside")) & (chance < 0.5)
-        velocity = ways.gather(1, self.way.clamp(0, ways.shape[1] - 1)[..., None].expand(-1, -1, 3))
-        velocity = torch.where(other[..., None], -velocity, velocity)
+        ways = torch.stack([torch.zeros_like(up), -right, right, back, -back, right, right, up], 1)
         path = th.positions_of(before[:, :MAX_THINGS])
         place, goal = path[:, :, -1], self._goals(before[:, :MAX_THINGS], path)[:, :, -1]
+        across = ((place - eye) * right[:, None]).sum(-1)
+        aside, out = (self.way == WAYS.index(name) for name in ("aside", "out"))
+        other = aside & torch.where(across.abs() > OUTER, across > 0, chance < 0.5) | out & (across < 0)
+        velocity = ways.gather(1, self.way.clamp(0, ways.shape[1] - 1)[..., None].expand(-1, -1, 3))
+        velocity = torch.where(other[..., None], -velocity, velocity)
         ahead = normalize((goal - place) * (1 - up[:, None]), dim=-1)
         velocity = torch.where((self.target >= 0)[..., None], ahead, velocity)
         velocity = velocity * (self.pace / 100 * (0.85 + 0.6 * chance % 0.3))[..., None]

@@ -155,6 +155,7 @@ class Rollout(Passes):
         exists = exists**sure / (exists**sure + (1 - exists) ** sure)
         exists = torch.where(exists < RARE, 0.0, torch.where(exists > 1 - RARE, 1.0, exists))
         exists = self.cast.comes(exists, line, self.met, self.n == 0)
+        exists[:, self.model.config.slots :] = 0.0  # whom it has no slot for it can't move
         moves = torch.cat([clean[:, :MAX_THINGS, moving], clean[:, th.CAMERA_TOKEN, camera, None]], 1) / 2 + 0.5
         still = ~self.met if self.things is None else ~contact.struck(self.things[:, :MAX_THINGS])
         moves[:, :-1] = self.cast.acts(moves[:, :-1], line, still, self.n == 0)

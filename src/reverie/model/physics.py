@@ -127,16 +127,18 @@ def glided(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Ten
     """
     slippery = things[..., THING["material"]].argmax(-1) == MATERIALS.index("sliding")
     balls, there = of_kind(things, ROUND), (things[..., 0] > 0) & (before[..., 0] > 0)
-    velocity, way = before[..., THING["velocity"]] * VELOCITY_SCALE, positions_of(before)
-    pace, place = velocity[..., :2].norm(dim=-1), way[..., -1, :]
-    on = there & (slippery ^ balls) & (pace > GLIDES) & (velocity[..., 2].abs() < HOPS[0])
-    on = on & ~of_kind(things, (*ALIVE, "hoop", "pendulum"))
+    velocity, up = before[..., THING["velocity"]] * VELOCITY_SCALE, THING["velocity"].stop - 1
+    pace = velocity[..., :2].norm(dim=-1)
+    on = there & (slippery ^ balls) & (pace > GLIDES) & ~of_kind(things, (*ALIVE, "hoop", "pendulum"))
+    on = on & (velocity[..., 2].abs() < HOPS[0]) & (things[..., up] * VELOCITY_SCALE < HOPS[1])
     if not bool(on.any()):
         return things, on
-    turns, now = rotations_of(before), rotations_of(things)
-    level = (turns[..., 0, 2, :] * turns[..., 1, 2, :]).sum(-1) > UPRIGHTS
+    way, turns = positions_of(before), rotations_of(before)
+    place, level = way[..., -1, :], (turns[..., 0, 2, :] * turns[..., 1, 2, :]).sum(-1) > UPRIGHTS
     on = on & (balls | level) & (place[..., 2] - depth(before) < CLEAR) & ~falling(way, velocity, seconds[:, None])
-    on = on & (things[..., THING["velocity"].stop - 1] * VELOCITY_SCALE < HOPS[1])
+    on = on & ~touching(before, place).any(-1) if bool(on.any()) else on
+    if not bool(on.any()):
+        return things, on
     loss = torch.where(balls, ROLLS, SLIPS)
     time = torch.arange(1, F + 1, device=way.device, dtype=way.dtype) * seconds[:, None]
     time = torch.minimum(time[:, None], (pace / loss)[..., None])
@@ -144,9 +146,8 @@ def glided(things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Ten
     ahead = velocity[..., :2] / pace.clamp(min=GLIDES)[..., None]
     path = torch.cat([place[..., None, :2] + far[..., None] * ahead[..., None, :], positions_of(things)[..., 2:]], -1)
     path[..., 2] = torch.where(balls[..., None], path[..., 2], place[..., 2:])
-    near = touching(before, place) | touching(things, path[..., -1, :], positions_of(things)[..., -1, :])
-    on = on & ~near.any(-1)
-    out = at_positions(things, path)
+    on = on & ~touching(things, path[..., -1, :], positions_of(things)[..., -1, :]).any(-1)
+    out, now = at_positions(things, path), rotations_of(things)
     tips = ~balls & ((turns[..., 1, None, 2, :] * now[..., 2, :]).sum(-1) < UPRIGHTS).any(-1)
     out = torch.where(tips[..., None], at_rotations(out, turns[..., -1:, :, :].expand_as(turns)), out)
     left = ahead * (pace - loss * time[..., -1])[..., None]

@@ -382,23 +382,6 @@ def test_motion_from_truth_has_no_error_and_a_shift_has_its_own():
     assert physics.motion(truth, 0, 24, 47) == "glide"
 
 
-def test_what_vanishes_and_doubles_is_counted():
-    size = (64, 64)
-    assert things.lost_and_doubled(Happening.of(tokens()), size) == (0, 0)
-    gone = tokens()
-    gone[6:, 1, 0] = -1
-    assert things.lost_and_doubled(Happening.of(gone), size) == (1, 0)
-    left = tokens()
-    left[4:, 1, 43:55:3] = 4.0  # eight metres to the right: out of the picture, and only then no more
-    left[6:, 1, 0] = -1
-    assert things.lost_and_doubled(Happening.of(left), size) == (0, 0)
-    twin = tokens()
-    twin[6:, 7] = twin[6:, 1]
-    assert things.lost_and_doubled(Happening.of(twin), size) == (0, 1)
-    twin[:, 7, 25:37] = np.roll(twin[:, 7, 25:37], 1, -1)  # of another colour it is another thing
-    assert things.lost_and_doubled(Happening.of(twin), size) == (0, 0)
-
-
 def test_what_truth_never_has_is_found_where_it_begins():
     """Each break planted in tokens in which there is none, and found by its law alone, in its latent and slot."""
     def found(change) -> list[tuple[str, int, int]]:

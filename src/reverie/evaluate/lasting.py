@@ -23,13 +23,13 @@ from reverie.evaluate.drift import GOAL, NONE_YET, WINDOWS
 from reverie.evaluate.figures import figure, share
 from reverie.evaluate.minute import script_of
 from reverie.evaluate.study import SEED, Study
-from reverie.evaluate.things import TWIN
 from reverie.model import things as th
 from reverie.model.contact import HOLLOW, ROUND, overlaps
 from reverie.model.resting import CLEAR, HELD_UP, TILTED, depth, tipping, touching
 from reverie.train.encode import true_tokens
 
 SECONDS = 60.0
+TWIN = 0.3  # metres within which a second thing of the same kind and colour is a double
 FASTEST = 9.0  # m/s
 UNPULLED = 5.0  # m/s2 up or down, below which what touches nothing neither falls nor bounces
 LOWERED = -0.1  # m/s up from which it is not let down by a hand that is not seen
@@ -37,6 +37,7 @@ ALOFT, ROLLS = 0.08, 0.025  # metres above the ground from which a thing hangs i
 DEEP = 0.1  # metres of one thing in another, in two latents: longer than a blow lasts
 OTHERWISE = (*ALIVE, *HOLLOW, "domino")  # of which truth, too, has some in the boxes of others
 GROWN = 0.01  # of a channel of its size
+NEVER = ("vanishes", "doubles", "changes")  # laws that no dream may break
 EXAMPLES = 12  # breaks that are told as they are found
 
 
@@ -62,7 +63,8 @@ def figures(found: dict[str, list[list[tuple[str, int, int]]]], fps: float) -> l
     for whose, minutes in found.items():
         each = Counter(law for breaks in minutes for law, _, _ in breaks)
         out.append(figure(f"breaks_{whose}", share(sum(each.values()), n * SECONDS / 60), "1/min", None, n))
-        out += [figure(f"{law}_{whose}", share(each[law], n * SECONDS / 60), "1/min", None, n) for law in LAWS]
+        out += [figure(f"{law}_{whose}", share(each[law], n * SECONDS / 60), "1/min",
+                       "<= 0" if whose == "imagined" and law in NEVER else None, n) for law in LAWS]
         count = {name: sum(start <= t * F / fps < end for breaks in minutes for _, t, _ in breaks)
                  for name, (start, end) in WINDOWS.items()}
         out += [figure(f"{name}_{whose}", share(count[name] * 60, n * (end - start)), "1/min", None, n)

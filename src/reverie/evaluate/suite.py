@@ -45,7 +45,7 @@ _JUDGE = ("audit/findings.py", "audit/judge.py", "audit/laws*.py", "audit/motion
 SUITES = {
     "tokenizer": Suite("tokenizer", "pixels after the round trip through latents", 32, ("tokenizer",), (*_WORLDS,
                        "model/tokenizer.py")),
-    "things": Suite("things", "things before they are painted: as the prompt says, as physics says, lasting", 200,
+    "things": Suite("things", "things before they are painted: as the prompt says, as physics says", 200,
                     ("transformer",), (*_WORLDS, *_TEXTS, *_MODEL, "evaluate/physics.py", "evaluate/dreams.py")),
     "painting": Suite("painting", "pixels painted from true things", 16, _BOTH, (*_WORLDS, *_TEXTS, *_MODEL,
                       "evaluate/dreams.py")),
@@ -70,7 +70,7 @@ SUITES = {
     "compute": Suite("compute", "what more training buys: things and canvas trained anew, for longer and longer", 64,
                      _BOTH, (*_WORLDS, *_TEXTS, *_MODEL, "evaluate/physics.py", "evaluate/dreams.py", "train/bodies.py",
                              "train/canvas.py", "train/encode.py", "train/loop.py", "train/losses.py", "train/optim.py",
-                             "train/recipes.py", "train/transformer.py", "train/windows.py")),
+                             "train/plans.py", "train/recipes.py", "train/transformer.py", "train/windows.py")),
     "observer": Suite("observer", "the judge's eye on unseen truth, and how fast it is", 64, ("observer",), (*_WORLDS,
                       "audit/observer*.py")),
     "tracking": Suite("tracking", "the judge's eye and its tracks on unseen truth, at two sizes", 32, ("observer",),

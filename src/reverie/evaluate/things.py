@@ -1,4 +1,4 @@
-"""Suite ``things``: the things before they are painted: as the prompt says, as physics says, and lasting."""
+"""Suite ``things``: the things before they are painted: as the prompt says, and as physics says."""
 
 from __future__ import annotations
 
@@ -7,26 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reverie.core.camera import CameraPath, project
+from reverie.core.camera import CameraPath
 from reverie.core.clip import Truth
 from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS
 from reverie.data.naming import TABLES
 from reverie.evaluate import physics
 from reverie.evaluate.dreams import Happening, dream
 from reverie.evaluate.figures import figure, share
-from reverie.evaluate.minute import script_of
 from reverie.evaluate.study import SEED, Study, held_out_caption
-from reverie.train.encode import slot_order, true_tokens
 
-SECONDS, LONG = 6.0, 60.0
+SECONDS = 6.0
 APART = 0.3  # metres across the picture, from which on a thing is clearly left or right of another
-TWIN = 0.3  # metres within which a second thing of the same kind and colour is a double
 F = FRAMES_PER_LATENT
 
 
 def measure(study: Study) -> list[dict]:
-    """Agreement with n held-out prompts, physics from their first seconds, and what vanishes or doubles in
-    a minute (a tenth as many dreams as prompts)."""
+    """Agreement with n held-out prompts, and physics from their first seconds."""
     world = study.world
     clips = study.clips(study.n, SECONDS, drawn=False)
     truths = [clips.clip(i, views=False) for i in range(len(clips))]
@@ -44,8 +40,7 @@ def measure(study: Study) -> list[dict]:
     whole = [j.kinds and j.colours and j.count and j.place is not False for j in judged]
     figures.append(figure("prompt_all_right", share(sum(whole), len(whole)), "share", None, len(whole)))
     orders = [physics.slots(caption, clip) for caption, clip in zip(captions, truths, strict=True)]
-    figures += physics.measure(study, truths, scripts, orders)
-    return figures + _lasting(study)
+    return figures + physics.measure(study, truths, scripts, orders)
 
 
 # -- as the prompt says --------------------------------------------------------------------------------------
@@ -117,47 +112,3 @@ def _gap(made: Happening, a: int, b: int, frames: int) -> np.ndarray:
         return np.zeros(3)
     at = both.argmax() * F
     return made.position[at, a] - made.position[at, b]
-
-
-# -- lasting -------------------------------------------------------------------------------------------------
-
-
-def _lasting(study: Study) -> list[dict]:
-    count = max(1, study.n // 10)
-    clips = study.clips(count, LONG, drawn=False)
-    scripts = [script_of(clips.meta(i), i) for i in range(count)]
-    with study.track(count, "minutes of things") as bar:
-        made, _ = dream(study.world, scripts, round(LONG * study.world.fps) // F, seed=SEED, with_views=False,
-                        tell=bar.advance)
-    true = []
-    for i in range(count):
-        clip = clips.clip(i, views=False)
-        orders = [line["order"] for line in clips.meta(i)["captions"][0]["lines"]]
-        true.append(true_tokens(clip, slot_order(orders, len(clip.truth.kinds))))
-    figures = []
-    for name, tokens, goal in (("", made, "<= 0"), ("_in_truth", true, None)):
-        counts = [lost_and_doubled(Happening.of(t), study.world.default_size) for t in tokens]
-        minutes = count * LONG / 60
-        for k, what in enumerate(("vanish", "double")):
-            figures.append(figure(f"{what}_per_minute{name}", sum(c[k] for c in counts) / minutes, "things", goal,
-                           count))
-    return figures
-
-
-def lost_and_doubled(seen: Happening, size: tuple[int, int]) -> tuple[int, int]:
-    """How many things cease to exist within the picture (going behind another thing is no ceasing), and how
-    many appear beside or within one of the same kind and colour that was already there."""
-    height, width = size
-    starts = seen.position[::F]  # (T, 16, 3): where each latent begins; by its end a thing may be gone
-    camera = seen.camera
-    eye, turn = camera.position[::F, None], camera.rotation[::F, None]
-    pixel, depth = project(starts, eye, turn, camera.fovy, height, width)
-    inside = (depth > 0) & (pixel > 0).all(-1) & (pixel < (width, height)).all(-1)
-    lost = int((seen.exists[:-1] & ~seen.exists[1:] & inside[:-1]).sum())
-    doubled = 0
-    kinds, colours = seen.kinds, seen.colours
-    for t, new in np.argwhere(~seen.exists[:-1] & seen.exists[1:]) + [1, 0]:
-        for old in np.flatnonzero(seen.exists[t - 1] & seen.exists[t]):
-            same = (kinds[t, new], colours[t, new]) == (kinds[t, old], colours[t, old])
-            doubled += bool(same and np.linalg.norm(starts[t, new] - starts[t, old]) < TWIN)
-    return lost, doubled

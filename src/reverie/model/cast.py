@@ -36,6 +36,8 @@ SHOVED, FASTEST = 0.2, 4.5  # metres that what is run into goes at least; m/s at
 THROWN = (1.1, 2.2)  # metres above the ground where truth's throws come into the picture, and m/s upwards there
 RUN_UP = 1.6  # metres at least between what runs into another and the other, to begin with
 OUTER = 0.8  # metres from the picture's middle from which what goes aside goes inwards
+LIFTED, HANGS = 2.2, 0.5  # m/s at which truth lets screens down and lifts them (1.8 to 2.6), and below which none hangs
+STANDS, RISES = 0.05, 0.02  # metres above the ground up to which a screen stands, and in a latent by which it rises
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
 
 
@@ -191,22 +193,35 @@ class Cast:
         goal[..., 1] += torch.where(self.behind > 0, room, 0.0)[..., None]
         return goal
 
-    def hung(self, things: Tensor, before: Tensor) -> Tensor:
-        """Things (B, things, WIDTH) of which screens that are let down go straight down or up, and others that are
-        named stay on the ground, once they are there. before: one latent earlier."""
+    def hung(self, things: Tensor, before: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+        """Things (B, things, WIDTH) of which screens that are let down go straight down, stand, and, once they rise, go
+        straight up, at an even pace, until they are out of sight, and others that are named stay on the ground, once
+        they are there; and which of them are on their way (B, things) bool. before: one latent earlier; seconds (B,):
+        of a frame."""
         screens, above = th.of_kind(things, ("screen",)) & (before[..., 0] > 0), self.side == SIDES.index("above")
         if not bool(screens.any()):
-            return things
-        hung, path = screens & above, th.positions_of(things).clone()
+            return things, screens
+        hung, path, place = screens & above, th.positions_of(things), th.positions_of(before)[..., -1:, :]
+        half, up = th.extents_of(things)[..., None, 2], th.THING["velocity"].stop - 1
         stands = path.clone()
-        stands[..., 2] = th.extents_of(things)[..., None, 2]
-        down = screens & ~above & (self.kind >= 0) & (th.positions_of(before)[..., -1, 2] < stands[..., -1, 2] + CLEAR)
+        stands[..., 2] = half
+        down = screens & ~above & (self.kind >= 0) & (place[..., 0, 2] < stands[..., -1, 2] + CLEAR)
         things = torch.where(down[..., None], th.at_positions(things, stands), things)
-        path[..., :2] = th.positions_of(before)[..., -1:, :2]
+        speed, aloft = before[..., up] * th.VELOCITY_SCALE, place[..., 2] > half + STANDS
+        starts = ~aloft[..., 0] & (path[..., -1, 2] > place[..., 0, 2] + RISES)
+        starts = starts & (things[..., th.THING["moving"].start] > 0)
+        pace = torch.where(starts | (speed > HANGS), speed.clamp(min=LIFTED), speed.clamp(max=-HANGS))
+        pace = torch.where((speed.abs() < HANGS) & ~starts, -LIFTED, pace)
+        time = seconds[:, None, None] * torch.arange(1, th.F + 1, device=things.device, dtype=things.dtype)
+        goes = hung & (aloft[..., 0] | starts)
+        path = place.expand_as(path).clone()
+        path[..., 2] = torch.where(goes[..., None], torch.maximum(path[..., 2] + pace[..., None] * time, half),
+                                   path[..., 2])
         still = th.at_rotations(th.at_positions(things, path), th.rotations_of(before)[..., -1:, :, :].expand(
             *hung.shape, len(th.HALVES), 3, 3))
         still[..., LEVEL] = 0.0
-        return torch.where(hung[..., None], still, things)
+        still[..., up] = torch.where(goes & (path[..., -1, 2] > half[..., 0]), pace / th.VELOCITY_SCALE, 0.0)
+        return torch.where(hung[..., None], still, things), goes
 
     def kicked(self, things: Tensor, before: Tensor, starts: Tensor, line: Tensor, seconds: Tensor, chance: Tensor
                ) -> Tensor:

@@ -275,9 +275,12 @@ class Rollout(Passes):
             things[..., th.THING[name]] = sharp * th.ONE_HOT
         things = th.above_ground(physics.standing(motion.upright(motion.sized(things, self.sampling.sizes))))
         before, seen = self._before()
-        things = things if before is None else self.cast.hung(things, before)
+        hung = torch.zeros_like(exists)
+        if before is not None:
+            things, lifted = self.cast.hung(things, before, 1 / self.fps)
+            hung = lifted[..., None]
         slack = 1.0 if before is None else torch.where(before[..., th.THING["moving"]] > 0, STOPPING, 1.0)[..., None]
-        moving = moving & (motion.decided(things, before, slack=slack)[..., th.THING["moving"]] > 0)
+        moving = moving & (motion.decided(things, before, slack=slack)[..., th.THING["moving"]] > 0) | hung
         things[..., th.THING["moving"]] = 1.0
         things = physics.obeyed(things, before, moving, 1 / self.fps, self.cast.lowered())
         things = torch.where(exists, things, torch.zeros_like(things))

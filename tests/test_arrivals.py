@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from test_casting import cast_told
 
 from reverie.core.camera import CameraPath, look_at
 from reverie.core.clip import Line
 from reverie.core.vocabulary import KINDS, MAX_THINGS
 from reverie.data.scenes.bodies import RIM, make, rim_centre
-from reverie.direction import cast_told
 from reverie.model import hoops
 from reverie.model import things as th
 from reverie.model.arrival import MOST, faced, over_border

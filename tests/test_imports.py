@@ -12,13 +12,14 @@ import reverie
 
 ROOT = Path(reverie.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES, MAX_TOTAL = 400, 38500
+MAX_LINES, MAX_TOTAL = 400, 38600
 
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {
     "core": (), "data": ("core",), "model": ("core",), "audit": ("core",),
     "world": ("core", "data", "model", "audit", "witness", "dream"),
-    "dream": ("core", "model", "direction", "rehearsal", "world"),  # of the world only its type
+    "dream": ("core", "model", "casting", "direction", "rehearsal", "world"),  # of the world only its type
+    "casting": ("core", "model", "audit"),
     "direction": ("core", "model", "audit"),
     "rehearsal": ("core", "model", "audit"),
     "witness": ("core", "model", "audit"),
@@ -32,8 +33,8 @@ MAY = {
     "ingesting": ("core", "data", "audit"),
     "train": ("core", "data", "model", "audit", "world", "painter", "eyes"),
     "drivers": ("core", "data", "model", "road", "futures", "envs"),
-    "evaluate": ("core", "data", "model", "audit", "world", "direction", "road", "painter", "generation",
-                 "train", "serve", "drivers", "envs", "eyes"),
+    "evaluate": ("core", "data", "model", "audit", "world", "casting", "direction", "road", "painter",
+                 "generation", "train", "serve", "drivers", "envs", "eyes"),
     "futures": ("core", "data", "model", "audit", "world", "road", "painter", "train"),
     "envs": ("core", "data", "model", "audit", "world", "road", "painter", "futures", "eyes"),
     "serve": ("core", "data", "model", "audit", "world", "foreign", "generation", "auditing"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from test_casting import cast_told
 from test_physics import about, thing
 from tiny_world import tiny_world
 
@@ -13,7 +14,6 @@ from reverie.core.clip import Line
 from reverie.core.errors import BadInput
 from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS, MAX_THINGS
 from reverie.data.scenes import SCENES
-from reverie.direction import cast_told
 from reverie.model import things as th
 from reverie.model.cast import ACTS, COMES, LIFTED, SIDES, Cast
 from reverie.train import mirror

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reverie.casting import Casting
 from reverie.core.actions import checked_actions, scaled
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.errors import BadInput, ReverieError
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import FRAMES_PER_LATENT
-from reverie.direction import cast_told, moves_told
+from reverie.direction import moves_told
 from reverie.model import things as th
 from reverie.model.block import Block, describe, drawn, picture
 from reverie.model.rollout import Rollout
@@ -84,8 +85,8 @@ class Dream:
                                   device=world.device)
         self._script, self._numbers = script, list(range(len(script)))
         self._uncast = things  # whether its words are still to be cast, among the things that are there
-        self._among: tuple[Tensor | None, Tensor] | None = None  # among which they were, and for which line
-        self._cast_for = -1
+        self._casting: Casting | None = None
+        self._cast_for = -1  # which line
         self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps, opening)
         self._decoder: list[Tensor] | None = None
         self._rehearses = self.sampling.takes > 1 and things and not painted and not self._rollout.with_views
@@ -208,10 +209,12 @@ class Dream:
         """Cast the words that are new, and, in each line, who does something in it."""
         rollout, line = self._rollout, int(self._schedule.at(self.n).line)
         if self._uncast:
-            self._among = None if rollout.things is None else rollout.things[0], rollout.met[0]
-        if self._among is not None and (self._uncast or line != self._cast_for):
-            rollout.cast = cast_told(self._script, *self._among, self._numbers, line).to(rollout.device)
-            self._uncast, self._cast_for = False, line
+            there = None if rollout.things is None else rollout.things[0]
+            self._casting, self._uncast, self._cast_for = Casting(
+                self._script, there, rollout.met[0], self._numbers, rollout.model.config.slots), False, -1
+        if self._casting is not None and line != self._cast_for:
+            rollout.vacate(self._casting.seat(line, rollout.gone(0)))
+            rollout.cast, self._cast_for = self._casting.at(line).to(rollout.device), line
 
     def _made(self, tokens: Tensor | None, view: Tensor | None) -> Block:
         """The pictures of a latent, and what is in them."""

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reverie.casting import Casting
 from reverie.core.beside import each
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.vocabulary import ACTION_SCALE, FRAMES_PER_LATENT, MAX_THINGS
-from reverie.direction import cast_told, moves_told
+from reverie.direction import moves_told
 from reverie.model import things as th
 from reverie.model.block import picture
 from reverie.model.cast import Cast
@@ -108,13 +109,17 @@ def dream(world: World, scripts: Sequence[Sequence[Line]], latents: int, *, seed
         seen, painted, cast_for = [], [], [-1] * count
         for n in range(latents):
             conditions = script.at(n)
+            if with_things and n == known.past:  # what the words name is sought among what is there
+                there = [None] * count if rollout.things is None else rollout.things
+                castings = [Casting(*told, seats=world.transformer.config.slots) for told in zip(
+                    scripts[part], there, rollout.met, strict=True)]
             if with_things and n >= known.past and cast_for != (lines := conditions.line.tolist()):
-                if n == known.past:  # what the words name is sought among what is there
-                    among = [None] * count if rollout.things is None else rollout.things, rollout.met
-                rollout.cast = Cast.stacked([
-                    cast_told(*told, now=line) if line != was else rollout.cast.rows(torch.tensor([b]))
-                    for b, (line, was, *told) in enumerate(zip(lines, cast_for, scripts[part], *among, strict=True))])
-                cast_for = lines
+                rows = [rollout.cast.rows(torch.tensor([b])) for b in range(count)]
+                for b, line in enumerate(lines):
+                    if line != cast_for[b]:
+                        rollout.vacate(castings[b].seat(line, rollout.gone(b)), b)
+                        rows[b] = castings[b].at(line)
+                rollout.cast, cast_for = Cast.stacked(rows), lines
             given = {}
             if known.things is not None and n < known.things.shape[1]:
                 given["things"] = torch.from_numpy(known.things[part, n])

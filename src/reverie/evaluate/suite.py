@@ -35,8 +35,9 @@ class Suite:
 
 _WORLDS = ("core/camera.py", "core/vocabulary.py", "data/heldout.py", "data/scenes/*.py")
 _TEXTS = ("data/captions.py", "data/teller.py", "data/templates_*.py", "data/phrases_*.py", "model/text.py")
-_MODEL = ("world.py", "dream.py", "direction.py", "rehearsal.py", "audit/asking.py", "audit/happenings.py",
-          "audit/placing.py", "audit/prompt*.py", "audit/story.py", "audit/wording*.py", "model/*.py")
+_MODEL = ("world.py", "dream.py", "casting.py", "direction.py", "rehearsal.py", "audit/asking.py",
+          "audit/happenings.py", "audit/placing.py", "audit/prompt*.py", "audit/story.py", "audit/wording*.py",
+          "model/*.py")
 _PAST = ("witness.py", "audit/observer*.py")  # what a past in pictures is gone on from with
 _BOTH = ("tokenizer", "transformer")
 _JUDGE = ("audit/findings.py", "audit/judge.py", "audit/laws*.py", "audit/motion*.py", "audit/observer*.py",

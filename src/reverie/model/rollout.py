@@ -76,6 +76,17 @@ class Rollout(Passes):
             some.things, some.identity = self.things[at], self.identity[at]
         return some
 
+    def gone(self, row: int) -> list[int]:
+        """Of one dream the slots whose things were and are no more."""
+        return [] if self.things is None else self._gone()[row].nonzero()[:, 0].tolist()
+
+    def vacate(self, slots: Sequence[int], row: int = 0) -> None:
+        """Let others come, in one dream, into the slots of things that are gone."""
+        if slots:
+            self.met, self.shown, self.things = self.met.clone(), self.shown.clone(), self.things.clone()
+            self.met[row, slots] = self.shown[row, slots] = False
+            self.things[row, slots, th.THING["gone"].start] = 0.0
+
     def aim(self, conditions: Conditions, view: Tensor, at: int) -> None:
         """Make ``view`` (B, H, W, C) the goal that stands at latent ``at``."""
         self.pay()

@@ -1,0 +1,122 @@
+"""Who plays in a script, line by line, and how the cast has things go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from test_physics import thing
+from tiny_world import tiny_world
+
+from reverie.casting import Casting
+from reverie.core.clip import Line
+from reverie.core.vocabulary import COLOURS, KINDS, MAX_THINGS
+from reverie.evaluate import dreams
+from reverie.model import things as th
+from reverie.model.cast import LIFTED, WAYS, Cast
+
+
+def cast_told(script: Sequence[Line], *among, now: int = 0, **more) -> Cast:
+    return Casting(script, *among, **more).at(now)
+
+
+@pytest.mark.parametrize(("text", "colours"), [
+    ("a line of three domino tiles in cyan, red and blue and a white ball", ["cyan", "red", "blue", "white"]),
+    ("排成一列的四块红色和黄色的多米诺", ["red", "yellow", "red", "yellow"]),
+    ("three red dominoes", ["red", "red", "red"]),
+])
+def test_of_a_row_in_several_colours_each_has_one(text, colours):
+    told = cast_told([Line(0.0, text)]).colour[0]
+    assert [list(COLOURS)[number] for number in told[told >= 0].tolist()] == colours
+
+
+BALL_TWICE = [Line(0.0, "a red ball and a blue box stand there"), Line(4.0, "the red ball rolls to the left"),
+              Line(8.0, "then the red ball rolls to the right"),
+              Line(12.0, "then the box slides to the left, and it leaves"),
+              Line(16.0, "after that a green cone slides in from the right")]
+
+
+def test_who_does_something_in_several_lines_is_cast_for_each():
+    ways = {now: cast_told(BALL_TWICE, now=now) for now in range(5)}
+    assert [(cast.cued[0, 0].item(), WAYS[cast.way[0, 0]]) for cast in ways.values()] == [
+        (1, "left"), (1, "left"), (2, "right"), (2, "right"), (2, "right")]  # or last, when it is told no more
+    assert ways[0].cued[0, 1] == ways[3].cued[0, 1] == 3 and ways[0].pace[0, 1] == 320  # what leaves goes that fast
+    assert all((cast.after == -1).all() and cast.due[0, 2] == 4 for cast in ways.values())  # it waits for none before
+
+
+def test_who_is_due_later_does_not_come_before():
+    cast, chance = cast_told(BALL_TWICE), torch.full((1, MAX_THINGS), 0.9)
+    met = torch.arange(MAX_THINGS)[None] < 2
+    comes = [cast.comes(chance, torch.tensor([line]), met, opening=False)[0, 2].item() for line in (1, 3, 4)]
+    assert comes == pytest.approx([0.0, 0.0, 0.9])
+
+
+def test_a_dream_casts_each_line_and_so_do_many_together(monkeypatch):
+    world, heard = tiny_world(sampling={"takes": 1}), []
+    alone = world.dream(BALL_TWICE, seed=3, seconds=20.0)
+    for alone.n in range(120):
+        alone._take_cast()
+        assert alone._rollout.cast.cued[0, 0] == cast_told(BALL_TWICE, now=min(alone.n // 24, 4)).cued[0, 0]
+
+    class Heard(Casting):
+        def at(self, now):
+            heard.append((len(self._script), now))
+            return super().at(now)
+
+    monkeypatch.setattr(dreams, "Casting", Heard)
+    dreams.dream(world, [BALL_TWICE, BALL_TWICE[:1]], 60, seed=0, with_views=False)
+    assert heard == [(5, 0), (1, 0), (5, 1), (5, 2)]
+
+
+def test_whom_the_network_has_no_slot_for_takes_that_of_who_is_gone():
+    script = [Line(0.0, "a red ball and a blue box stand there"), Line(4.0, "the red ball leaves"),
+              Line(8.0, "a green cone falls"), Line(12.0, "the green cone slides to the left")]
+    casting = Casting(script, seats=2)
+    assert {thing.kind: slot for thing, slot in casting.slots.items()} == {"ball": 0, "box": 1}
+    assert casting.seat(1, [0]) == [] and casting.seat(2, []) == []  # it is not its turn, and nobody is gone
+    assert casting.seat(2, [0]) == [0] and casting.seat(3, [0]) == []
+    cast = casting.at(3)
+    assert cast.kind[0, 0] == KINDS.index("cone") and cast.due[0, 0] == 2 and WAYS[cast.way[0, 0]] == "left"
+    heard = Casting(script[2:], torch.full((MAX_THINGS, th.WIDTH), -1.0), torch.arange(MAX_THINGS) < 2, [5, 6], seats=2)
+    assert not heard.slots and heard.seat(5, [0, 1]) == [0] and heard.at(5).due[0, 0] == 5  # told live
+    world = tiny_world(sampling={"takes": 1})
+    rollout = world.dream(script, seed=1)._rollout
+    rollout.things = torch.zeros(1, MAX_THINGS + 2, th.WIDTH)
+    rollout.things[0, :, 0], rollout.met = -1.0, torch.arange(MAX_THINGS)[None] < 2
+    assert rollout.gone(0) == [0, 1]
+    rollout.vacate([1])
+    assert rollout.gone(0) == [0] and not rollout.shown.any()
+
+
+@pytest.mark.parametrize(("text", "goes"), [("a red ball rolls", -1), ("a red ball leaves the picture", 1)])
+def test_what_goes_no_told_way_stays_and_what_leaves_goes_out(text, goes):
+    before = torch.zeros(1, MAX_THINGS + 2, th.WIDTH)
+    before[0, -2, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(th.F)
+    starts = torch.ones(1, MAX_THINGS, dtype=torch.bool)
+    for side in (-1.5, 1.5):
+        before[:, :, th.THING["position"].start : th.THING["position"].stop : 3] = side / th.POSITION_SCALE
+        for chance in (0.1, 0.9):
+            gone = cast_told([Line(0.0, text)]).kicked(before[:, :-2], before, starts, torch.tensor([0]),
+                                                       torch.tensor([1 / 24]), torch.full((1, MAX_THINGS), chance))
+            assert gone[0, 0, th.THING["velocity"].start] * side * goes > 0
+
+
+def test_a_screen_comes_down_stands_and_rises_evenly_until_it_is_gone():
+    cast = cast_told([Line(0.0, "a red screen covers a green ball")])
+    screen = int((cast.kind[0] == KINDS.index("screen")).nonzero())
+    ball = thing("ball", (0.4, 0.5, 0.2), (0.2,) * 3)
+    now = torch.stack([ball] * MAX_THINGS)[None]
+    now[0, screen] = thing("screen", (0.0, 0.0, 3.0), (0.7, 0.1, 0.6), moving=1.0)
+    up, feet = th.THING["velocity"].stop - 1, []
+    now[0, screen, up] = -2.0 / th.VELOCITY_SCALE
+    for n in range(24):  # the network leaves it where it is, but that once it would lift it a little
+        said = th.at_positions(now, th.positions_of(now) + 0.03) if n == 12 else now
+        now, goes = cast.hung(said, now, torch.tensor([1 / 24]))
+        feet.append(float(th.positions_of(now)[0, screen, -1, 2]) - 0.6)
+        assert bool(goes[0, screen]) == (n < 8 or n >= 12)
+    steps = np.diff(feet)
+    assert feet[7:12] == pytest.approx([0.0] * 5, abs=1e-5)
+    assert steps[:6] == pytest.approx([-2.0 / 6] * 6, abs=1e-4)
+    assert steps[11:] == pytest.approx([LIFTED / 6] * 12, abs=1e-4)

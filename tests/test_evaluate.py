@@ -114,7 +114,6 @@ def shrunk(monkeypatch):
     for name, value in (("LAST", 1.5), ("BEGIN", (0.0, 1.0)), ("END", (1.0, 2.0))):
         monkeypatch.setattr(minute, name, value)
     monkeypatch.setattr(minute, "late_event", lambda truth: True)
-    monkeypatch.setattr(things, "LONG", 4.0)
     monkeypatch.setattr(control, "SECONDS", 1.0)
     monkeypatch.setattr(control, "JUDGED", 0.5)
     monkeypatch.setattr(driver, "SECONDS", 3.0)

@@ -78,3 +78,9 @@ def test_what_is_given_or_faster_stays() -> None:
     runs = torch.stack([pair[0], of("box", 0.1, "sliding", 2.0)])[None]
     assert torch.equal(impulse.knocked(runs, was, SECONDS), runs)
     assert torch.equal(impulse.knocked(was, None, SECONDS), was)
+
+
+def test_what_is_low_and_fast_does_not_slip_under_a_ball() -> None:
+    plank, ball = of("plank", 0.0, "sliding", -2.0, (0.78, 0.27, 0.115)), of("ball", -1.16, "bouncy", size=(0.36,) * 3)
+    hit = after(plank, ball)  # a third of a metre on it would lie under it
+    assert speed(hit[1]) < -1.5 and -1.2 < speed(hit[0]) < 0

@@ -68,18 +68,30 @@ def _blows(things: Tensor, before: Tensor, seconds: Tensor, free: Tensor) -> _Bl
     asked = comes[:, :, None] & lies[:, None] & near
     if not bool(asked.any()):
         return None
-    on = (place + speed * latent)[..., None, :].expand(*place.shape[:2], th.F, 3)
-    deep, way, steep = contact.overlaps(torch.where(comes[..., None], th.at_positions(before, on), before))
-    closing = -(speed[:, :, None] * way).sum(-1)
-    late = closing * seconds[:, None, None]  # what they meet by in the last frame may be the next latent's
-    hit = asked & (deep > late) & ~steep & (closing > HARD) & (contact.overlaps(before)[0] <= contact.TIGHT)
+    apart = contact.overlaps(before)[0] <= contact.TIGHT
+    hit, deep, way, closing, span = _met(before, place, speed, comes, latent)
+    half = _met(before, place, speed, comes, latent / 2)  # nearer to where they meet: from which side is plainer there
+    soon = half[0] & asked & apart
+    hit = soon | hit & asked & apart & (deep > closing * seconds[:, None, None])  # in the last frame: maybe the next's
+    deep, closing, span = (torch.where(soon, half[k], value) for k, value in ((1, deep), (3, closing), (4, span)))
+    way = torch.where(soon[..., None], half[2], way)
     mass, bouncy = masses(before), bouncy & ~th.of_kind(before, (*FIXTURES, "domino"))
     share = mass[:, :, None] / (mass[:, :, None] + mass[:, None]).clamp(min=1e-6)
     gets = torch.where(hit, closing * share * (1 + REBOUNDS * (bouncy[:, :, None] | bouncy[:, None])), 0.0)
     gets, by = gets.max(1)
-    left = torch.minimum(deep / closing.clamp(min=HARD), latent).transpose(1, 2).gather(2, by[..., None])
+    until = span - torch.minimum(deep / closing.clamp(min=HARD), span)
+    until = until.transpose(1, 2).gather(2, by[..., None])[..., 0]
     way = -way.transpose(1, 2).gather(2, by[..., None, None].expand(*by.shape, 1, 3))[..., 0, :]
-    return _Blows(by, way, gets, (latent - left)[..., 0])
+    return _Blows(by, way, gets, until)
+
+
+def _met(before: Tensor, place: Tensor, speed: Tensor, comes: Tensor, span: Tensor) -> tuple[Tensor, ...]:
+    """What is met within ``span`` seconds (B, 1, 1), if who ``comes`` (B, N) goes straight on from ``place``: whether
+    hard, and from the side (B, N, N); how deep; the way (B, N, N, 3); the speed at which; and the span for each."""
+    on = (place + speed * span)[..., None, :].expand(*place.shape[:2], th.F, 3)
+    deep, way, steep = contact.overlaps(torch.where(comes[..., None], th.at_positions(before, on), before))
+    closing = -(speed[:, :, None] * way).sum(-1)
+    return (deep > 0) & ~steep & (closing > HARD), deep, way, closing, span.expand_as(deep)
 
 
 def _pushed(things: Tensor, before: Tensor, blows: _Blows, time: Tensor) -> tuple[Tensor, Tensor]:

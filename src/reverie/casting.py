@@ -63,6 +63,8 @@ class Casting:
         self._seat([claim.things[0] for claim in named if claim.known], things,
                    torch.zeros(MAX_THINGS, dtype=torch.bool) if met is None else met.cpu(), seats)
         self._events = [_covers(claim, script) for claim in self._claims if claim.aspect == "event" and claim.known]
+        self._hit = {(claim.start, thing) for claim in self._events if claim.what == "pushed" and claim.others
+                     for thing in claim.things}
         self._firsts = {id(claim.second): claim.first for claim in self._claims  # a later line waits for nobody
                         if claim.aspect == "order" and claim.first.start == claim.second.start}
         shot = {thing.number for claim in self._events if claim.what in SHOT and _hoop_of(claim, self.slots) >= 0
@@ -118,11 +120,9 @@ class Casting:
                 cast.due[0, slot] = self._due[thing.number]
             else:
                 cast.present[0, slot] = 1
-        hit = {(claim.start, thing) for claim in self._events if claim.what == "pushed" and claim.others
-               for thing in claim.things}
         for claim in self._events:
             for thing in _actors(claim):
-                by_another = claim.what == "leaves" and (claim.start, thing) in hit
+                by_another = claim.what == "leaves" and (claim.start, thing) in self._hit
                 now_or_last = acting[thing.number] == self._line[claim.start]
                 if thing in slots and now_or_last and claim.what != "rests" and not by_another:
                     self._cast(cast, claim, thing)

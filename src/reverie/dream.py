@@ -84,8 +84,7 @@ class Dream:
         self._schedule = Schedule([line.start for line in script], self.fps, actions=len(world.drive),
                                   device=world.device)
         self._script, self._numbers = script, list(range(len(script)))
-        self._uncast = things  # whether its words are still to be cast, among the things that are there
-        self._casting: Casting | None = None
+        self._casting: Casting | None = None  # None while its words are still to be read
         self._cast_for = -1  # which line
         self._steering = Steering(moves, math.ceil(max(1, round(seconds * self.fps)) / F), self.fps, opening)
         self._decoder: list[Tensor] | None = None
@@ -156,7 +155,7 @@ class Dream:
         number = self._numbers[-1] + 1 if self.n else 0  # at the very beginning it takes the first line's place
         heard = sum(line.start < self.seconds for line in self._script)
         self._script = [*self._script[:heard], Line(self.seconds, text)]
-        self._numbers, self._uncast = [*self._numbers[:heard], number], self._rollout.with_things
+        self._numbers, self._casting = [*self._numbers[:heard], number], None
         self._rollout.pay()
         self._rollout.text = self.world._encode_text([Line(0.0, text)])
         self._rollout.text.line[self._rollout.text.line == 0] = number
@@ -208,11 +207,12 @@ class Dream:
     def _take_cast(self) -> None:
         """Cast the words that are new, and, in each line, who does something in it."""
         rollout, line = self._rollout, int(self._schedule.at(self.n).line)
-        if self._uncast:
-            there = None if rollout.things is None else rollout.things[0]
-            self._casting, self._uncast, self._cast_for = Casting(
-                self._script, there, rollout.met[0], self._numbers, rollout.model.config.slots), False, -1
-        if self._casting is not None and line != self._cast_for:
+        if not rollout.with_things:
+            return
+        if self._casting is None:
+            there, seats = None if rollout.things is None else rollout.things[0], rollout.model.config.slots
+            self._casting, self._cast_for = Casting(self._script, there, rollout.met[0], self._numbers, seats), -1
+        if line != self._cast_for:
             rollout.vacate(self._casting.seat(line, rollout.gone(0)))
             rollout.cast, self._cast_for = self._casting.at(line).to(rollout.device), line
 

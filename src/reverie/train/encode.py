@@ -89,11 +89,17 @@ def true_tokens(clip: Clip, order: Sequence[int] | None = None) -> np.ndarray:
     ``order``, or in the truth's own."""
     things = th.encode_things(clip.truth)
     order = list(range(things.shape[1]) if order is None else order)[:MAX_THINGS]
+    return tokens_of(things, th.encode_camera(next(iter(clip.cameras.values()))),
+                     th.encode_setting(clip.truth.setting, clip.truth.look), order)
+
+
+def tokens_of(things: np.ndarray, camera: np.ndarray, setting: np.ndarray, order: Sequence[int]) -> np.ndarray:
+    """Things (T, N, WIDTH) in the slots of ``order``, camera (T, WIDTH) and setting (WIDTH,) as tokens
+    (T, MAX_THINGS + 2, WIDTH) float32."""
     out = np.zeros((len(things), th.TOKENS, th.WIDTH), np.float32)
     out[:, :MAX_THINGS, 0] = -1.0
     out[:, : len(order)] = things[:, order]
-    out[:, th.CAMERA_TOKEN] = th.encode_camera(next(iter(clip.cameras.values())))
-    out[:, th.SETTING_TOKEN] = th.encode_setting(clip.truth.setting, clip.truth.look)
+    out[:, th.CAMERA_TOKEN], out[:, th.SETTING_TOKEN] = camera, setting
     return out
 
 
@@ -241,8 +247,7 @@ def load_bank(path: str | Path) -> Bank:
                 captions = [{**c, **{name: [np.array(t, np.int32) for t in c[name]]
                                      for name in ("tokens", "other") if name in c},
                              "order": np.array(c["order"], np.int64)} for c in entry["captions"]]
-                part = {n: file[f"{i}.{n}"] if f"{i}.{n}" in names else None
-                        for n in ARRAYS}
+                part = {n: file[f"{i}.{n}"] if f"{i}.{n}" in names else None for n in ARRAYS}
                 items.append(Item(entry["key"], entry["fps"], captions=captions, seen=entry["seen"], **part))
             return Bank(items, file["vectors"], head["digest"])
     except BadData:

@@ -28,7 +28,7 @@ from reverie.model.rollout import Rollout
 from reverie.model.sampling import Sampling
 from reverie.model.schedule import Conditions
 from reverie.model.transformer import Config, Transformer
-from reverie.train.encode import Bank, Item, load_bank, save_bank
+from reverie.train.encode import Bank, Item, load_bank, save_bank, tokens_of
 from reverie.train.windows import padded
 
 SEEN = 2  # latents of truth that are given at least
@@ -82,30 +82,23 @@ def _gone_on(items: Sequence[Item], model: Transformer, sampling: Sampling, vect
     rollout = Rollout(model, text, fps=torch.tensor([item.fps for item in items], device=device), grid=(1, 1),
                       generator=torch.Generator().manual_seed(int(rng.integers(2**31))), sampling=sampling,
                       with_views=False)
-    truth = torch.from_numpy(np.stack([_tokens(item, caption["order"], given + made)
-                                       for item, caption in zip(items, told, strict=True)])).to(device)
+    last = given + made
+    truth = torch.from_numpy(np.stack([
+        tokens_of(item.things[:last], item.camera[:last], item.setting, caption["order"])
+        for item, caption in zip(items, told, strict=True)])).to(device)
     known = torch.ones(truth.shape[:1] + truth.shape[2:3], dtype=torch.bool, device=device)
     steps = []
-    for n in range(given + made):
+    for n in range(last):
         known[:, :MAX_THINGS] = n < given  # cameras go as they go
         steps.append(rollout.step(_conditions(items, told, n, device), things=truth[:, n], known=known)[0])
     out = []
     for item, caption, tokens in zip(items, told, torch.stack(steps, 1).cpu(), strict=True):
-        own = torch.empty(given + made, *item.things.shape[1:])
+        own = torch.empty(last, *item.things.shape[1:])
         own[:, caption["order"]] = tokens[:, : len(caption["order"])]
-        target, agrees = going_on(own, torch.from_numpy(item.things[: given + made]).float())
+        target, agrees = going_on(own, torch.from_numpy(item.things[:last]).float())
         out.append(replace(item, things=target.numpy().astype(np.float16), own=own.numpy().astype(np.float16),
                            agrees=agrees.numpy(), latents=None, still=None,
-                           **{name: getattr(item, name)[: given + made] for name in ("camera", "actions")}))
-    return out
-
-
-def _tokens(item: Item, order: np.ndarray, latents: int) -> np.ndarray:
-    """(T, S, W): the clip's first latents as a rollout is given them."""
-    out = np.zeros((latents, th.TOKENS, th.WIDTH), np.float32)
-    out[:, :MAX_THINGS, 0] = -1.0
-    out[:, : len(order)] = item.things[:latents, order]
-    out[:, th.CAMERA_TOKEN], out[:, th.SETTING_TOKEN] = item.camera[:latents], item.setting
+                           **{name: getattr(item, name)[:last] for name in ("camera", "actions")}))
     return out
 
 

@@ -103,8 +103,8 @@ def draw_windows(items: list[Item], vectors: np.ndarray, plan: WindowPlan, rng: 
         lines = np.ceil(starts * item.fps / FRAMES_PER_LATENT - 1e-3).astype(int)
         numbers = _chosen(len(item), plan, rng, lines)
         past = item.things if item.own is None else item.own
-        for source, target, made in ((numbers, things, item.things), (numbers, own, past), (numbers - 1, previous, past)
-                                     ):
+        rows = (numbers, things, item.things), (numbers, own, past), (numbers - 1, previous, past)
+        for source, target, made in rows:
             safe = np.maximum(source, 0)
             target[row, :, : len(order)] = made[safe][:, order]
             target[row, :, th.CAMERA_TOKEN] = item.camera[safe]
@@ -219,10 +219,10 @@ class Mixture:
     def add(self, fresh: Bank) -> None:
         """Take up more clips, whose token table begins with the one there is."""
         for item in fresh.items:
-            if item.own is not None:
-                item.own, _ = motion.decided_clip(item.own, item.camera)  # its things are
-            things, item.camera = motion.decided_clip(item.things, item.camera)
-            item.things = things if item.own is None else item.things
+            if item.own is None:
+                item.things, item.camera = motion.decided_clip(item.things, item.camera)
+            else:  # what its things do was said when they were laid beside what was made
+                item.own, item.camera = motion.decided_clip(item.own, item.camera)
         self.bank = Bank([*self.bank.items, *fresh.items], fresh.vectors, self.bank.digest)
         known = [i for i in self.bank.items if i.seen and i.things.shape[1] <= self.things.slots]
         self.all = [i for i in known if len(i) >= self.things.latents]

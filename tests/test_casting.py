@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,7 @@ def test_what_goes_no_told_way_stays_and_what_leaves_goes_out(text, goes):
 def test_a_screen_comes_down_stands_and_rises_evenly_until_it_is_gone():
     cast = cast_told([Line(0.0, "a red screen covers a green ball")])
     screen = int((cast.kind[0] == KINDS.index("screen")).nonzero())
+    cast = replace(cast, stands=torch.full_like(cast.stands, -1))  # it is lifted when the network says so
     ball = thing("ball", (0.4, 0.5, 0.2), (0.2,) * 3)
     now = torch.stack([ball] * MAX_THINGS)[None]
     now[0, screen] = thing("screen", (0.0, 0.0, 3.0), (0.7, 0.1, 0.6), moving=1.0)
@@ -120,3 +122,21 @@ def test_a_screen_comes_down_stands_and_rises_evenly_until_it_is_gone():
     assert feet[7:12] == pytest.approx([0.0] * 5, abs=1e-5)
     assert steps[:6] == pytest.approx([-2.0 / 6] * 6, abs=1e-4)
     assert steps[11:] == pytest.approx([LIFTED / 6] * 12, abs=1e-4)
+
+
+@pytest.mark.parametrize(("later", "lifted"), [
+    ([], 0), ([Line(5.0, "the ball jumps as the camera rises")], 0), ([Line(5.0, "the screen rises")], 1),
+    ([Line(5.0, "幕布升起")], 1)])
+def test_a_screen_stands_as_long_as_truths_and_is_lifted_then_or_when_a_later_line_says_so(later, lifted):
+    script, second = [Line(0.0, "a red screen covers a green ball"), *later], torch.tensor([1 / 24])
+    cast = cast_told(script)
+    screen = int((cast.kind[0] == KINDS.index("screen")).nonzero())
+    now = torch.stack([thing("ball", (0.4, 0.5, 0.2), (0.2,) * 3)] * MAX_THINGS)[None]
+    now[0, screen] = thing("screen", (0.0, 0.0, 0.6), (0.7, 0.1, 0.6))
+    for line in range(2):  # the network leaves it where it is, and wishes it up at once
+        cast, stood = cast_told(script, now=line), 0
+        wished = th.at_positions(now, th.positions_of(now) + torch.tensor([0.0, 0.0, 0.1]))
+        wished[0, screen, th.THING["moving"].start] = 1.0
+        while stood < 60 and not bool(cast.hung(now if stood % 2 else wished, now, second)[1][0, screen]):
+            cast, stood = cast.stood(torch.ones(1, MAX_THINGS, dtype=torch.bool), second), stood + 1
+        assert stood == (7 if line >= lifted else 60)

@@ -31,6 +31,9 @@ FROM_ABOVE = ("stacked", "covered")  # by a hand that is not seen
 # what is said of a screen that a hand lets down, and does not fall, though it has nothing with a name to cover
 LET_DOWN = re.compile(r"\b(?:in front of|everything|(?:and|then|it) (?:\w+ )?(?:rises|lifts|goes up))\b"
                       r"|[遮挡升]|前面|一切")
+RISES = re.compile(r"\b(?:screen|curtain|shutter|blind|drape|it)s?\b[^,.;]*\b(?:rises?|lifts?|lifted|goes up|opens?)\b"
+                   r"|(?:幕|屏|帘|它)[^,，。;；]*(?:升|拉起|打开)")  # what is said of one that is lifted
+STANDS, LONG = 115, 1_000_000  # hundredths of a second that truth's screens stand (70 to 160), and for good
 BY_OTHERS = ("covered", "pushed")  # what another does
 # centimetres a second that truth's hand gives; to what pushes another as well; a shot at a hoop takes what it needs
 KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410, "pushed": 300, "hidden": 300, "scored": 0,
@@ -126,6 +129,10 @@ class Casting:
                 now_or_last = acting[thing.number] == self._line[claim.start]
                 if thing in slots and now_or_last and claim.what != "rests" and not by_another:
                     self._cast(cast, claim, thing)
+        for claim in self._events:
+            for thing in _actors(claim) if claim.what in FROM_ABOVE else ():
+                if thing in slots and thing.kind == "screen":
+                    cast.stands[0, slots[thing]] = STANDS if now >= self._lifted(claim.start) else LONG
         cast.pace[(cast.target >= 0) & (cast.pace > 0)] = KICKED["pushed"]
         if self._settled:
             cast.present[0, self._free] = 0
@@ -137,6 +144,12 @@ class Casting:
                         for thing in _actors(claim)]
                 cast.idle[0, [slot for slot in range(MAX_THINGS) if slot not in acts]] += 1 << n
         return cast
+
+    def _lifted(self, start: float) -> int:
+        """The line in which a screen is lifted that the line which begins then lets down: that, but where only a later
+        one says that something rises."""
+        rises = (self._line[one.start] for one in self._script if one.start >= start and RISES.search(one.text))
+        return next(rises, self._line[start])
 
     def _cast(self, cast: Cast, claim: Claim, thing: Wanted) -> None:
         """Cast one thing for what happens to it."""

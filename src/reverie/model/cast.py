@@ -51,7 +51,8 @@ class Cast:
     a pace, a line in which it is due, and neither way nor target, is thrown in. after:
     the slot whose thing must have been set going before. target: the slot of what it runs into, in whose lane it is,
     at whose ring it is shot, on which it is put down, or before which it, a screen, is let down; behind: 1 where it
-    passes behind that. idle: a
+    passes behind that. stands: hundredths of a second for which a screen that is let down stands yet before it is
+    lifted. idle: a
     sum of 1 << n over those lines n of which all is understood, and in which it is told to do nothing: it stays at rest
     unless something hits it (so do all 178 such things of truth; 27 are hit).
     """
@@ -67,6 +68,7 @@ class Cast:
     after: Tensor
     target: Tensor
     behind: Tensor
+    stands: Tensor
     idle: Tensor
 
     @classmethod
@@ -208,8 +210,8 @@ class Cast:
         down = screens & ~above & (self.kind >= 0) & (place[..., 0, 2] < stands[..., -1, 2] + CLEAR)
         things = torch.where(down[..., None], th.at_positions(things, stands), things)
         speed, aloft = before[..., up] * th.VELOCITY_SCALE, place[..., 2] > half + STANDS
-        starts = ~aloft[..., 0] & (path[..., -1, 2] > place[..., 0, 2] + RISES)
-        starts = starts & (things[..., th.THING["moving"].start] > 0)
+        starts = (path[..., -1, 2] > place[..., 0, 2] + RISES) & (things[..., th.THING["moving"].start] > 0)
+        starts = ~aloft[..., 0] & torch.where(self.stands < 0, starts, self.stands == 0)
         pace = torch.where(starts | (speed > HANGS), speed.clamp(min=LIFTED), speed.clamp(max=-HANGS))
         pace = torch.where((speed.abs() < HANGS) & ~starts, -LIFTED, pace)
         time = seconds[:, None, None] * torch.arange(1, th.F + 1, device=things.device, dtype=things.dtype)
@@ -256,6 +258,12 @@ class Cast:
     def acted(self, moves: Tensor, line: Tensor) -> Cast:
         """The cast once those (B, things) move in this line: they need no cue."""
         return replace(self, cued=torch.where(moves & (self.cued == line[:, None]), -1, self.cued))
+
+    def stood(self, still: Tensor, seconds: Tensor) -> Cast:
+        """The cast after a latent in which those (B, things) did not move. seconds (B,): of a frame."""
+        stood = (100 * th.F * seconds).round().to(self.stands.dtype)[:, None]
+        return replace(self, stands=torch.where(still & (self.stands > 0), (self.stands - stood).clamp(min=0),
+                                                self.stands))
 
     def played(self, things: Tensor) -> Tensor:
         """Things (B, things, WIDTH), each with the kind and the colour that it is told to have; who is told none has

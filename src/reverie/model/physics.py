@@ -12,6 +12,7 @@ from torch import Tensor
 from reverie.core.vocabulary import ALIVE, MATERIALS
 from reverie.model import hoops
 from reverie.model.contact import ROUND
+from reverie.model.impulse import FRICTION
 from reverie.model.pendulum import swung
 from reverie.model.resting import (
     CLEAR,
@@ -53,7 +54,8 @@ GOING = 0.2  # m/s from which what is alive goes somewhere
 HASTE, JERK = 1.3, 0.03  # of its speed, and metres a frame: how far what is new has come from one to the next
 SPINNING = 0.996  # cosine of a turn in two frames (5 degrees) from which what is new spins
 HOPS = 0.15, 0.5  # m/s up or down before, and up after, from which a ball does not roll
-SLIPS, ROLLS = 0.687, 0.05  # m/s2 that what slides loses, and a ball that rolls: medians of 4,987 and 1,221 of truth
+# m/s2 that what slides loses, and a ball that rolls: so do, as medians, 4,987 and 1,221 of truth
+SLIPS, ROLLS = FRICTION[MATERIALS.index("sliding")] * GRAVITY, 0.05
 GLIDES, UPRIGHTS = 0.1, 0.9998  # m/s from which they do; cosine (1 degree) of a turn in two frames of what tips
 FALLING = 2.0  # m/s2 about it within which a thing that is sped up downwards falls freely
 

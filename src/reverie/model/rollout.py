@@ -336,8 +336,8 @@ class Rollout(Passes):
         new = (x[:, :MAX_THINGS, 0] > 0) & ~self.met
         self.identity = static if self.identity is None else torch.where(new[..., None], static, self.identity)
         self.met = self.met | new
-        moves = (x[:, :MAX_THINGS, 0] > 0) & (x[:, :MAX_THINGS, th.THING["moving"].start] > 0)
-        self.cast = self.cast.acted(moves, line)
+        exists, moves = x[:, :MAX_THINGS, 0] > 0, x[:, :MAX_THINGS, th.THING["moving"].start] > 0
+        self.cast = self.cast.acted(exists & moves, line).stood(exists & ~moves, 1 / self.fps)
 
     # -- views --------------------------------------------------------------------------------------------
 

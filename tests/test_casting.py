@@ -16,7 +16,8 @@ from reverie.core.clip import Line
 from reverie.core.vocabulary import COLOURS, KINDS, MAX_THINGS
 from reverie.evaluate import dreams
 from reverie.model import things as th
-from reverie.model.cast import LIFTED, WAYS, Cast
+from reverie.model.cast import CREEPS, LIFTED, WAYS, Cast
+from reverie.model.physics import SLIPS
 
 
 def cast_told(script: Sequence[Line], *among, now: int = 0, **more) -> Cast:
@@ -100,8 +101,32 @@ def test_what_goes_no_told_way_stays_and_what_leaves_goes_out(text, goes):
         before[:, :, th.THING["position"].start : th.THING["position"].stop : 3] = side / th.POSITION_SCALE
         for chance in (0.1, 0.9):
             gone = cast_told([Line(0.0, text)]).kicked(before[:, :-2], before, starts, torch.tensor([0]),
-                                                       torch.tensor([1 / 24]), torch.full((1, MAX_THINGS), chance))
+                                                       torch.tensor([1 / 24]), torch.full((1, MAX_THINGS), chance), 1.0)
             assert gone[0, 0, th.THING["velocity"].start] * side * goes > 0
+
+
+@pytest.mark.parametrize(("later", "seconds"), [("nothing moves", 0), ("the red box leaves the picture", 1)])
+def test_who_acts_again_later_is_not_sent_out_of_the_picture(later, seconds):
+    cast = cast_told([Line(0.0, "a red box slides to the right"), Line(5.0, later)])
+    before = torch.zeros(1, th.TOKENS, th.WIDTH)
+    before[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, 0, 1]).repeat(th.F)
+    things = th.at_positions(before[:, :MAX_THINGS], torch.tensor([3.5, 6.0, 0.3]).expand(1, MAX_THINGS, th.F, 3))
+    before[:, :MAX_THINGS] = things
+    eye = th.cameras_of(before[:, None, th.CAMERA_TOKEN]).position[0, 0, 0]
+    edge = (6.0 - float(eye[1])) * np.tan(np.radians(20))
+    gone = cast.kicked(things, before, torch.ones(1, MAX_THINGS, dtype=torch.bool), torch.tensor([0]),
+                       torch.tensor([1 / 24]), torch.full((1, MAX_THINGS), 0.5), 1.0)
+    speed = float(gone[0, 0, th.THING["velocity"].start]) * th.VELOCITY_SCALE
+    assert (3.5 + speed**2 / (2 * SLIPS) < edge) == bool(seconds) and speed > CREEPS - 1e-3
+
+
+def test_nobody_waits_for_who_is_gone():
+    cast = cast_told([Line(0.0, "first a red ball rolls, then a blue box slides")])
+    line, still = torch.tensor([0]), torch.ones(1, MAX_THINGS, dtype=torch.bool)
+    chance, gone = torch.zeros(1, MAX_THINGS), torch.zeros(1, MAX_THINGS, dtype=torch.bool)
+    gone[0, 0] = True
+    assert cast.acts(chance, line, still, opening=False)[0, 1] == 0
+    assert cast.acted(gone, line).acts(chance, line, still, opening=False)[0, 1] > 0
 
 
 def test_a_screen_comes_down_stands_and_rises_evenly_until_it_is_gone():

@@ -71,12 +71,12 @@ def test_what_runs_into_another_is_in_its_lane_and_goes_there() -> None:
     assert torch.allclose(stands[0], torch.tensor([0.2, 0.5, 0.3]), atol=1e-5)
     assert torch.allclose(stands[1], torch.tensor([0.2 + 1.6, 0.5, 0.3]), atol=1e-5)  # right of what goes to the left
     before[:, :MAX_THINGS] = cast.placed(things, before[:, th.CAMERA_TOKEN], new)
-    gone = cast.kicked(before[:, :MAX_THINGS], before, new, torch.tensor([0]), torch.tensor([1 / 24]), new / 2)
+    gone = cast.kicked(before[:, :MAX_THINGS], before, new, torch.tensor([0]), torch.tensor([1 / 24]), new / 2, 1.0)
     assert gone[0, 1, th.THING["velocity"].start] * th.VELOCITY_SCALE < -2 and torch.equal(gone[0, 0], before[0, 0])
     knocked = told("a green box is pushed by a yellow box")  # to whatever side: towards it, and never away
     for chance in (0.1, 0.9):
         gone = knocked.kicked(before[:, :MAX_THINGS], before, new, torch.tensor([0]), torch.tensor([1 / 24]),
-                              new * chance)
+                              new * chance, 1.0)
         assert gone[0, 1, th.THING["velocity"].start] * th.VELOCITY_SCALE < -2
 
 
@@ -121,8 +121,8 @@ def test_a_hand_sets_going_what_is_cued_in_the_way_that_it_is_told(text: str, wa
     before[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0] * F)
     starts, things = torch.ones(1, MAX_THINGS, dtype=torch.bool), before[:, :MAX_THINGS]
     frame, chance = torch.tensor([1 / 24]), torch.full((1, MAX_THINGS), 0.5)
-    gone = cast.kicked(things, before, starts, torch.tensor([0]), frame, chance)
-    assert torch.equal(cast.kicked(things, before, starts, torch.tensor([1]), frame, chance), things)  # no such line
+    gone = cast.kicked(things, before, starts, torch.tensor([0]), frame, chance, 1.0)
+    assert torch.equal(cast.kicked(things, before, starts, torch.tensor([1]), frame, chance, 1.0), things)  # no such
     assert torch.equal(gone[0, 1:], things[0, 1:])
     speed, path = gone[0, 0, th.THING["velocity"]] * th.VELOCITY_SCALE, th.positions_of(gone)[0, 0]
     if way is None:

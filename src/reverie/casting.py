@@ -185,6 +185,8 @@ class Casting:
             way = SHOT.get(claim.what) or (
                 "up" if claim.what == "launched" else claim.detail or (off.detail if off else ""))
             cast.way[0, slot] = WAYS.index(way if way in WAYS else "out" if off else "aside")
+            cast.kept[0, slot] = not off and any(other.start > claim.start and other.what != "rests"
+                                                 and thing in (*other.things, *other.others) for other in self._events)
             cast.pace[0, slot] = KICKED["leaves" if off else claim.what]
 
 

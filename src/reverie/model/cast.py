@@ -12,7 +12,9 @@ from torch.nn.functional import normalize, one_hot
 from reverie.core.vocabulary import ALIVE, MAX_THINGS
 from reverie.model import hoops
 from reverie.model import things as th
+from reverie.model.contact import ROUND
 from reverie.model.impulse import moving_by
+from reverie.model.physics import ROLLS, SLIPS
 from reverie.model.resting import CLEAR, flat
 
 
@@ -38,6 +40,8 @@ RUN_UP = 1.6  # metres at least between what runs into another and the other, to
 OUTER = 0.8  # metres from the picture's middle from which what goes aside goes inwards
 LIFTED, HANGS = 2.2, 0.5  # m/s at which truth lets screens down and lifts them (1.8 to 2.6), and below which none hangs
 STANDS, RISES = 0.05, 0.02  # metres above the ground up to which a screen stands, and in a latent by which it rises
+INSIDE, CREEPS = 0.8, 0.45  # of the way to the picture's edge, and m/s at least, that who is kept in it goes
+FAR = 50.0  # metres: there is no edge that way
 COMES, ACTS = 0.25, 0.25  # the least chance, of each latent, that who is due comes, and that who is cued is set going
 
 
@@ -51,8 +55,8 @@ class Cast:
     a pace, a line in which it is due, and neither way nor target, is thrown in. after:
     the slot whose thing must have been set going before. target: the slot of what it runs into, in whose lane it is,
     at whose ring it is shot, on which it is put down, or before which it, a screen, is let down; behind: 1 where it
-    passes behind that. stands: hundredths of a second for which a screen that is let down stands yet before it is
-    lifted. idle: a
+    passes behind that. kept: 1 where it takes part in a later line, and must not be sent out of the picture. stands:
+    hundredths of a second for which a screen that is let down stands yet before it is lifted. idle: a
     sum of 1 << n over those lines n of which all is understood, and in which it is told to do nothing: it stays at rest
     unless something hits it (so do all 178 such things of truth; 27 are hit).
     """
@@ -68,6 +72,7 @@ class Cast:
     after: Tensor
     target: Tensor
     behind: Tensor
+    kept: Tensor
     stands: Tensor
     idle: Tensor
 
@@ -225,11 +230,12 @@ class Cast:
         still[..., up] = torch.where(goes & (path[..., -1, 2] > half[..., 0]), pace / th.VELOCITY_SCALE, 0.0)
         return torch.where(hung[..., None], still, things), goes
 
-    def kicked(self, things: Tensor, before: Tensor, starts: Tensor, line: Tensor, seconds: Tensor, chance: Tensor
-               ) -> Tensor:
+    def kicked(self, things: Tensor, before: Tensor, starts: Tensor, line: Tensor, seconds: Tensor, chance: Tensor,
+               aspect: float) -> Tensor:
         """Things (B, things, WIDTH), those of ``starts`` (B, things) that a hand sets going in this line as they leave
-        it, a little faster or slower by chance (B, things), 0..1. before: the latent before, its camera too; seconds:
-        of a frame."""
+        it, a little faster or slower by chance (B, things), 0..1; who is kept not so fast that friction would not stop
+        it in the picture. before: the latent before, its camera too; seconds: of a frame; aspect: the picture's width
+        over its height."""
         seen = th.cameras_of(before[:, None, th.CAMERA_TOKEN].float())
         axes, eye = seen.rotation[:, 0, -1], seen.position[:, 0, -1:]
         right, back = (normalize(axes[:, :, k] * axes.new_tensor([1.0, 1.0, 0.0]), dim=-1) for k in (0, 2))
@@ -244,7 +250,11 @@ class Cast:
         velocity = torch.where(other[..., None], -velocity, velocity)
         ahead = normalize((goal - place) * (1 - up[:, None]), dim=-1)
         velocity = torch.where((self.target >= 0)[..., None], ahead, velocity)
-        velocity = velocity * (self.pace / 100 * (0.85 + 0.6 * chance % 0.3))[..., None]
+        pace = self.pace / 100 * (0.85 + 0.6 * chance % 0.3)
+        loss = torch.where(th.of_kind(things, ROUND), ROLLS, SLIPS)
+        most = (2 * INSIDE * loss * _room(place - eye, velocity, axes, seen.fovy, aspect)).sqrt().clamp(min=CREEPS)
+        pace = torch.where((self.kept == 1) & (self.target < 0), torch.minimum(pace, most), pace)
+        velocity = velocity * pace[..., None]
         shot, still = self._shot(), before[:, :MAX_THINGS]
         arc = hoops.aimed(still, self._targets(still), chance, self.way == WAYS.index("short"))
         velocity = torch.where(shot[..., None], arc, velocity)[:, :, None]
@@ -278,3 +288,13 @@ class Cast:
             sharp = one_hot(told.clamp(min=0), part.shape[-1]).to(part.dtype) * th.ONE_HOT
             things[..., th.THING[name]] = torch.where(told[..., None] < 0, part, sharp)
         return things
+
+
+def _room(away: Tensor, way: Tensor, axes: Tensor, fovy: Tensor, aspect: float) -> Tensor:
+    """How far (B, N) in metres what is at ``away`` (B, N, 3) from the eye may go the ``way`` (B, N, 3), of length 1,
+    before its middle is beside the picture. axes (B, 3, 3): the camera's, as columns; fovy (B, 1) in degrees."""
+    x, deep = (away @ axes)[..., 0], -(away @ axes)[..., 2]
+    aside, onward = (way @ axes)[..., 0], -(way @ axes)[..., 2]
+    wide = torch.tan(torch.deg2rad(fovy) / 2) * aspect
+    nears = aside.abs() - wide * onward  # the edge, in a metre
+    return torch.where(nears > 0, (wide * deep - aside.sign() * x) / nears, FAR).clamp(0, FAR)

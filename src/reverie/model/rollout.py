@@ -149,7 +149,7 @@ class Rollout(Passes):
         if bool(starts.any()):
             chance = torch.special.ndtr(noise[:, :MAX_THINGS, 0])
             x[:, :MAX_THINGS] = self.cast.kicked(x[:, :MAX_THINGS], self.things, starts, conditions.line,
-                                                 1 / self.fps, chance)
+                                                 1 / self.fps, chance, self.grid[1] / self.grid[0])
         return self._settle(x)
 
     def _decided(self, clean: Tensor, line: Tensor) -> Tensor:
@@ -337,7 +337,8 @@ class Rollout(Passes):
         self.identity = static if self.identity is None else torch.where(new[..., None], static, self.identity)
         self.met = self.met | new
         exists, moves = x[:, :MAX_THINGS, 0] > 0, x[:, :MAX_THINGS, th.THING["moving"].start] > 0
-        self.cast = self.cast.acted(exists & moves, line).stood(exists & ~moves, 1 / self.fps)
+        done = exists & moves | self.met & ~exists  # nobody waits for who is gone
+        self.cast = self.cast.acted(done, line).stood(exists & ~moves, 1 / self.fps)
 
     # -- views --------------------------------------------------------------------------------------------
 

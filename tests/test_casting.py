@@ -120,6 +120,20 @@ def test_who_acts_again_later_is_not_sent_out_of_the_picture(later, seconds):
     assert (3.5 + speed**2 / (2 * SLIPS) < edge) == bool(seconds) and speed > CREEPS - 1e-3
 
 
+def test_who_rolls_in_and_acts_again_stops_in_the_picture_too():
+    camera = torch.zeros(1, th.WIDTH)
+    camera[0, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, 0, 1]).repeat(th.F)
+    comes = thing("box", (-4.0, 6.0, 0.3), (0.3,) * 3, moving=1.0).expand(1, MAX_THINGS, -1).clone()
+    comes[..., th.THING["velocity"].start] = 4.0 / th.VELOCITY_SCALE
+    new = torch.ones(1, MAX_THINGS, dtype=torch.bool)
+    for later, most in (("it slides to the left", 3.2), ("a cone jumps", 4.0)):
+        cast = cast_told([Line(0.0, "a cone"), Line(3.0, "a red box enters and slides to the right"), Line(6.0, later)],
+                         now=1)
+        box = int((cast.kind[0] == KINDS.index("box")).nonzero())
+        pace = cast.held_back(comes, camera, new, 1.0)[0, box, th.THING["velocity"].start] * th.VELOCITY_SCALE
+        assert most - 0.3 < float(pace) <= most + 1e-4
+
+
 def test_nobody_waits_for_who_is_gone():
     cast = cast_told([Line(0.0, "first a red ball rolls, then a blue box slides")])
     line, still = torch.tensor([0]), torch.ones(1, MAX_THINGS, dtype=torch.bool)

@@ -230,6 +230,19 @@ def test_nothing_rises_higher_than_its_speed_takes_it() -> None:
     assert torch.equal(physics.spent(after, still), after)  # what is at rest may be hit
 
 
+@pytest.mark.parametrize(("kind", "material", "least", "most"), [
+    ("box", "heavy", 0.0, 1.5), ("ball", "sliding", 0.0, 1.5), ("box", "bouncy", 2.9, 3.1),
+    ("basketball", "heavy", 2.9, 3.1)])
+def test_what_falls_rebounds_if_it_is_bouncy(kind, material, least, most) -> None:
+    falls = thing(kind, (0, 0, 0.8), (0.3, 0.3, 0.3), moving=1.0)[None, None]
+    falls[..., th.THING["material"].start + MATERIALS.index(material)] = th.ONE_HOT
+    falls[..., th.THING["velocity"].stop - 1] = -5.0 / th.VELOCITY_SCALE
+    lands = th.at_positions(falls, torch.tensor([0.0, 0.0, 0.4]).expand(1, 1, th.F, 3))
+    lands[..., th.THING["velocity"].stop - 1] = 3.0 / th.VELOCITY_SCALE
+    up = float(physics.spent(lands, falls)[0, 0, th.THING["velocity"].stop - 1]) * th.VELOCITY_SCALE
+    assert least < up < most
+
+
 def test_what_stands_on_a_table_does_not_sink_into_it() -> None:
     table = thing("table", (0, 0, 0.36), (0.75, 0.45, 0.36))
     box = thing("box", (0.2, 0.1, 1.02), (0.3, 0.3, 0.3), moving=1.0)

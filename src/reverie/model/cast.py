@@ -173,6 +173,19 @@ class Cast:
         out[..., LEVEL] = way * pace[..., None]
         return torch.where(comes[..., None], out, things)
 
+    def held_back(self, things: Tensor, camera: Tensor, new: Tensor, aspect: float) -> Tensor:
+        """Things (B, things, WIDTH), those that are new (B, things), come along the ground and are kept, no faster than
+        that they stop in the picture. camera (B, WIDTH)."""
+        on = new & (self.kept == 1) & (self.due >= 0) & (self.target < 0) & (self.side != SIDES.index("above"))
+        if not bool(on.any()):
+            return things
+        seen, out, place = th.cameras_of(camera[:, None].float()), things.clone(), th.positions_of(things)[:, :, -1]
+        pace = things[..., LEVEL].norm(dim=-1, keepdim=True)
+        way = torch.cat([things[..., LEVEL] / pace.clamp(min=1e-6), torch.zeros_like(pace)], -1)
+        most = _stops(things, place - seen.position[:, 0, -1:], way, seen, aspect)[..., None] / th.VELOCITY_SCALE
+        out[..., LEVEL] = torch.where(on[..., None] & (pace > most), way[..., :2] * most, things[..., LEVEL])
+        return out
+
     def _thrown(self, things: Tensor, seen: th.Cameras) -> Tensor:
         """Things (B, things, WIDTH) as they are thrown onto the stage from the side on which they are."""
         path, right = th.positions_of(things).clone(), seen.rotation[:, 0, 0, :, 0][:, None]
@@ -250,9 +263,7 @@ class Cast:
         velocity = torch.where(other[..., None], -velocity, velocity)
         ahead = normalize((goal - place) * (1 - up[:, None]), dim=-1)
         velocity = torch.where((self.target >= 0)[..., None], ahead, velocity)
-        pace = self.pace / 100 * (0.85 + 0.6 * chance % 0.3)
-        loss = torch.where(th.of_kind(things, ROUND), ROLLS, SLIPS)
-        most = (2 * INSIDE * loss * _room(place - eye, velocity, axes, seen.fovy, aspect)).sqrt().clamp(min=CREEPS)
+        pace, most = self.pace / 100 * (0.85 + 0.6 * chance % 0.3), _stops(things, place - eye, velocity, seen, aspect)
         pace = torch.where((self.kept == 1) & (self.target < 0), torch.minimum(pace, most), pace)
         velocity = velocity * pace[..., None]
         shot, still = self._shot(), before[:, :MAX_THINGS]
@@ -290,11 +301,12 @@ class Cast:
         return things
 
 
-def _room(away: Tensor, way: Tensor, axes: Tensor, fovy: Tensor, aspect: float) -> Tensor:
-    """How far (B, N) in metres what is at ``away`` (B, N, 3) from the eye may go the ``way`` (B, N, 3), of length 1,
-    before its middle is beside the picture. axes (B, 3, 3): the camera's, as columns; fovy (B, 1) in degrees."""
+def _stops(things: Tensor, away: Tensor, way: Tensor, seen: th.Cameras, aspect: float) -> Tensor:
+    """The speeds (B, N) in m/s from which friction stops things (B, N, WIDTH), ``away`` (B, N, 3) from the eye, before
+    the picture's edge, if they go the ``way`` (B, N, 3), of length 1. seen: the camera."""
+    axes, wide = seen.rotation[:, 0, -1], torch.tan(torch.deg2rad(seen.fovy) / 2) * aspect
     x, deep = (away @ axes)[..., 0], -(away @ axes)[..., 2]
     aside, onward = (way @ axes)[..., 0], -(way @ axes)[..., 2]
-    wide = torch.tan(torch.deg2rad(fovy) / 2) * aspect
     nears = aside.abs() - wide * onward  # the edge, in a metre
-    return torch.where(nears > 0, (wide * deep - aside.sign() * x) / nears, FAR).clamp(0, FAR)
+    room = torch.where(nears > 0, (wide * deep - aside.sign() * x) / nears, FAR).clamp(0, FAR)
+    return (2 * INSIDE * torch.where(th.of_kind(things, ROUND), ROLLS, SLIPS) * room).sqrt().clamp(min=CREEPS)

@@ -50,6 +50,7 @@ AWAKE, RISES = 0.05, 0.03  # m/s of what moves; metres that it rises for nothing
 HUNG, SLOW = 0.06, 0.6  # metres less that it fell in a latent, and m/s up or down, of what hangs in the air
 PACES = {"person": 3.927, "dog": 3.106}  # radians of their gait a metre, for each metre that they are half high
 WINGS = 15.08  # radians/s of a bird's
+FELL, DULL = -1.5, 0.25  # m/s up of what fell; of its speed, what it keeps at most unless it is bouncy
 GOING = 0.2  # m/s from which what is alive goes somewhere
 HASTE, JERK = 1.3, 0.03  # of its speed, and metres a frame: how far what is new has come from one to the next
 SPINNING = 0.996  # cosine of a turn in two frames (5 degrees) from which what is new spins
@@ -90,7 +91,8 @@ def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor
 
 def spent(things: Tensor, before: Tensor) -> Tensor:
     """Thing vectors (B, N, WIDTH) of which those that moved one latent earlier rise no higher than their speed took
-    them: of 9,325 of truth 24 do, which a hand that is not seen hits."""
+    them: of 9,325 of truth 24 do, which a hand that is not seen hits; and of which those that fell, and are not bouncy,
+    rebound no faster than DULL of their speed: of 842 of truth 4 do, basketballs apart, which rims throw up."""
     speed = before[..., THING["velocity"]].norm(dim=-1) * VELOCITY_SCALE
     loose = (before[..., 0] > 0) & ~of_kind(things, HELD_UP) & (speed > AWAKE)
     top = positions_of(before)[..., -1, 2] + speed.square() / (2 * GRAVITY) + RISES
@@ -98,8 +100,11 @@ def spent(things: Tensor, before: Tensor) -> Tensor:
     path[..., 2] = torch.minimum(path[..., 2], top[..., None])
     out = at_positions(things, path)
     fall = THING["velocity"].stop - 1
-    most = (2 * GRAVITY * (top - path[..., -1, 2])).sqrt() / VELOCITY_SCALE
-    out[..., fall] = torch.minimum(out[..., fall], most)
+    most, sank = (2 * GRAVITY * (top - path[..., -1, 2])).sqrt(), before[..., fall] * VELOCITY_SCALE
+    dull = (things[..., THING["material"]].argmax(-1) != MATERIALS.index("bouncy")) & ~of_kind(things, ("basketball",))
+    deeper = (positions_of(before)[..., -1, 2] - path[..., -1, 2]).clamp(min=0)
+    most = torch.where(dull & (sank < FELL), DULL * (sank.square() + 2 * GRAVITY * deeper).sqrt(), most)
+    out[..., fall] = torch.minimum(out[..., fall], most / VELOCITY_SCALE)
     return torch.where(loose[..., None], out, things)
 
 

@@ -116,7 +116,9 @@ class Rollout(Passes):
         if bool(new.any()):
             things, camera = x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN]
             things = faced(self.cast.placed(things, camera, new), camera, new)
-            things = over_border(things, camera, new, self.grid[1] / self.grid[0]) if self.n else things
+            if self.n:
+                aspect = self.grid[1] / self.grid[0]
+                things = self.cast.held_back(over_border(things, camera, new, aspect), camera, new, aspect)
             x = torch.cat([self.cast.aimed(things, new), x[:, MAX_THINGS:]], 1)
         x = torch.where(known[..., None], given, x)
         before, some = self._before()[0], known[:, :MAX_THINGS]

@@ -126,7 +126,7 @@ def test_who_rolls_in_and_acts_again_stops_in_the_picture_too():
     comes = thing("box", (-4.0, 6.0, 0.3), (0.3,) * 3, moving=1.0).expand(1, MAX_THINGS, -1).clone()
     comes[..., th.THING["velocity"].start] = 4.0 / th.VELOCITY_SCALE
     new = torch.ones(1, MAX_THINGS, dtype=torch.bool)
-    for later, most in (("it slides to the left", 3.2), ("a cone jumps", 4.0)):
+    for later, most in (("the red box slides to the left", 3.2), ("a cone jumps", 4.0)):
         cast = cast_told([Line(0.0, "a cone"), Line(3.0, "a red box enters and slides to the right"), Line(6.0, later)],
                          now=1)
         box = int((cast.kind[0] == KINDS.index("box")).nonzero())

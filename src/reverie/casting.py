@@ -176,17 +176,17 @@ class Casting:
             others = claim.things if by_others else claim.others
             cast.side[0, slot] = SIDES.index("above")
             cast.target[0, slot] = next((slots[other] for other in others if slots.get(other, slot) != slot), -1)
+        own = [other for other in self._events if other.what != "rests" and thing in (*other.things, *other.others)]
+        off = next((other for other in own if other.what == "leaves" and other.start == claim.start
+                    and thing in other.things), None)
+        cast.kept[0, slot] = off is None and any(other.start > claim.start for other in own)
         if cast.cued[0, slot] >= 0 or first is not None and lead in (None, slot):
             return  # it was cued before, or goes on by itself
         cast.cued[0, slot], cast.after[0, slot] = self._line[claim.start], -1 if lead is None else lead
         if kicked:
-            off = next((other for other in self._events if other.what == "leaves" and other.start == claim.start
-                        and thing in other.things), None)
             way = SHOT.get(claim.what) or (
                 "up" if claim.what == "launched" else claim.detail or (off.detail if off else ""))
             cast.way[0, slot] = WAYS.index(way if way in WAYS else "out" if off else "aside")
-            cast.kept[0, slot] = not off and any(other.start > claim.start and other.what != "rests"
-                                                 and thing in (*other.things, *other.others) for other in self._events)
             cast.pace[0, slot] = KICKED["leaves" if off else claim.what]
 
 

@@ -109,7 +109,7 @@ def test_what_goes_no_told_way_stays_and_what_leaves_goes_out(text, goes):
 def test_who_acts_again_later_is_not_sent_out_of_the_picture(later, seconds):
     cast = cast_told([Line(0.0, "a red box slides to the right"), Line(5.0, later)])
     before = torch.zeros(1, th.TOKENS, th.WIDTH)
-    before[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, 0, 1]).repeat(th.F)
+    before[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(th.F)
     things = th.at_positions(before[:, :MAX_THINGS], torch.tensor([3.5, 6.0, 0.3]).expand(1, MAX_THINGS, th.F, 3))
     before[:, :MAX_THINGS] = things
     eye = th.cameras_of(before[:, None, th.CAMERA_TOKEN]).position[0, 0, 0]
@@ -122,7 +122,7 @@ def test_who_acts_again_later_is_not_sent_out_of_the_picture(later, seconds):
 
 def test_who_rolls_in_and_acts_again_stops_in_the_picture_too():
     camera = torch.zeros(1, th.WIDTH)
-    camera[0, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, 0, 1]).repeat(th.F)
+    camera[0, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(th.F)
     comes = thing("box", (-4.0, 6.0, 0.3), (0.3,) * 3, moving=1.0).expand(1, MAX_THINGS, -1).clone()
     comes[..., th.THING["velocity"].start] = 4.0 / th.VELOCITY_SCALE
     new = torch.ones(1, MAX_THINGS, dtype=torch.bool)

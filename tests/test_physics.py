@@ -278,6 +278,20 @@ def test_what_walks_steps_as_far_as_it_gets_and_faces_where_it_goes() -> None:
     assert torch.equal(physics.walking(stood, stood, FRAME), stood)  # who has not gone anywhere
 
 
+@pytest.mark.parametrize(("kind", "pace", "kept"), [
+    ("dog", 0.9, True), ("bird", 1.1, True), ("dog", 0.5, False), ("box", 0.9, False)])
+def test_what_is_alive_keeps_its_pace(kind, pace, kept) -> None:
+    before = thing(kind, (0, 0, 0.3), (0.3, 0.3, 0.3), moving=1.0)[None, None]
+    before[..., th.THING["velocity"].start] = 1.5 / th.VELOCITY_SCALE
+    after = th.at_positions(before, th.positions_of(before) + torch.tensor([pace * 1.5 / 6, 0.0, 0.02]))
+    after[..., th.THING["velocity"].start] = pace * 1.5 / th.VELOCITY_SCALE
+    gone = physics.strolled(after, before, FRAME)
+    place, speed = th.positions_of(gone)[0, 0, -1], gone[0, 0, th.THING["velocity"].start] * th.VELOCITY_SCALE
+    far = 1.0 if kept else pace
+    assert [float(place[0]), float(speed)] == pytest.approx([far * 1.5 / 6, far * 1.5], abs=1e-4)
+    assert float(place[2]) == pytest.approx(0.32, abs=1e-4)
+
+
 def test_what_is_new_comes_no_faster_than_it_goes() -> None:
     ball = thing("ball", (0, 0, 0.3), (0.3,) * 3, moving=1.0)
     ball[th.THING["velocity"]] = torch.tensor([2.4, 0.0, 0.0]) / th.VELOCITY_SCALE

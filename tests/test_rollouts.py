@@ -74,6 +74,10 @@ def test_a_model_makes_the_past_and_windows_show_it(clips: Bank, tmp_path) -> No
         there = item.own[:given, :, 0] > 0
         was, now = (x[:given, :, th.THING["position"]][there] for x in (item.own, item.things))
         assert np.allclose(was, now, atol=2e-2)
+    both = Mixture(Bank([*clips.items, *own], clips.vectors, clips.digest), WindowPlan(8, 4, slots=12),
+                   WindowPlan(8, 4), 0.0)
+    odds = np.diff(both.odds, prepend=0.0)
+    assert odds[[item.own is not None for item in both.all]].sum() == pytest.approx(0.5)
     mixture = Mixture(Bank(own, clips.vectors, clips.digest), WindowPlan(8, 4, slots=12), WindowPlan(8, 4), 0.0)
     batch = draw_windows(mixture.all, clips.vectors, mixture.things, np.random.default_rng(0))
     follows = batch["follows"][:, 1:, None, None]

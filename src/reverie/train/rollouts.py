@@ -33,18 +33,19 @@ from reverie.train.windows import padded
 
 SEEN = 2  # latents of truth that are given at least
 BATCH = 24
+CLIPS, LONGEST = 1200, 110  # clips that are gone on with, and their latents: of longer ones truth is nearly all
 APART = {"place": 0.5, "speed": 1.0}  # metres, m/s: of what is further off, truth says nothing of what it does next
 
 
 def beside_own(bank: Bank, made: int, path: Path, start: Path, device: str, progress: bool) -> Bank:
-    """A bank's clips and, beside them, as the transformer of the file ``start`` goes on with each for so many latents,
-    kept at ``path``."""
+    """A bank's clips and, beside them, as the transformer of the file ``start`` goes on with CLIPS of them for so many
+    latents, kept at ``path``."""
     if not path.exists():
+        some = [item for item in bank.items if len(item) <= LONGEST][:CLIPS]
         tensors, meta = load_model(start)
         load_into(model := Transformer(Config(**meta["config"])), tensors, start)
-        with track(len(bank.items), "going on with clips", quiet=not progress) as bar:
-            own = own_pasts(model.to(device).eval(), Sampling.of(meta), bank.items, bank.vectors, made, 0,
-                            tell=bar.advance)
+        with track(len(some), "going on with clips", quiet=not progress) as bar:
+            own = own_pasts(model.to(device).eval(), Sampling.of(meta), some, bank.vectors, made, 0, tell=bar.advance)
         save_bank(Bank(own, bank.vectors, bank.digest), path)
     return Bank([*bank.items, *load_bank(path).items], bank.vectors, bank.digest)
 

@@ -226,7 +226,11 @@ class Mixture:
         self.bank = Bank([*self.bank.items, *fresh.items], fresh.vectors, self.bank.digest)
         known = [i for i in self.bank.items if i.seen and i.things.shape[1] <= self.things.slots]
         self.all = [i for i in known if len(i) >= self.things.latents]
-        self.odds = np.cumsum([len(i) for i in self.all]) / max(1, sum(map(len, self.all)))  # each latent has the same
+        odds = np.array([len(i) for i in self.all], float)  # each latent has the same
+        own = np.array([i.own is not None for i in self.all], bool)
+        if own.any() and not own.all():
+            odds[own] *= odds[~own].sum() / odds[own].sum()  # but what a model made is half of what is shown
+        self.odds = np.cumsum(odds) / max(1.0, odds.sum())
         self.openings = [i for i in known if self.opening and len(i) >= self.opening.latents]
         self.with_views = [i for i in self.bank.drawn if len(i) >= self.drawn.latents
                            and i.things.shape[1] <= self.drawn.slots]

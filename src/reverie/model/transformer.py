@@ -70,8 +70,9 @@ class Config:
         return 32 * self.depth
 
     def to_dict(self) -> dict:
-        """Plain values, for a model file."""
-        return {**asdict(self), "drive": [asdict(action) for action in self.drive]}
+        """Plain values, for a model file; a camera's actions are not named."""
+        plain = {**asdict(self), "drive": [asdict(action) for action in self.drive]}
+        return plain if self.of_a_log else {name: value for name, value in plain.items() if name != "drive"}
 
 
 def _sees(queries: Tensor, keys: Tensor, window: int, stride: int | None, first: bool) -> Tensor:

@@ -105,8 +105,8 @@ def test_what_goes_no_told_way_stays_and_what_leaves_goes_out(text, goes):
             assert gone[0, 0, th.THING["velocity"].start] * side * goes > 0
 
 
-@pytest.mark.parametrize(("later", "seconds"), [("nothing moves", 0), ("the red box leaves the picture", 1)])
-def test_who_acts_again_later_is_not_sent_out_of_the_picture(later, seconds):
+@pytest.mark.parametrize(("later", "stays"), [("nothing moves", 0), ("the red box leaves the picture", 1)])
+def test_who_acts_again_later_is_not_sent_out_of_the_picture(later, stays):
     cast = cast_told([Line(0.0, "a red box slides to the right"), Line(5.0, later)])
     before = torch.zeros(1, th.TOKENS, th.WIDTH)
     before[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(th.F)
@@ -117,7 +117,7 @@ def test_who_acts_again_later_is_not_sent_out_of_the_picture(later, seconds):
     gone = cast.kicked(things, before, torch.ones(1, MAX_THINGS, dtype=torch.bool), torch.tensor([0]),
                        torch.tensor([1 / 24]), torch.full((1, MAX_THINGS), 0.5), 1.0)
     speed = float(gone[0, 0, th.THING["velocity"].start]) * th.VELOCITY_SCALE
-    assert (3.5 + speed**2 / (2 * SLIPS) < edge) == bool(seconds) and speed > CREEPS - 1e-3
+    assert (3.5 + speed**2 / (2 * SLIPS) < edge) == bool(stays) and speed > CREEPS - 1e-3
 
 
 def test_who_rolls_in_and_acts_again_stops_in_the_picture_too():
@@ -165,17 +165,17 @@ def test_a_screen_comes_down_stands_and_rises_evenly_until_it_is_gone():
 
 @pytest.mark.parametrize(("later", "lifted"), [
     ([], 0), ([Line(5.0, "the ball jumps as the camera rises")], 0), ([Line(5.0, "the screen rises")], 1),
-    ([Line(5.0, "幕布升起")], 1)])
+    ([Line(5.0, "幕布升起")], 1), ([Line(5.0, "a blue screen covers the green ball and rises again")], 0)])
 def test_a_screen_stands_as_long_as_truths_and_is_lifted_then_or_when_a_later_line_says_so(later, lifted):
-    script, second = [Line(0.0, "a red screen covers a green ball"), *later], torch.tensor([1 / 24])
+    script, frame = [Line(0.0, "a red screen covers a green ball"), *later], torch.tensor([1 / 24])
     cast = cast_told(script)
-    screen = int((cast.kind[0] == KINDS.index("screen")).nonzero())
+    screen = int((cast.kind[0] == KINDS.index("screen")).nonzero()[0])
     now = torch.stack([thing("ball", (0.4, 0.5, 0.2), (0.2,) * 3)] * MAX_THINGS)[None]
     now[0, screen] = thing("screen", (0.0, 0.0, 0.6), (0.7, 0.1, 0.6))
     for line in range(2):  # the network leaves it where it is, and wishes it up at once
         cast, stood = cast_told(script, now=line), 0
         wished = th.at_positions(now, th.positions_of(now) + torch.tensor([0.0, 0.0, 0.1]))
         wished[0, screen, th.THING["moving"].start] = 1.0
-        while stood < 60 and not bool(cast.hung(now if stood % 2 else wished, now, second)[1][0, screen]):
-            cast, stood = cast.stood(torch.ones(1, MAX_THINGS, dtype=torch.bool), second), stood + 1
+        while stood < 60 and not bool(cast.hung(now if stood % 2 else wished, now, frame)[1][0, screen]):
+            cast, stood = cast.stood(torch.ones(1, MAX_THINGS, dtype=torch.bool), frame), stood + 1
         assert stood == (7 if line >= lifted else 60)

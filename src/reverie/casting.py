@@ -128,11 +128,7 @@ class Casting:
                 by_another = claim.what == "leaves" and (claim.start, thing) in self._hit
                 now_or_last = acting[thing.number] == self._line[claim.start]
                 if thing in slots and now_or_last and claim.what != "rests" and not by_another:
-                    self._cast(cast, claim, thing)
-        for claim in self._events:
-            for thing in _actors(claim) if claim.what in FROM_ABOVE else ():
-                if thing in slots and thing.kind == "screen":
-                    cast.stands[0, slots[thing]] = STANDS if now >= self._lifted(claim.start) else LONG
+                    self._cast(cast, claim, thing, now)
         cast.pace[(cast.target >= 0) & (cast.pace > 0)] = KICKED["pushed"]
         if self._settled:
             cast.present[0, self._free] = 0
@@ -147,12 +143,14 @@ class Casting:
 
     def _lifted(self, start: float) -> int:
         """The line in which a screen is lifted that the line which begins then lets down: that, but where only a later
-        one says that something rises."""
-        rises = (self._line[one.start] for one in self._script if one.start >= start and RISES.search(one.text))
-        return next(rises, self._line[start])
+        one, which lets down none, says that one rises."""
+        others = {claim.start for claim in self._events if claim.what in FROM_ABOVE and claim.start != start
+                  and any(thing.kind == "screen" for thing in _actors(claim))}
+        return next((self._line[one.start] for one in self._script if one.start >= start and one.start not in others
+                     and RISES.search(one.text)), self._line[start])
 
-    def _cast(self, cast: Cast, claim: Claim, thing: Wanted) -> None:
-        """Cast one thing for what happens to it."""
+    def _cast(self, cast: Cast, claim: Claim, thing: Wanted, now: int) -> None:
+        """Cast one thing, in the line ``now``, for what happens to it."""
         slots, slot, first = self.slots, self.slots[thing], self._firsts.get(id(claim))
         lead = None if first is None else slots.get(_actors(first)[0])
         by_others = _actors(claim) == claim.others
@@ -176,6 +174,8 @@ class Casting:
             others = claim.things if by_others else claim.others
             cast.side[0, slot] = SIDES.index("above")
             cast.target[0, slot] = next((slots[other] for other in others if slots.get(other, slot) != slot), -1)
+            if thing.kind == "screen":
+                cast.stands[0, slot] = STANDS if now >= self._lifted(claim.start) else LONG
         own = [other for other in self._events if other.what != "rests" and thing in (*other.things, *other.others)]
         off = next((other for other in own if other.what == "leaves" and other.start == claim.start
                     and thing in other.things), None)

@@ -117,8 +117,8 @@ class Rollout(Passes):
             things, camera = x[:, :MAX_THINGS], x[:, th.CAMERA_TOKEN]
             things = faced(self.cast.placed(things, camera, new), camera, new)
             if self.n:
-                aspect = self.grid[1] / self.grid[0]
-                things = self.cast.held_back(over_border(things, camera, new, aspect), camera, new, aspect)
+                things = over_border(things, camera, new, self._aspect)
+                things = self.cast.held_back(things, camera, new, self._aspect)
             x = torch.cat([self.cast.aimed(things, new), x[:, MAX_THINGS:]], 1)
         x = torch.where(known[..., None], given, x)
         before, some = self._before()[0], known[:, :MAX_THINGS]
@@ -151,7 +151,7 @@ class Rollout(Passes):
         if bool(starts.any()):
             chance = torch.special.ndtr(noise[:, :MAX_THINGS, 0])
             x[:, :MAX_THINGS] = self.cast.kicked(x[:, :MAX_THINGS], self.things, starts, conditions.line,
-                                                 1 / self.fps, chance, self.grid[1] / self.grid[0])
+                                                 1 / self.fps, chance, self._aspect)
         return self._settle(x)
 
     def _decided(self, clean: Tensor, line: Tensor) -> Tensor:
@@ -251,11 +251,16 @@ class Rollout(Passes):
         return self.met & (self.things[:, :MAX_THINGS, 0] <= 0)
 
     @property
+    def _aspect(self) -> float:
+        """The picture's width over its height."""
+        return self.grid[1] / self.grid[0]
+
+    @property
     def _in_picture(self) -> Tensor:
         """(B, things) bool: what exists in the last latent, and in its picture."""
         if self._pictured is None or self._pictured[0] is not self.things:
             things = self.things[:, :MAX_THINGS]
-            seen = th.in_picture(things, self.things[:, th.CAMERA_TOKEN], self.grid[1] / self.grid[0])
+            seen = th.in_picture(things, self.things[:, th.CAMERA_TOKEN], self._aspect)
             self._pictured = self.things, seen & (things[..., 0] > 0)
         return self._pictured[1]
 

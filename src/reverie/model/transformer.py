@@ -71,8 +71,10 @@ class Config:
 
     def to_dict(self) -> dict:
         """Plain values, for a model file; a camera's actions are not named."""
-        plain = {**asdict(self), "drive": [asdict(action) for action in self.drive]}
-        return plain if self.of_a_log else {name: value for name, value in plain.items() if name != "drive"}
+        plain = asdict(self)
+        if not self.of_a_log:
+            del plain["drive"]
+        return plain
 
 
 def _sees(queries: Tensor, keys: Tensor, window: int, stride: int | None, first: bool) -> Tensor:

@@ -165,7 +165,8 @@ def test_a_screen_comes_down_stands_and_rises_evenly_until_it_is_gone():
 
 @pytest.mark.parametrize(("later", "lifted"), [
     ([], 0), ([Line(5.0, "the ball jumps as the camera rises")], 0), ([Line(5.0, "the screen rises")], 1),
-    ([Line(5.0, "幕布升起")], 1), ([Line(5.0, "a blue screen covers the green ball and rises again")], 0)])
+    ([Line(5.0, "the screen stays as the camera rises")], 0), ([Line(5.0, "幕布升起")], 1),
+    ([Line(5.0, "a blue screen covers the green ball and rises again")], 0)])
 def test_a_screen_stands_as_long_as_truths_and_is_lifted_then_or_when_a_later_line_says_so(later, lifted):
     script, frame = [Line(0.0, "a red screen covers a green ball"), *later], torch.tensor([1 / 24])
     cast = cast_told(script)

@@ -214,7 +214,9 @@ def test_a_screen_is_let_down_before_what_it_covers_and_others_stand() -> None:
         place = torch.tensor([-1.0, 2.0, 3.0 - LIFTED / 6])  # whatever the network says
         assert torch.allclose(th.positions_of(hung)[0, screen, -1], place, atol=1e-4) and goes[0, screen]
     for text, hangs in (("A screen comes down in front of everything and rises again.", True),
-                        ("a screen drops down, then it goes up", True), ("一块幕布落下遮住一切，然后升起。", True),
+                        ("a screen drops down, then it goes up", True),
+                        ("a screen drops and is lifted again", True), ("a screen drops and the gaze goes up", False),
+                        ("一块幕布落下遮住一切，然后升起。", True),
                         ("a screen falls out of the air as the camera rises", False), ("一块幕布掉下来", False)):
         cast = told(text)
         screen = int((cast.kind[0] == KINDS.index("screen")).nonzero())

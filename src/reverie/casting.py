@@ -28,11 +28,12 @@ CAMERA_ZH = re.compile("(?:镜头|摄像机|视角|相机|机位|画面)[^,，�
 # what may begin after the opening: who does it comes then
 LATE = ("enters", "dropped", "stacked", "thrown", "covered", "hidden")
 FROM_ABOVE = ("stacked", "covered")  # by a hand that is not seen
-# what is said of a screen that a hand lets down, and does not fall, though it has nothing with a name to cover
-LET_DOWN = re.compile(r"\b(?:in front of|everything|(?:and|then|it) (?:\w+ )?(?:rises|lifts|goes up))\b"
-                      r"|[遮挡升]|前面|一切")
-RISES = re.compile(r"\b(?:screen|curtain|shutter|blind|drape|it)s?\b[^,.;]*\b(?:rises?|lifts?|lifted|goes up|opens?)\b"
-                   r"|(?:幕|屏|帘|它)[^,，。;；]*(?:升|拉起|打开)")  # what is said of one that is lifted
+# what is said of a screen that is lifted (the camera goes up as well), and of one that a hand lets down, and does not
+# fall, though it has nothing with a name to cover
+UP, UP_ZH = r"(?:rises?|lifts?|lifted|raised|goes up|opens?)\b", "(?:升|拉起|打开)"
+RISES = re.compile(rf"\b(?:screen|curtain|shutter|blind|drape|it)s?\b(?:(?!camera|gaze|view|lens)[^,.;])*\b{UP}"
+                   rf"|(?:幕|屏|帘|它)[^,，。;；]*{UP_ZH}")
+LET_DOWN = re.compile(rf"\b(?:in front of|everything|(?:and|then) (?:\w+ )?{UP})\b|[遮挡升]|前面|一切|{RISES.pattern}")
 STANDS, LONG = 115, 1_000_000  # hundredths of a second that truth's screens stand (70 to 160), and for good
 BY_OTHERS = ("covered", "pushed")  # what another does
 # centimetres a second that truth's hand gives; to what pushes another as well; a shot at a hoop takes what it needs

@@ -16,6 +16,8 @@ from reverie.evaluate.figures import met
 from reverie.evaluate.pictures import plots, save_picture
 from reverie.evaluate.quality import frechet
 from reverie.model import things as th
+from reverie.model.outline import sights
+from reverie.model.solids import Table
 
 FPS = 12.0
 
@@ -94,8 +96,8 @@ def test_swapped_prompts_differ_in_their_colours_alone():
 class Eye:
     """Sees the same two things, at every look."""
 
-    def __init__(self, boxes):
-        self.boxes = boxes
+    def __init__(self, boxes, metre=29.0):
+        self.boxes, self.metre = boxes, metre
 
     def detect(self, frames):
         return [[self.one(name, box) for name, box in self.boxes] for _ in frames]
@@ -103,26 +105,56 @@ class Eye:
     def one(self, name, box):
         scores = (np.eye(len(KINDS), dtype=np.float32)[KINDS.index(name[1])],
                   np.eye(len(COLOURS), dtype=np.float32)[list(COLOURS).index(name[0])])
-        return Detection(name[1], name[0], box, 0.9, *scores, np.eye(3, dtype=np.float32)[0], 1.0, 29.0, 0.0)
+        return Detection(name[1], name[0], box, 0.9, *scores, np.eye(3, dtype=np.float32)[0], 1.0, self.metre, 0.0)
 
 
 def test_what_was_seen_is_put_where_a_camera_sees_it_so(monkeypatch):
     boxes = [(("red", "ball"), (30.0, 66.0, 46.0, 82.0)), (("blue", "box"), (80.0, 66.0, 96.0, 82.0))]
     monkeypatch.setattr(judge, "package_observer", lambda: Eye(boxes))
     frames = np.zeros((24, 128, 128, 3), np.uint8)
-    tokens = witness.tokens_of(frames, FPS, 12)
-    assert tokens.shape == (6, th.TOKENS, th.WIDTH) and (tokens[:, :MAX_THINGS, 0] > 0).sum(1).tolist() == [2] * 6
+    tokens, hidden = witness.tokens_of(frames, FPS, 12, Table.plain())
+    assert not hidden.any() and tokens.shape == (6, th.TOKENS, th.WIDTH)
+    assert (tokens[:, :MAX_THINGS, 0] > 0).sum(1).tolist() == [2] * 6
     camera = th.decode_camera(tokens[:, th.CAMERA_TOKEN])
     places = th.positions_of(torch.from_numpy(tokens[-1, :2]))[:, -1].numpy()
     pixel, depth = project(places, camera.position[-1], camera.rotation[-1], camera.fovy, 128, 128)
     centres = sorted(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) for _, box in boxes)
-    np.testing.assert_allclose(sorted(map(tuple, pixel.tolist())), centres, atol=4)
-    np.testing.assert_allclose(depth, 0.5 * 128 / np.tan(np.radians(20)) / 29, rtol=0.1)
+    np.testing.assert_allclose(sorted(map(tuple, pixel.tolist())), centres, atol=1.5)
+    np.testing.assert_allclose(depth, 0.5 * 128 / np.tan(np.radians(20)) / 29, rtol=0.2)
+    seen = sights(tokens, Table.plain(), 128, 128).box[-1, :2]
+    np.testing.assert_allclose(sorted(map(tuple, seen[:, 3:].tolist())), [(82.0,), (82.0,)], atol=0.5)  # on their feet
     assert 0 <= places[:, 2].min() < 0.5
     frames[12:] = 90  # all else changes: the camera moves
-    assert witness.tokens_of(frames, FPS, 12) is None
+    assert witness.tokens_of(frames, FPS, 12, Table.plain()) is None
     monkeypatch.setattr(judge, "package_observer", lambda: Eye([]))
-    assert witness.tokens_of(frames[:12], FPS, 12) is None
+    tokens, _ = witness.tokens_of(frames[:12], FPS, 12, Table.plain())
+    assert not (tokens[:, :MAX_THINGS, 0] > 0).any()
+
+
+@pytest.mark.parametrize(("kind", "size", "angle"), [("plank", 0, 3), ("plank", 2, 13), ("domino", 1, None)])
+def test_what_was_seen_is_as_large_and_turned_as_its_outline_says(monkeypatch, kind, size, angle):
+    known = np.array({"plank": [(0.58, 0.23, 0.1), (0.78, 0.27, 0.11), (1.0, 0.32, 0.13)],
+                      "domino": [(0.14, 0.28, 0.5), (0.17, 0.36, 0.64), (0.2, 0.44, 0.78)]}[kind])
+    sizes = [[]] * KINDS.index(kind) + [(np.log(known / 0.3) / 0.7).tolist()]
+    eye = witness._Eye(witness._pose(1.8), Table.plain(), 128, 128)
+    turn = witness._turns(kind)[witness.TURNS + 4 if angle is None else angle]  # a domino that has fallen
+    place = np.array([[0.2, 0.1, (np.abs(turn) @ known[size])[2]]])
+    truth = witness._truth_of([(kind, "red")], known[size][None].astype(np.float32), np.ones((4, 1), bool),
+                              place[None].repeat(4, 0), turn[None, None].repeat(4, 0), np.zeros((4, 1, 3)))
+    things = torch.from_numpy(th.encode_things(truth)).transpose(0, 1)
+    box, _ = eye.boxes(things)
+    picture = np.full((128, 128, 3), 150, np.uint8)
+    grid = np.stack(np.meshgrid(np.arange(128), np.arange(128)), -1).reshape(-1, 2) + 0.5
+    own = eye.silhouettes(things, grid)[0].reshape(128, 128)
+    picture[own] = (200, 30, 30)
+    metre = witness._focal(128) / np.linalg.norm(place[0] - eye.camera.position[0])
+    seen = Eye([(("red", kind), tuple(box[0].tolist()))], metre)
+    monkeypatch.setattr(judge, "package_observer", lambda: seen)
+    tokens, _ = witness.tokens_of(picture[None].repeat(16, 0), FPS, 12, Table.plain(), sizes)
+    made = torch.from_numpy(tokens[-1:, :1])
+    np.testing.assert_allclose(th.extents_of(made)[0, 0], known[size], rtol=0.01)
+    again = eye.silhouettes(made, grid)[0].reshape(128, 128)
+    assert (again & own).sum() / (again | own).sum() > 0.85
 
 
 def test_plots_are_drawn_and_written_whole(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from reverie.core.camera import CameraPath, look_at
 from reverie.core.clip import Line, Truth
 from reverie.core.errors import BadInput, BadWeights
 from reverie.core.moves import parse_moves
@@ -84,14 +85,10 @@ def test_image_video_goal_and_loop_are_taken_up(world: World) -> None:
 def test_what_is_witnessed_in_a_first_picture_goes_on_being_there(world: World, monkeypatch) -> None:
     asked = []
 
-    def witnessed(frames, fps, slots, sizes):
+    def witnessed(frames, fps, slots, table, sizes):
         asked.append(frames)
-        tokens = np.zeros((len(frames) // 4, th.TOKENS, th.WIDTH), np.float32)
-        tokens[:, : th.MAX_THINGS, 0] = -1.0
-        tokens[:, 0, :] = th.encode_things(ball)[:1, 0]
-        return tokens
+        return with_a_ball(frames)
 
-    ball = still_ball()
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     before = list(world.imagine([], past=image[None], seconds=1.0, seed=3))
     monkeypatch.setattr("reverie.world.tokens_of", witnessed)
@@ -100,6 +97,35 @@ def test_what_is_witnessed_in_a_first_picture_goes_on_being_there(world: World, 
     np.testing.assert_array_equal(blocks[0].frames, before[0].frames)  # given, and shown as it is
     assert not np.array_equal(blocks[1].frames, before[1].frames)
     assert all([(row["kind"], row["colour"]) for row in block.things][:1] == [("ball", "red")] for block in blocks)
+
+
+def test_before_what_was_behind_things_these_go_on(world: World, monkeypatch) -> None:
+    monkeypatch.setattr("reverie.world.tokens_of", lambda frames, *_: with_a_ball(frames))
+    looks = [[[0.0, -0.5, 1.0, 0.0, *(0.1 * n for _ in range(7))]] for n in range(4)]
+    monkeypatch.setattr(world, "meta", world.meta | {"sampling": {"looks": looks}})
+    shade = np.linspace(40, 200, 64)[:, None, None] + np.zeros((64, 64, 3))
+    image = shade.round().astype(np.uint8)
+    for past, seen in ((image[None], world.seen(image[None], 24.0)), (image[None].repeat(8, 0), None)):
+        blocks = list(world.imagine([], past=seen or past, seconds=1.0, seed=3))
+        assert sum(len(block.frames) for block in blocks) == 24
+        for block in blocks:  # sharp to the end: the sides are as they were given, and the ball before them is drawn
+            assert [(row["kind"], row["colour"]) for row in block.things][:1] == [("ball", "red")]
+            assert np.abs(block.frames[:, :, :8].astype(int) - image[:, :8]).max() <= 1
+    once = world.dream([], past=image[None], seed=3)
+    assert once.plate is not None and once.by_things_alone  # so that other processes may draw it
+    beside, alone = (frames(world, script=[], past=image[None], beside=count) for count in (1, 0))
+    assert np.abs(beside.astype(int) - alone).max() <= 1
+
+
+def with_a_ball(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a witness might say of frames (4 L, H, W, 3)."""
+    tokens = np.zeros((len(frames) // 4, th.TOKENS, th.WIDTH), np.float32)
+    tokens[:, : th.MAX_THINGS, 0] = -1.0
+    tokens[:, 0, :] = th.encode_things(still_ball())[:1, 0]
+    pose = CameraPath(np.array([[0.0, -5.9, 1.8]] * 4, np.float32), look_at(
+        np.array([[0.0, -5.9, 1.8]] * 4), np.array([0.0, 0.0, 0.8])).astype(np.float32), 40.0)
+    tokens[:, th.CAMERA_TOKEN] = th.encode_camera(pose)
+    return tokens, np.zeros((len(tokens), *frames.shape[1:3]), bool)
 
 
 def still_ball() -> Truth:

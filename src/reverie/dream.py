@@ -61,10 +61,11 @@ class Dream:
         self.sampling = Sampling.of(world.meta, steps=steps, things_steps=steps, guidance=guidance, takes=takes)
         seen = past if past is None or isinstance(past, list) else world.seen(past, self.fps)
         witnessed = getattr(seen, "tokens", None) if things and known is None else None
-        # pictures that were given are gone on from as pictures: 20.1 dB a second after a true past, 15.2 if its things
-        # are guessed and drawn. What the observer saw in them is drawn before what is painted: 24.0 dB, 22.9 without
+        # pictures that were given are gone on from as pictures, where nobody saw what is in them; else the things are
+        # drawn, before what is behind them as it was seen
         self._drawn = things and (past is None or witnessed is not None) and not painted
-        if witnessed is not None and self._drawn:
+        self.plate = getattr(seen, "plate", None) if witnessed is not None and self._drawn else None
+        if witnessed is not None and self._drawn and self.plate is None:
             self.sampling = replace(self.sampling, haze=0.0)
         side = world.tokenizer.config.spatial
         script = list(script) or [Line(0.0, "")]
@@ -75,7 +76,7 @@ class Dream:
             grid=(self.size[0] // side, self.size[1] // side), generator=torch.Generator().manual_seed(seed),
             sampling=self.sampling, with_things=things, with_views=world.paints(self.sampling, self._drawn))
         known = witnessed if known is None else known
-        self._given = list(seen or [])
+        self._given = [] if self.plate is not None else list(seen or [])
         self._known = [] if known is None else list(torch.from_numpy(np.asarray(known, np.float32)).to(world.device))
         told = np.zeros((0, len(world.drive))) if driven is None else driven[-len(self._given) * F :]
         self._driven = list(torch.from_numpy(scaled(told, world.drive)).to(world.device))
@@ -114,7 +115,8 @@ class Dream:
         if self._rehearses:
             take_in_pasts([self])
         conditions = self._schedule.at(self.n)
-        if not self._rehearses or self._ready or float(conditions.since) >= F / self.fps - 1e-6:
+        begins = float(conditions.since) < F / self.fps - 1e-6 or self._still and self.n == 1
+        if not self._rehearses or self._ready or self._known or not begins:
             return
         begun = [line for line in self._script if line.start <= self.seconds + 1e-6]
         later = [math.ceil(line.start * self.fps / F - 1e-6) for line in self._script[len(begun) :]]
@@ -218,7 +220,7 @@ class Dream:
 
     def _made(self, tokens: Tensor | None, view: Tensor | None) -> Block:
         """The pictures of a latent, and what is in them."""
-        drawn = self._drawn and not (self._still and self.n == 0)  # a picture that is given is shown as it is
+        drawn = self._drawn and (view is None or not (self._still and self.n == 0))  # what is given is shown as it is
         start, self.n = self.n * F, self.n + 1
         self.tokens = None if tokens is None else tokens[0].cpu().numpy()
         block = Block(start, np.zeros((0, *self.size, 3), np.uint8), [], self.tokens)
@@ -226,7 +228,7 @@ class Dream:
             block.coming = self.drawers.draw(self.tokens, start, self.fps)
             return block
         pixels, self._decoder = self.world.decode(view, tokens if drawn else None, self._decoder, self.sampling,
-                                                  size=self.size)
+                                                  size=self.size, plate=self.plate)
         block.frames = picture(pixels[0])
         if tokens is not None and start >= 0:
             block.things = describe(self.tokens, start, self.fps, *self.size, self.world.table)
@@ -241,7 +243,8 @@ class Dream:
                 block.frames, block.things = block.coming.result()
             except ReverieError:
                 tokenizer = self.world.tokenizer
-                block.frames, block.things = drawn(tokenizer, block.vectors, block.start, self.fps, self.size)
+                block.frames, block.things = drawn(tokenizer, block.vectors, block.start, self.fps, self.size,
+                                                    self.plate)
             block.coming, self.things = None, block.things
         return block
 

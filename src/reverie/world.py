@@ -25,10 +25,12 @@ from reverie.core.runtime import device as device_called
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.dream import Dream, step_together, take_in_pasts
 from reverie.model import graphed
+from reverie.model import things as th
 from reverie.model.beside import Drawers
 from reverie.model.block import Block
 from reverie.model.checkpoint import content_hash, load_into, load_model
 from reverie.model.exported import Exported, installed
+from reverie.model.plate import Plate, plate_of
 from reverie.model.sampling import Sampling
 from reverie.model.solids import Table
 from reverie.model.text import TokenVectors, unknown_words
@@ -145,7 +147,7 @@ class World:
             dream.aim(goal, latents - 1)
         with ExitStack() as stack:
             if beside and dream.by_things_alone and self.device.type == "cpu":
-                dream.drawers = stack.enter_context(Drawers(self.tokenizer, dream.size, beside))
+                dream.drawers = stack.enter_context(Drawers(self.tokenizer, dream.size, beside, dream.plate))
             waiting: deque[Block] = deque()
             for n in range(latents):
                 asked = actions[n] if n < len(actions) else None
@@ -182,18 +184,19 @@ class World:
         return not things or sampling.haze < 1 or not self.tokenizer.config.canvas
 
     def decode(self, view: Tensor | None, tokens: Tensor | None, state: list[Tensor] | None, sampling: Sampling, *,
-               size: tuple[int, int]) -> tuple[Tensor, list[Tensor]]:
+               size: tuple[int, int], plate: Plate | None = None) -> tuple[Tensor, list[Tensor]]:
         """One latent's pictures (B, F, H, W, 3) in [-1, 1] and the state for the next latent.
 
         view (B, h, w, C): as painted or given, None where nothing was. tokens (B, S, WIDTH): the things in it; None
-        for a view that was given, or painted without things.
+        for a view that was given, or painted without things. plate: what is behind the things, if that was seen.
         """
         if view is None:
             side = self.tokenizer.config.spatial
             view = tokens.new_zeros(len(tokens), size[0] // side, size[1] // side, self.tokenizer.config.channels)
         level = sampling.haze if tokens is not None else 0.0
         with self.transformer.reckoning():
-            return self.tokenizer.decode(view[:, None], state, None if tokens is None else tokens[:, None], level)
+            given = None if tokens is None else tokens[:, None]
+            return self.tokenizer.decode(view[:, None], state, given, level, plate)
 
     # -- encoding -----------------------------------------------------------------------------------------
 
@@ -222,7 +225,17 @@ class World:
             keep = int(min(len(past), CONTEXT_SECONDS * fps)) // F * F
             frames = past[len(past) - keep :] if keep else np.repeat(past[:1], F, 0)
             found = Seen(self._encode_video(frames))
-        found.tokens = tokens_of(frames, fps, self.transformer.config.slots, Sampling.of(self.meta).sizes)
+        sampling = Sampling.of(self.meta)
+        witnessed = tokens_of(frames, fps, self.transformer.config.slots, self.table, sampling.sizes)
+        found.tokens, hidden = witnessed or (None, None)
+        if hidden is None:
+            return found
+        if self.tokenizer.config.canvas and any(sampling.looks):
+            shown, tokens = frames[F - 1 :: F], found.tokens
+            found.plate, setting = plate_of(self.tokenizer.canvas, shown, hidden, tokens, sampling.looks)
+            found.tokens[:, th.SETTING_TOKEN] = setting
+        elif not (found.tokens[:, : th.SETTING_TOKEN - 1, 0] > 0).any():
+            found.tokens = None  # nothing to draw, and nothing to draw it on
         return found
 
     def _encode_video(self, frames: np.ndarray) -> list[Tensor]:

@@ -23,6 +23,7 @@ from reverie.direction import moves_told
 from reverie.model import things as th
 from reverie.model.block import picture
 from reverie.model.cast import Cast
+from reverie.model.plate import Plate
 from reverie.model.rollout import Rollout
 from reverie.model.sampling import Sampling
 from reverie.model.schedule import Conditions
@@ -158,15 +159,15 @@ def imagined(world: World, latents: int, script: Sequence[Line], seed: int) -> n
 
 
 @torch.inference_mode()
-def pixels_of(world: World, things_TSW: np.ndarray | None, latents_THWC: Tensor | None, haze: float | None = None
-              ) -> np.ndarray:
+def pixels_of(world: World, things_TSW: np.ndarray | None, latents_THWC: Tensor | None, haze: float | None = None,
+              plate: Plate | None = None) -> np.ndarray:
     """The things and views of one dream, as ``dream`` gives them, to uint8 frames (T F, height, width, 3), as
-    World.imagine makes them. haze: of the views, if not the model's."""
+    World.imagine makes them. haze: of the views, if not the model's. plate: what is behind the things, if seen."""
     pieces, state, sampling = [], None, Sampling.of(world.meta, haze=haze)
     for n in range(len(things_TSW) if latents_THWC is None else len(latents_THWC)):
         view = None if latents_THWC is None else latents_THWC[n : n + 1]
         tokens = None if things_TSW is None else torch.from_numpy(things_TSW[n : n + 1])
-        pixels, state = world.decode(view, tokens, state, sampling, size=world.default_size)
+        pixels, state = world.decode(view, tokens, state, sampling, size=world.default_size, plate=plate)
         pieces.append(picture(pixels[0]))
     return np.concatenate(pieces)
 

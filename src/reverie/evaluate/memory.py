@@ -34,6 +34,7 @@ from reverie.evaluate.figures import figure, share
 from reverie.evaluate.pictures import save_picture
 from reverie.evaluate.study import SEED, Study
 from reverie.model import things as th
+from reverie.model.plate import Plate
 from reverie.train.encode import true_tokens
 from reverie.train.tokenizer import round_trip
 from reverie.world import World
@@ -64,13 +65,14 @@ class Hit:
 
 @dataclass
 class GoneOn:
-    """How n clips went on: things (N, T, S, W), and views (N, T, H, W, C) where it was from pictures. drawn: of each,
-    whether its things are drawn."""
+    """How n clips went on: things (N, T, S, W), and views (N, T, H, W, C) where they were painted. plates: of each,
+    what is behind its things, where it was from pictures. drawn: of each, whether its things are drawn."""
 
     world: World
     curtains: Sequence[Curtain]
     things: np.ndarray
     views: Tensor | None
+    plates: Sequence[Plate | None]
     drawn: Sequence[bool]
 
     def frames(self, k: int, first: int = 0, last: int | None = None) -> np.ndarray:
@@ -79,7 +81,7 @@ class GoneOn:
         things = self.things[k, start:last] if self.drawn[k] else None
         views = None if self.views is None else self.views[k, start:last]
         haze = None if self.views is None else 0.0  # as World.dream has it: what was seen is drawn before the picture
-        return pixels_of(self.world, things, views, haze)[(first - start) * F :]
+        return pixels_of(self.world, things, views, haze, self.plates[k])[(first - start) * F :]
 
 
 def measure(study: Study) -> list[dict]:
@@ -122,15 +124,19 @@ def go_on(world: World, clips: Sequence[Curtain], way: str, *, given: bool = Tru
     tokens = [true_tokens(simulate(c.plan)) for c in clips]
     longest = max(map(len, tokens))
     things = np.stack([np.concatenate([t, t[-1:].repeat(longest - len(t), 0)]) for t in tokens])
-    which, views, drawn = np.zeros(things.shape[:3], bool), None, [True] * count
+    which, views = np.zeros(things.shape[:3], bool), None
+    plates: list[Plate | None] = [None] * count
+    drawn = [True] * count
     which[:, :past] = way == "things"
     if way == "pixels":
         seen = [world.seen(next(iter(c.drawn(0, SEEN).views.values())), world.fps) for c in clips]
-        views = torch.cat([torch.stack(list(one), 1) for one in seen])
-        drawn = [one.tokens is not None for one in seen]
+        drawn, plates = [one.tokens is not None for one in seen], [one.plate for one in seen]
+        if painted := any(plate is None for plate in plates):
+            views, plates = torch.cat([torch.stack(list(one), 1) for one in seen]), [None] * count
         for b, one in enumerate(seen):  # as World.dream has it
             if one.tokens is not None:
                 things[b, :past], which[b, :past, : th.SETTING_TOKEN] = one.tokens, True
+                which[b, :past, th.SETTING_TOKEN] = not painted
     if given:
         which[:, past:, th.CAMERA_TOKEN] = True
         if way == "pixels":
@@ -141,7 +147,7 @@ def go_on(world: World, clips: Sequence[Curtain], way: str, *, given: bool = Tru
     scripts = [[Line(0.0, TEXTS[b % 2])] for b in range(count)]
     made = dream(world, scripts, longest, seed=SEED, tell=tell,
                  known=Known(things=things, which=which, views=views, past=past))
-    return GoneOn(world, clips, *made, drawn)
+    return GoneOn(world, clips, *made, plates, drawn)
 
 
 def judge(seen: Sequence[SeenThing], truth: Clip) -> list[Hit]:

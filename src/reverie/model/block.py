@@ -15,6 +15,7 @@ from reverie.model.outline import outlines
 from reverie.model.solids import Table
 
 if TYPE_CHECKING:
+    from reverie.model.plate import Plate
     from reverie.model.tokenizer import Tokenizer
 
 F = FRAMES_PER_LATENT
@@ -40,13 +41,13 @@ def picture(pixels_THWC: torch.Tensor) -> np.ndarray:
     return ((pixels_THWC.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
 
 
-def drawn(tokenizer: Tokenizer, vectors: np.ndarray, start: int, fps: float, size: tuple[int, int]
-          ) -> tuple[np.ndarray, list[dict]]:
+def drawn(tokenizer: Tokenizer, vectors: np.ndarray, start: int, fps: float, size: tuple[int, int],
+          plate: Plate | None = None) -> tuple[np.ndarray, list[dict]]:
     """Frames and things, as in a Block, of a latent of which the thing vectors (S, WIDTH) say all: on the CPU, by the
-    tokenizer's canvas, at size (H, W)."""
+    tokenizer's canvas, at size (H, W), before a plate."""
     side, tokens = tokenizer.config.spatial, torch.from_numpy(vectors)[None, None]
     nothing = tokens.new_zeros(1, 1, size[0] // side, size[1] // side, tokenizer.config.channels)
-    pixels, _ = tokenizer.decode(nothing, None, tokens, 1.0)
+    pixels, _ = tokenizer.decode(nothing, None, tokens, 1.0, plate)
     return picture(pixels[0]), describe(vectors, start, fps, *size, tokenizer.canvas.table)
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from reverie.model import faces, stage
 from reverie.model import things as th
+from reverie.model.plate import Plate
 from reverie.model.solids import Table, rows, solids_of
 
 _LOOK = th.SETTING["look"].stop
@@ -124,10 +125,12 @@ class Canvas(nn.Module):
         self._kept = None
         return super().train(mode)
 
-    def forward(self, scene: Scene, height: int, width: int, pixels: Tensor | None = None) -> Drawing:
-        """The whole pictures of height x width pixels, or the pixels (X, F, P) of them, numbered row by row."""
+    def forward(self, scene: Scene, height: int, width: int, pixels: Tensor | None = None,
+                plate: Plate | None = None) -> Drawing:
+        """The whole pictures of height x width pixels, or the pixels (X, F, P) of them, numbered row by row. plate:
+        what was seen behind the things."""
         things, camera, setting = (v.float() for v in (scene.things, scene.camera, scene.setting))
-        seen, colours = self._stage(camera, setting, height, width, pixels)
+        seen, colours = self._stage(camera, setting, height, width, pixels, plate)
         with torch.no_grad(), torch.autocast(scene.camera.device.type, enabled=False):
             solids = solids_of(things, self.table)
             watched = (seen.of[:, -1] == seen.of[:, 0])[:, None]  # by a camera that stands still
@@ -144,11 +147,17 @@ class Canvas(nn.Module):
         shade = shade[..., None]
         return Drawing(drawn.view(*shape, 3), cover.view(*shape, 1), lit + shade * (dark - lit), shade)
 
-    def _stage(self, camera: Tensor, setting: Tensor, height: int, width: int, pixels: Tensor | None
-               ) -> tuple[stage.Stage, Tensor]:
+    @torch.no_grad()
+    def empty(self, camera: Tensor, setting: Tensor, height: int, width: int) -> Tensor:
+        """(X, 3, H, W) what is seen where nothing stands, by cameras (X, WIDTH) that do not move."""
+        _, colours = self._stage(camera, setting, height, width, None, None)
+        return colours[..., :3].unflatten(1, (height, width)).permute(0, 3, 1, 2)
+
+    def _stage(self, camera: Tensor, setting: Tensor, height: int, width: int, pixels: Tensor | None,
+               plate: Plate | None) -> tuple[stage.Stage, Tensor]:
         """What there is to see without things, and its colours (R, P, 6) lit and in the shade. The last one is kept:
         from latent to latent a camera mostly stands still."""
-        key, alone = (camera, setting, height, width), pixels is None and not torch.is_grad_enabled()
+        key, alone = (camera, setting, height, width, plate), pixels is None and not torch.is_grad_enabled()
         if alone and self._kept is not None:
             before, seen, colours = self._kept
             if before[2:] == key[2:] and torch.equal(before[0], camera) and torch.equal(before[1], setting):
@@ -156,6 +165,8 @@ class Canvas(nn.Module):
         with torch.no_grad(), torch.autocast(camera.device.type, enabled=False):
             seen = stage.stage_of(camera, setting, height, width, pixels)
         colours = torch.sigmoid(self.ground(seen.numbers, setting[seen.row, :_LOOK]).float())
+        if plate is not None:
+            colours = plate.laid(colours, *seen.looks)
         if alone and len(camera) == 1:
             self._kept = (key, seen, colours)
         return seen, colours

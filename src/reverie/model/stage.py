@@ -37,6 +37,12 @@ class Stage:
     sun: Tensor
     numbers: Tensor
 
+    @property
+    def looks(self) -> tuple[Tensor, Tensor]:
+        """Origins (R, 3) and directions (R, P, 3) of the looks that differ."""
+        first = (self.of.flatten() == torch.arange(len(self.row), device=self.of.device)[:, None]).int().argmax(1)
+        return self.origin.flatten(0, 1)[first], self.direction.flatten(0, 1)[first]
+
 
 def stage_of(camera: Tensor, setting: Tensor, height: int, width: int, pixels: Tensor | None = None) -> Stage:
     """What cameras (X, WIDTH) see of settings (X, WIDTH); of whole pictures, or of pixels (X, F, P)."""

@@ -30,6 +30,7 @@ from reverie.core.errors import BadInput, BadWeights
 from reverie.core.vocabulary import FRAMES_PER_LATENT
 from reverie.model.canvas import Canvas, Scene
 from reverie.model.checkpoint import load_into, load_model, save_model
+from reverie.model.plate import Plate
 
 PATCH = 4  # pixels folded into channels before the first convolution
 REFINING = 8  # steps: 0.9 dB near moving things; 4 give 0.6, 16 give 1.1, in as many times the time
@@ -198,12 +199,13 @@ class Tokenizer(nn.Module):
         return latents_XCHW.permute(0, 2, 3, 1).unflatten(0, (len(frames_BTHWC), -1)), kept
 
     def decode(self, latents_BNHWC: Tensor, state: State | None = None, tokens_BNSW: Tensor | None = None,
-               level: float | Tensor = 0.0) -> tuple[Tensor, State]:
+               level: float | Tensor = 0.0, plate: Plate | None = None) -> tuple[Tensor, State]:
         """Frames (B, 4 N, H, W, 3) float32 in [-1, 1] and the state for the latents that follow.
 
         state: None at a clip's start. tokens_BNSW: things, camera and setting of each latent, where they are known
         (a tokenizer without a canvas has no use for them). level: the noise level in 0..1 that the latents have then,
-        of all or of each (B, N); at 1 they say nothing. Raises BadInput when the latents have another channel count.
+        of all or of each (B, N); at 1 they say nothing. plate: what the canvas is to show behind the things. Raises
+        BadInput when the latents have another channel count.
         """
         if latents_BNHWC.ndim != 5 or latents_BNHWC.shape[-1] != self.config.channels:
             raise BadInput(f"latents are (batch, latents, height, width, {self.config.channels}), "
@@ -212,7 +214,8 @@ class Tokenizer(nn.Module):
             frames_BTHWC, kept = self._decoded(latents_BNHWC, state)
         else:
             height, width = (self.config.spatial * n for n in latents_BNHWC.shape[2:4])
-            drawing, kept = self.canvas(Scene.of(tokens_BNSW.flatten(0, 1)), height, width), state or []
+            drawing = self.canvas(Scene.of(tokens_BNSW.flatten(0, 1)), height, width, plate=plate)
+            kept = state or []
             things_BTHWC, cover_BTHWC, behind_BTHWC = (
                 v.unflatten(2, (height, width)).flatten(0, 1).unflatten(0, (len(latents_BNHWC), -1))
                 for v in (drawing.things, drawing.cover, drawing.back))

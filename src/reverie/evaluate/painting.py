@@ -17,14 +17,15 @@ from reverie.train.tokenizer import near, round_trip
 SECONDS, BATCH = 6.0, 8
 PAST = 8  # latents that the model without things is given, and that no figure counts
 F = FRAMES_PER_LATENT
-WAYS = {"painted": "from true things", "round_trip": "the tokenizer alone", "without_things": "from a true past"}
+WAYS = {"painted": "from true things", "round_trip": "the tokenizer alone", "without_things": "from a true past",
+        "from_pictures": "a second from a true past"}
 
 
 @torch.inference_mode()
 def measure(study: Study) -> list[dict]:
     """PSNR in dB within 2 pixels of things' masks and over all pixels, of n held-out clips: painted from
-    true things, cameras and actions; after the tokenizer's round trip; and by the same model without
-    things, going on from a true past. All over the frames after that past."""
+    true things, cameras and actions; after the tokenizer's round trip; by the same model without things, going on from
+    a true past. All over the frames after that past; and over one second of them as World.imagine goes on from it."""
     world = study.world
     clips = study.clips(study.n, SECONDS, drawn=True)
     pools = {(way, what): PooledError() for way in WAYS for what in ("things", "all")}
@@ -50,6 +51,8 @@ def measure(study: Study) -> list[dict]:
                     "painted": pixels_of(world, things[b], None if painted is None else painted[b]),
                     "round_trip": round_trip(world.tokenizer, true),
                     "without_things": pixels_of(world, None, free[b]),
+                    "from_pictures": np.concatenate([true[: PAST * F], *(block.frames for block in world.imagine(
+                        scripts[b][:1], past=true[: PAST * F], seconds=1.0, seed=SEED + first + b))]),
                 }
                 for way, pixels in made.items():
                     _add(pools[way, "things"], pixels, true, near(masks > 0))
@@ -59,6 +62,6 @@ def measure(study: Study) -> list[dict]:
 
 
 def _add(pool: PooledError, made: np.ndarray, true: np.ndarray, mask: np.ndarray) -> None:
-    past = PAST * F
-    pool.add(torch.from_numpy(made[past:]).float() / 127.5 - 1, torch.from_numpy(true[past:]).float() / 127.5 - 1,
-             torch.from_numpy(mask[past:]))
+    after = slice(PAST * F, len(made))
+    pool.add(torch.from_numpy(made[after]).float() / 127.5 - 1, torch.from_numpy(true[after]).float() / 127.5 - 1,
+             torch.from_numpy(mask[after]))

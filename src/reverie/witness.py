@@ -45,6 +45,7 @@ TURNS, ROUND, LIES = 16, ("ball", "basketball", "cone", "pendulum"), ("domino", 
 HANGS = ("pendulum", "screen", "bird")  # what may be still in the air
 OTHERWISE = 3  # pixels by which its box is another one where it is not posed as it was then
 APART, AROUND = 24, 2  # grey levels by which a thing's pixels differ from what is behind; pixels around a box
+FINE = 24  # pixels across of an outline that are compared, at least
 LINED = 0.03  # of the likeness that a box which is off by a pixel costs
 F = FRAMES_PER_LATENT
 
@@ -267,10 +268,11 @@ def _turned(one: _Trace, eye: _Eye, picture: np.ndarray, others: Sequence[_Trace
     again = np.full(len(turn), one.last)
     _, things = _placed(one, eye, one.boxes[again], one.stands[again], extent, turn)
     made, _ = eye.boxes(things)
-    y, x = (part[_inside(box)] for part in np.mgrid[: eye.height, : eye.width])
-    own = _own_pixels(one, picture, others)[_inside(box)].ravel()
+    every = max(1, int((box[2:] - box[:2]).max()) // FINE)
+    y, x, own = (part[_inside(box)][::every, ::every] for part in (
+        *np.mgrid[: eye.height, : eye.width], _own_pixels(one, picture, others)))
     drawn = eye.silhouettes(things, np.stack([x.ravel(), y.ravel()], 1) + 0.5)
-    like = (drawn & own).sum(1) / np.maximum((drawn | own).sum(1), 1)
+    like = (drawn & own.ravel()).sum(1) / np.maximum((drawn | own.ravel()).sum(1), 1)
     like = like - LINED * np.abs(np.nan_to_num(made) - box).mean(1)
     best = int(like.argmax())
     return extent[best], turn[best]

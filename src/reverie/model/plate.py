@@ -26,8 +26,8 @@ from reverie.model import things as th
 if TYPE_CHECKING:
     from reverie.model.canvas import Canvas
 
-LOOKS = 8  # of a past, at most, from which a plate is made
-SPARSE = 4  # of so many pixels one, across and down, is asked which look a setting has
+LOOKS, SAME = 5, 1e-3  # of a past, at most, that differ from its end, from which a plate is made; and by how much
+SMALL = 32  # pixels high are the pictures of which is asked which look a setting has, and twice that how it is lit
 ASTRAY = 0.2  # difference of a colour beyond which it says no more about the setting
 LIGHT = 4  # of a look's numbers, the first: where the light is
 ENDS = {"room": stage.WALL, "table": 14.0, "lawn": 14.0}  # metres behind the stage to what stands there, in training
@@ -65,25 +65,25 @@ def plate_of(canvas: Canvas, shown: np.ndarray, hidden: np.ndarray, tokens: np.n
     """The plate of pictures uint8 (L, H, W, 3) in which things (L, S, WIDTH) are, seen by a camera that stands still;
     and the setting (WIDTH,) that is most like it, of the looks that each had in training. hidden (L, H, W) bool: where
     something else is in the way."""
-    some = np.unique(np.linspace(0, len(shown) - 1, LOOKS).round().astype(int))
+    apart = (np.abs(tokens - tokens[-1]).max((1, 2)) > SAME) | (hidden != hidden[-1]).any((1, 2))
+    some = np.append(np.flatnonzero(apart)[:: max(1, -(-int(apart.sum()) // LOOKS))], len(tokens) - 1)
     height, width = shown.shape[1:3]
     seen = torch.from_numpy(shown[some]).float().permute(0, 3, 1, 2) / 255
-    told, camera = torch.from_numpy(tokens[some]), torch.tensor(tokens[-1, th.CAMERA_TOKEN])
+    told, camera, hides = torch.from_numpy(tokens[some]), torch.tensor(tokens[-1, th.CAMERA_TOKEN]), hidden[some]
     settings = torch.zeros(sum(map(len, looks)), th.WIDTH)
     settings[:, th.SETTING["look"]] = torch.tensor([look for own in looks for look in own])
     settings[torch.arange(len(settings)), [n for n, own in enumerate(looks) for _ in own]] = th.ONE_HOT
-    cover, _ = _covered(canvas, told, settings[0], height, width)
-    hidden = torch.from_numpy(hidden[some])[:, None]
-    bare, known = _median(seen, hidden | (cover > 0))
-    empty = canvas.empty(camera.expand(len(settings), -1), settings, -(-height // SPARSE), -(-width // SPARSE))
-    likely = F.interpolate(bare[None], empty.shape[-2:], mode="area")[0]
-    sure = F.interpolate(known[None].float(), empty.shape[-2:], mode="area")[0]
-    setting = settings[((empty - likely).abs().clamp(max=ASTRAY) * sure).sum((1, 2, 3)).argmin()]
-    setting = _lit(canvas, told[-1], seen[-1], setting, settings)
+    small = _resized(seen[-1:], SMALL)
+    cover, _ = _covered(canvas, told[-1:], settings[0], *small.shape[2:])
+    stands = (cover > 0) | (_resized(torch.from_numpy(hides[-1:, None]).float(), SMALL) > 0)
+    bare = 1 - F.max_pool2d(stands.float(), 3, 1, 1)
+    empty = canvas.empty(camera.expand(len(settings), -1), settings, *small.shape[2:])
+    setting = settings[((empty - small).abs().clamp(max=ASTRAY) * bare).sum((1, 2, 3)).argmin()]
+    setting = _lit(canvas, told[-1], _resized(seen[-1:], 2 * SMALL)[0], setting, settings)
     cover, shade = _covered(canvas, told, setting, height, width)
-    bare, known = _median(seen, hidden | (cover > 0) | (shade > SHADE))
+    found, known = _median(seen, torch.from_numpy(hides)[:, None] | (cover > 0) | (shade > SHADE))
     empty = canvas.empty(camera[None], setting[None], height, width)
-    seen = (empty + _filled(bare - empty, known[None].float())).clamp(0, 1)
+    seen = (empty + _filled(found - empty, known[None].float())).clamp(0, 1)
     name = SETTINGS[int(setting[th.SETTING["name"]].argmax())]
     return Plate(seen[0], camera, ENDS.get(name, stage.FAR)), setting
 
@@ -99,9 +99,13 @@ def _lit(canvas: Canvas, told: Tensor, seen: Tensor, setting: Tensor, settings: 
     lit[:, light] = own[:, light]
     told = told.expand(len(own), -1, -1).clone()
     told[:, th.SETTING_TOKEN] = lit
-    small = F.avg_pool2d(seen, 2)
-    made = canvas(Scene.of(told), *small.shape[1:]).picture[:, -1].mT.unflatten(2, small.shape[1:])
-    return lit[(made - small).abs().clamp(max=ASTRAY).sum((1, 2, 3)).argmin()]
+    made = canvas(Scene.of(told), *seen.shape[1:]).picture[:, -1].mT.unflatten(2, seen.shape[1:])
+    return lit[(made - seen).abs().clamp(max=ASTRAY).sum((1, 2, 3)).argmin()]
+
+
+def _resized(x: Tensor, height: int) -> Tensor:
+    """Pictures (L, C, H, W) so many pixels high."""
+    return F.interpolate(x, (height, max(1, round(height * x.shape[3] / x.shape[2]))), mode="area")
 
 
 def _covered(canvas: Canvas, told: Tensor, setting: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:

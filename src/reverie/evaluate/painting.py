@@ -6,9 +6,11 @@ import numpy as np
 import torch
 
 from reverie.core.vocabulary import FRAMES_PER_LATENT
+from reverie.data.sheet import contact_sheet
 from reverie.evaluate import physics
 from reverie.evaluate.dreams import Known, dream, pixels_of
 from reverie.evaluate.figures import figure
+from reverie.evaluate.pictures import save_picture
 from reverie.evaluate.study import SEED, Study, held_out_caption
 from reverie.train.encode import action_vectors, true_tokens
 from reverie.train.losses import PooledError
@@ -17,6 +19,8 @@ from reverie.train.tokenizer import near, round_trip
 SECONDS, BATCH = 6.0, 8
 PAST = 8  # latents that the model without things is given, and that no figure counts
 F = FRAMES_PER_LATENT
+SHOWN = [PAST * F - 1, PAST * F, PAST * F + 11, PAST * F + 23]  # frames that the sheet shows, as made, then as in truth
+ON_SHEET = 8  # clips
 WAYS = {"painted": "from true things", "round_trip": "the tokenizer alone", "without_things": "from a true past",
         "from_pictures": "a second from a true past"}
 
@@ -25,9 +29,11 @@ WAYS = {"painted": "from true things", "round_trip": "the tokenizer alone", "wit
 def measure(study: Study) -> list[dict]:
     """PSNR in dB within 2 pixels of things' masks and over all pixels, of n held-out clips: painted from
     true things, cameras and actions; after the tokenizer's round trip; by the same model without things, going on from
-    a true past. All over the frames after that past; and over one second of them as World.imagine goes on from it."""
+    a true past. All over the frames after that past; and over one second of them as World.imagine goes on from it, of
+    which the first clips are shown in pictures.png in the study's folder."""
     world = study.world
     clips = study.clips(study.n, SECONDS, drawn=True)
+    rows, texts = [], []
     pools = {(way, what): PooledError() for way in WAYS for what in ("things", "all")}
     latents = round(SECONDS * world.fps) // F
     with study.track(len(clips), "paintings") as bar:
@@ -54,10 +60,13 @@ def measure(study: Study) -> list[dict]:
                     "from_pictures": np.concatenate([true[: PAST * F], *(block.frames for block in world.imagine(
                         scripts[b][:1], past=true[: PAST * F], seconds=1.0, seed=SEED + first + b))]),
                 }
+                both = np.concatenate([made["from_pictures"][SHOWN], true[SHOWN]])
+                rows, texts = [*rows, both], [*texts, physics.told(held_out_caption(clips.meta(numbers[b]), 0))[0].text]
                 for way, pixels in made.items():
                     _add(pools[way, "things"], pixels, true, near(masks > 0))
                     _add(pools[way, "all"], pixels, true, np.ones(masks.shape, bool))
                 bar.advance()
+    save_picture(contact_sheet(rows[:ON_SHEET], texts[:ON_SHEET], 2 * len(SHOWN)), study.data / "pictures.png")
     return [figure(f"{way}_psnr_{what}", pool.psnr, "dB", None, len(clips)) for (way, what), pool in pools.items()]
 
 

@@ -34,7 +34,8 @@ whatever has changed; the same figures for programs are in [results.json](result
 
 # what a suite makes to be looked at
 SHOWN = {"minute": ("minute.png", "minute.txt"), "physics": ("offences.png",), "memory": ("memory.png",),
-         "steps": ("steps.png",), "compute": ("compute.png",), "road_actions": ("road_actions.png",)}
+         "steps": ("steps.png",), "compute": ("compute.png",), "road_actions": ("road_actions.png",),
+         "painting": ("pictures.png",)}
 
 NOTES = {  # what stands under a suite's table
     "minute": "The first twelve of these minutes, evenly spaced from first to last frame; their whole scripts are in "
@@ -44,6 +45,8 @@ NOTES = {  # what stands under a suite's table
     "memory": "The screen is given along its true path, the camera is told to stand; *things* goes on from the things "
               "of the past, *pixels* from pictures alone. Clips in which something is lost come first:\n\n"
               "![what a screen hides](memory.png)",
+    "painting": "The last picture of a past, and the second after it at its beginning, middle and end, as imagined; "
+                "the same in truth:\n\n![pictures gone on from](pictures.png)",
     "steps": "![quality and time over steps](steps.png)",
     "compute": "![quality over minutes of training](compute.png)",
     "road_actions": "![changes of speed and turning that were asked for and that were read](road_actions.png)",

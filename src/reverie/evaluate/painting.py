@@ -19,8 +19,7 @@ from reverie.train.tokenizer import near, round_trip
 SECONDS, BATCH = 6.0, 8
 PAST = 8  # latents that the model without things is given, and that no figure counts
 F = FRAMES_PER_LATENT
-SHOWN = [PAST * F - 1, PAST * F, PAST * F + 11, PAST * F + 23]  # frames that the sheet shows, as made, then as in truth
-ON_SHEET = 8  # clips
+ON_SHEET, AFTER = 8, 3  # clips of the sheet, and pictures after the past's last one: as made, then as in truth
 WAYS = {"painted": "from true things", "round_trip": "the tokenizer alone", "without_things": "from a true past",
         "from_pictures": "a second from a true past"}
 
@@ -60,13 +59,15 @@ def measure(study: Study) -> list[dict]:
                     "from_pictures": np.concatenate([true[: PAST * F], *(block.frames for block in world.imagine(
                         scripts[b][:1], past=true[: PAST * F], seconds=1.0, seed=SEED + first + b))]),
                 }
-                both = np.concatenate([made["from_pictures"][SHOWN], true[SHOWN]])
+                gone_on = made["from_pictures"]
+                shown = [PAST * F - 1, *np.linspace(PAST * F, len(gone_on) - 1, AFTER).round().astype(int)]
+                both = np.concatenate([gone_on[shown], true[shown]])
                 rows, texts = [*rows, both], [*texts, physics.told(held_out_caption(clips.meta(numbers[b]), 0))[0].text]
                 for way, pixels in made.items():
                     _add(pools[way, "things"], pixels, true, near(masks > 0))
                     _add(pools[way, "all"], pixels, true, np.ones(masks.shape, bool))
                 bar.advance()
-    save_picture(contact_sheet(rows[:ON_SHEET], texts[:ON_SHEET], 2 * len(SHOWN)), study.data / "pictures.png")
+    save_picture(contact_sheet(rows[:ON_SHEET], texts[:ON_SHEET], 2 * (1 + AFTER)), study.data / "pictures.png")
     return [figure(f"{way}_psnr_{what}", pool.psnr, "dB", None, len(clips)) for (way, what), pool in pools.items()]
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from reverie.core.camera import CameraPath, look_at
 from reverie.core.clip import Truth
 from reverie.core.errors import BadWeights
-from reverie.core.vocabulary import COLOURS, FRAMES_PER_LATENT, KINDS
+from reverie.core.vocabulary import COLOURS, FIXTURES, FRAMES_PER_LATENT, KINDS
 from reverie.model import things as th
 from reverie.model.faces import surfaces
 from reverie.model.outline import outlines, sights
@@ -38,6 +38,7 @@ DOUBT = 0.15  # metres by which the foot of what stands on the ground may seem t
 GROUND = 0.12  # metres above it up to which a thing is taken to stand on it
 FAR = (0.75, 1.35)  # of its depth as its size tells it, within which what stands on the ground may be
 STILL = 1.5  # pixels by which what lies still may seem to move
+MOSTLY = 0.75  # of the looks in which it seems to lie still
 MOVED, SHARE = 12, 0.06  # grey levels, and share of the pixels around the things, from which the camera has moved
 LEAST = 0.3  # share of the looks at a past in which a thing must be seen, and mean confidence that it must have
 FITS = 4  # times that a thing is moved to where its outline is that which is seen
@@ -117,7 +118,9 @@ class _Trace:
         said = [_nearest(looks[t], box) for t, box in zip(at, boxes, strict=True)]
         self.first, self.last = int(at[0]), int(at[-1])
         times = np.arange(len(looks))
-        still = np.abs(boxes - np.median(boxes, 0)).max() <= STILL
+        away = np.abs(boxes - np.median(boxes, 0)).max(1)
+        still = away.max() <= STILL  # others that go by hide some of what stands there
+        still |= self.kind in FIXTURES and np.quantile(away, MOSTLY) <= STILL and away[-1] <= 4 * STILL
         self.rests = still and len(boxes) > 2 and self.kind not in HANGS  # too long to be falling
         if still:
             boxes = np.broadcast_to(np.median(boxes, 0), boxes.shape)

@@ -24,7 +24,7 @@ WAYS = {"painted": "from true things", "round_trip": "the tokenizer alone", "wit
         "from_pictures": "a second from a true past"}
 
 
-@torch.inference_mode()
+@torch.no_grad()  # given pictures are refined by gradients, which weights that are loaded in inference mode have not
 def measure(study: Study) -> list[dict]:
     """PSNR in dB within 2 pixels of things' masks and over all pixels, of n held-out clips: painted from
     true things, cameras and actions; after the tokenizer's round trip; by the same model without things, going on from

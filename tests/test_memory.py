@@ -137,7 +137,7 @@ def test_what_was_seen_is_as_large_and_turned_as_its_outline_says(monkeypatch, k
                       "domino": [(0.14, 0.28, 0.5), (0.17, 0.36, 0.64), (0.2, 0.44, 0.78)]}[kind])
     sizes = [[]] * KINDS.index(kind) + [(np.log(known / 0.3) / 0.7).tolist()]
     eye = witness._Eye(witness._pose(1.8), Table.plain(), 128, 128)
-    turn = witness._turns(kind)[witness.TURNS + 4 if angle is None else angle]  # a domino that has fallen
+    turn = witness._turns(kind)[3 * witness.TURNS + 4 if angle is None else angle]  # a domino that has fallen
     place = np.array([[0.2, 0.1, (np.abs(turn) @ known[size])[2]]])
     truth = witness._truth_of([(kind, "red")], known[size][None].astype(np.float32), np.ones((4, 1), bool),
                               place[None].repeat(4, 0), turn[None, None].repeat(4, 0), np.zeros((4, 1, 3)))

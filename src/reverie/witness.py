@@ -40,9 +40,11 @@ FAR = (0.75, 1.35)  # of its depth as its size tells it, within which what stand
 STILL = 1.5  # pixels by which what lies still may seem to move
 MOSTLY = 0.75  # of the looks in which it seems to lie still
 MOVED, SHARE = 12, 0.06  # grey levels, and share of the pixels around the things, from which the camera has moved
-LEAST = 0.3  # share of the looks at a past in which a thing must be seen, and mean confidence that it must have
+LEAST = 0.3  # share of the looks from its first on in which a thing must be seen, and mean confidence that it must have
+TWICE, SURE = 2, 0.5  # looks, at least, if there are as many; mean confidence of a thing that is seen in few
 FITS = 4  # times that a thing is moved to where its outline is that which is seen
 TURNS, ROUND, LIES = 16, ("ball", "basketball", "cone", "pendulum"), ("domino", "cylinder")  # ways round that are tried
+LEANS = (0, 30, 60, 90)  # degrees by which what may have fallen is tried
 HANGS = ("pendulum", "screen", "bird")  # what may be still in the air
 OTHERWISE = 3  # pixels by which its box is another one where it is not posed as it was then
 APART, AROUND = 24, 2  # grey levels by which a thing's pixels differ from what is behind; pixels around a box
@@ -77,8 +79,8 @@ def tokens_of(frames: np.ndarray, fps: float, slots: int, table: Table, sizes: S
     looks = observer.detect(shown)
     if any(_moved(shown[k], shown[-1], [*looks[k], *looks[-1]]) for k in (0, len(shown) // 2)):
         return None
-    found = [thing for thing in seen_over_clip(looks, least=max(1, round(LEAST * len(looks))), patience=len(looks))
-             if thing.confidence >= LEAST]
+    found = [thing for thing in seen_over_clip(looks, least=min(TWICE, len(looks)), patience=len(looks))
+             if _there(thing, len(looks))]
     found = sorted(found, key=lambda thing: (-thing.frames, -thing.confidence))[:slots]
     traces = [_Trace(thing, looks, frames.shape[1:3]) for thing in found]
     for one in traces:
@@ -96,6 +98,12 @@ def tokens_of(frames: np.ndarray, fps: float, slots: int, table: Table, sizes: S
             if one.first <= k <= one.last:
                 hidden[(k, *_inside(one.boxes[k]))] = True
     return out, hidden
+
+
+def _there(thing: SeenThing, looks: int) -> bool:
+    """Whether it must be there: seen often enough since it was seen first, and surely, if that is not long ago."""
+    often = thing.frames >= LEAST * looks
+    return thing.frames >= LEAST * (looks - thing.path[0, 0]) and thing.confidence >= (LEAST if often else SURE)
 
 
 def _moved(one: np.ndarray, other: np.ndarray, things: Sequence[Detection]) -> bool:
@@ -282,15 +290,16 @@ def _turned(one: _Trace, eye: _Eye, picture: np.ndarray, others: Sequence[_Trace
 
 
 def _turns(kind: str) -> np.ndarray:
-    """Ways (R, 3, 3) in which a thing may be turned: round, and, where it may have fallen, lying."""
+    """Ways (R, 3, 3) in which a thing may be turned: round, and, where it may have fallen, leaning and lying."""
     if kind in ROUND:
         return np.eye(3)[None]
     angle = np.arange(TURNS) * 2 * np.pi / TURNS
     zero, one = np.zeros(TURNS), np.ones(TURNS)
     yaw = np.array([[np.cos(angle), -np.sin(angle), zero], [np.sin(angle), np.cos(angle), zero], [zero, zero, one]])
     yaw = yaw.transpose(2, 0, 1)
-    down = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
-    return np.concatenate([yaw, yaw @ down]) if kind in LIES else yaw
+    tilts = np.radians(LEANS if kind in LIES else [0])
+    return np.concatenate([yaw @ np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+                           for a in tilts])
 
 
 def _own_pixels(one: _Trace, picture: np.ndarray, others: Sequence[_Trace]) -> np.ndarray:

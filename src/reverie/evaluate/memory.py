@@ -244,8 +244,9 @@ class _Case:
         """Its pictures, the last of them truth's, and what they are."""
         last = _span(self.made.curtains[self.k])[1]
         at = np.linspace(0, last - 1, COLUMNS - 1).round().astype(int)
-        frames = (self.made.frames(self.k, 0, last)[F - 1 :: F][at] if self.made.views is not None else
-                  pixels_of(self.made.world, self.made.things[self.k, at], None)[F - 1 :: F])
+        made, plate = self.made, self.made.plates[self.k]
+        frames = (made.frames(self.k, 0, last)[F - 1 :: F][at] if made.views is not None else
+                  pixels_of(made.world, made.things[self.k, at], None, plate=plate)[F - 1 :: F])
         things = self.made.curtains[self.k].plan.record.things[:-1]
         wrong = [f"{', '.join(p for p in PARTS[1:] if not getattr(h, p))} of the {t.colour} {t.kind}"
                  for t, h in zip(things, self.hits, strict=True) if not h.right]

@@ -113,6 +113,12 @@ def test_before_what_was_behind_things_these_go_on(world: World, monkeypatch) ->
             assert np.abs(block.frames[:, :, :8].astype(int) - image[:, :8]).max() <= 1
     once = world.dream([], past=image[None], seed=3)
     assert once.plate is not None and once.by_things_alone  # so that other processes may draw it
+    cameras = [(once.step(), once.camera.position)[1] for _ in range(3)]
+    assert np.ptp(np.concatenate(cameras), 0).max() < 1e-4  # it stood still, and nobody said that it moves
+    assert [world.dream(told, past=image[None])._steering.moves != [] for told in (
+        [], [Line(0.0, "a dog walks in")], [Line(0.0, "the camera follows the dog")])] == [True, True, False]
+    once.step(text="the camera goes round")
+    assert not once._steering.moves and once._steering.plan is None
     beside, alone = (frames(world, script=[], past=image[None], beside=count) for count in (1, 0))
     assert np.abs(beside.astype(int) - alone).max() <= 1
 

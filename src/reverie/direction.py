@@ -6,6 +6,7 @@ that were asked for in Chinese).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import product
 
@@ -21,6 +22,8 @@ TAKES, LONGEST = 3.0, 8.0  # seconds from which on a move of no given size is a 
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of a usual move, of which the first is made that keeps the stage in sight
 STEPS = 9  # poses of a move, to see where it leads
 STILL = (Move("still", "", 0.0),)
+# what a text names that tells a camera something, in words that may be understood by the network alone
+CAMERA = re.compile(r"\b(?:camera|shot|view|gaze|lens)\b|镜头|摄像机|视角|相机|机位|画面", re.IGNORECASE)
 
 
 def moves_told(script: Sequence[Line], seconds: float, opening: CameraPath | None = None

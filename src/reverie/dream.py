@@ -18,7 +18,7 @@ from reverie.core.clip import Line
 from reverie.core.errors import BadInput, ReverieError
 from reverie.core.script import clean_text
 from reverie.core.vocabulary import FRAMES_PER_LATENT
-from reverie.direction import moves_told
+from reverie.direction import CAMERA, STILL, moves_told
 from reverie.model import things as th
 from reverie.model.block import Block, describe, drawn, picture
 from reverie.model.rollout import Rollout
@@ -71,6 +71,8 @@ class Dream:
         script = list(script) or [Line(0.0, "")]
         opening = opening_camera(seed) if past is None and known is None else None
         moves = moves or ([] if self._of_a_log else moves_told(script, seconds, opening))
+        self._stands = not moves and self.plate is not None and not any(CAMERA.search(line.text) for line in script)
+        moves = [(0.0, STILL)] if self._stands else moves  # it stood still in what was seen
         self._rollout = Rollout(
             world.transformer, world._encode_text(script), fps=torch.tensor([self.fps], device=world.device),
             grid=(self.size[0] // side, self.size[1] // side), generator=torch.Generator().manual_seed(seed),
@@ -156,6 +158,8 @@ class Dream:
     def _hear(self, text: str) -> None:
         number = self._numbers[-1] + 1 if self.n else 0  # at the very beginning it takes the first line's place
         heard = sum(line.start < self.seconds for line in self._script)
+        if self._stands and CAMERA.search(text):
+            self._stands, self._steering = False, Steering([], 0, self.fps)
         self._script = [*self._script[:heard], Line(self.seconds, text)]
         self._numbers, self._casting = [*self._numbers[:heard], number], None
         self._rollout.pay()

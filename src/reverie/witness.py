@@ -79,7 +79,7 @@ def tokens_of(frames: np.ndarray, fps: float, slots: int, table: Table, sizes: S
     looks = observer.detect(shown)
     if any(_moved(shown[k], shown[-1], [*looks[k], *looks[-1]]) for k in (0, len(shown) // 2)):
         return None
-    found = [thing for thing in seen_over_clip(looks, least=min(TWICE, len(looks)), patience=len(looks))
+    found = [thing for thing in seen_over_clip(looks, least=1, patience=len(looks))
              if _there(thing, len(looks))]
     found = sorted(found, key=lambda thing: (-thing.frames, -thing.confidence))[:slots]
     traces = [_Trace(thing, looks, frames.shape[1:3]) for thing in found]
@@ -102,8 +102,9 @@ def tokens_of(frames: np.ndarray, fps: float, slots: int, table: Table, sizes: S
 
 def _there(thing: SeenThing, looks: int) -> bool:
     """Whether it must be there: seen often enough since it was seen first, and surely, if that is not long ago."""
-    often = thing.frames >= LEAST * looks
-    return thing.frames >= LEAST * (looks - thing.path[0, 0]) and thing.confidence >= (LEAST if often else SURE)
+    often, since = thing.frames >= LEAST * looks, looks - thing.path[0, 0]
+    return (thing.frames >= max(LEAST * since, min(TWICE, looks))
+            and thing.confidence >= (LEAST if often else SURE))
 
 
 def _moved(one: np.ndarray, other: np.ndarray, things: Sequence[Detection]) -> bool:

@@ -79,8 +79,7 @@ def tokens_of(frames: np.ndarray, fps: float, slots: int, table: Table, sizes: S
     looks = observer.detect(shown)
     if any(_moved(shown[k], shown[-1], [*looks[k], *looks[-1]]) for k in (0, len(shown) // 2)):
         return None
-    found = [thing for thing in seen_over_clip(looks, least=1, patience=len(looks))
-             if _there(thing, len(looks))]
+    found = [thing for thing in seen_over_clip(looks, least=1, patience=len(looks)) if _there(thing, len(looks))]
     found = sorted(found, key=lambda thing: (-thing.frames, -thing.confidence))[:slots]
     traces = [_Trace(thing, looks, frames.shape[1:3]) for thing in found]
     for one in traces:
@@ -103,8 +102,7 @@ def tokens_of(frames: np.ndarray, fps: float, slots: int, table: Table, sizes: S
 def _there(thing: SeenThing, looks: int) -> bool:
     """Whether it must be there: seen often enough since it was seen first, and surely, if that is not long ago."""
     often, since = thing.frames >= LEAST * looks, looks - thing.path[0, 0]
-    return (thing.frames >= max(LEAST * since, min(TWICE, looks))
-            and thing.confidence >= (LEAST if often else SURE))
+    return thing.frames >= max(LEAST * since, min(TWICE, looks)) and thing.confidence >= (LEAST if often else SURE)
 
 
 def _moved(one: np.ndarray, other: np.ndarray, things: Sequence[Detection]) -> bool:
@@ -128,7 +126,8 @@ class _Trace:
         self.first, self.last = int(at[0]), int(at[-1])
         times = np.arange(len(looks))
         away = np.abs(boxes - np.median(boxes, 0)).max(1)
-        still = away.max() <= STILL  # others that go by hide some of what stands there
+        still = away.max() <= STILL
+        # scenery that others go by is hidden in part, and seems to move
         still |= self.kind in FIXTURES and np.quantile(away, MOSTLY) <= STILL and away[-1] <= 4 * STILL
         self.rests = still and len(boxes) > 2 and self.kind not in HANGS  # too long to be falling
         if still:

@@ -233,8 +233,8 @@ class World:
         if self.tokenizer.config.canvas and any(sampling.looks):
             shown, tokens = frames[F - 1 :: F], found.tokens
             found.plate, setting = plate_of(self.tokenizer.canvas, shown, hidden, tokens, sampling.looks)
-            found.tokens[:, th.SETTING_TOKEN] = setting
-        elif not (found.tokens[:, : th.SETTING_TOKEN - 1, 0] > 0).any():
+            found.tokens[:, th.SETTING_TOKEN] = setting.cpu()
+        elif not (found.tokens[:, : th.CAMERA_TOKEN, 0] > 0).any():
             found.tokens = None  # nothing to draw, and nothing to draw it on
         return found
 

@@ -68,20 +68,22 @@ def plate_of(canvas: Canvas, shown: np.ndarray, hidden: np.ndarray, tokens: np.n
     apart = (np.abs(tokens - tokens[-1]).max((1, 2)) > SAME) | (hidden != hidden[-1]).any((1, 2))
     some = np.append(np.flatnonzero(apart)[:: max(1, -(-int(apart.sum()) // LOOKS))], len(tokens) - 1)
     height, width = shown.shape[1:3]
-    seen = torch.from_numpy(shown[some]).float().permute(0, 3, 1, 2) / 255
-    told, camera, hides = torch.from_numpy(tokens[some]), torch.tensor(tokens[-1, th.CAMERA_TOKEN]), hidden[some]
-    settings = torch.zeros(sum(map(len, looks)), th.WIDTH)
-    settings[:, th.SETTING["look"]] = torch.tensor([look for own in looks for look in own])
+    device = canvas.bodies.device
+    seen = torch.from_numpy(shown[some]).to(device).float().permute(0, 3, 1, 2) / 255
+    told, hides = torch.from_numpy(tokens[some]).to(device), torch.from_numpy(hidden[some, None]).to(device)
+    camera = told[-1, th.CAMERA_TOKEN].clone()
+    settings = torch.zeros(sum(map(len, looks)), th.WIDTH, device=device)
+    settings[:, th.SETTING["look"]] = torch.tensor([look for own in looks for look in own], device=device)
     settings[torch.arange(len(settings)), [n for n, own in enumerate(looks) for _ in own]] = th.ONE_HOT
     small = _resized(seen[-1:], SMALL)
     cover, _ = _covered(canvas, told[-1:], settings[0], *small.shape[2:])
-    stands = (cover > 0) | (_resized(torch.from_numpy(hides[-1:, None]).float(), SMALL) > 0)
+    stands = (cover > 0) | (_resized(hides[-1:].float(), SMALL) > 0)
     bare = 1 - F.max_pool2d(stands.float(), 3, 1, 1)
     empty = canvas.empty(camera.expand(len(settings), -1), settings, *small.shape[2:])
     setting = settings[((empty - small).abs().clamp(max=ASTRAY) * bare).sum((1, 2, 3)).argmin()]
     setting = _lit(canvas, told[-1], _resized(seen[-1:], 2 * SMALL)[0], setting, settings)
     cover, shade = _covered(canvas, told, setting, height, width)
-    found, known = _median(seen, torch.from_numpy(hides)[:, None] | (cover > 0) | (shade > SHADE))
+    found, known = _median(seen, hides | (cover > 0) | (shade > SHADE))
     empty = canvas.empty(camera[None], setting[None], height, width)
     seen = (empty + _filled(found - empty, known[None].float())).clamp(0, 1)
     name = SETTINGS[int(setting[th.SETTING["name"]].argmax())]

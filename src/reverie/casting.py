@@ -11,6 +11,7 @@ from torch import Tensor
 
 from reverie.audit.asking import Claim, asked
 from reverie.audit.wording import Wanted
+from reverie.audit.wording_camera import CAMERA_ZH
 from reverie.audit.wording_grammar import ACTS
 from reverie.core.clip import Line
 from reverie.core.errors import ReverieError
@@ -24,7 +25,7 @@ STAYS = re.compile(r"is|are|stand\w*|stay\w*|motionless|at-rest|golden|place\w*|
 MOVES = re.compile(r"(?:pan|tilt|orbit|circl|crane|doll|track|swivel|rotat|turn|creep|drift|zoom|inclin|angl|pitch|ris"
                    r"|mov|go|com|push|lower|lift|descend|ascend|driv|glid|slid|travel|arc|sink)\w*")
 ACTS_ZH = re.compile("[撞碰打击踢跑走跳飞滚掉落飘]|(?<!光)滑(?!溜)|移动|旋转|消失|出现")
-CAMERA_ZH = re.compile("(?:镜头|摄像机|视角|相机|机位|画面)[^,，。;；]*")
+OF_CAMERA_ZH = re.compile(f"(?:{CAMERA_ZH})[^,，。;；]*")
 # what may begin after the opening: who does it comes then
 LATE = ("enters", "dropped", "stacked", "thrown", "covered", "hidden")
 FROM_ABOVE = ("stacked", "covered")  # by a hand that is not seen
@@ -198,7 +199,7 @@ def _unread(claims: Sequence[Claim], script: Sequence[Line], start: float) -> bo
     text = _text(script, start).lower().replace("nothing moves", "")
     camera = any(claim.aspect == "camera" for claim in claims)
     found = [match[0] for match in ACTS.finditer(text)]
-    return bool(ACTS_ZH.search(CAMERA_ZH.sub("", text))) or any(
+    return bool(ACTS_ZH.search(OF_CAMERA_ZH.sub("", text))) or any(
         not STAYS.fullmatch(word) and not (camera and MOVES.fullmatch(word)) for word in found)
 
 

@@ -12,6 +12,7 @@ from itertools import product
 
 from reverie.audit.asking import Claim, asked
 from reverie.audit.prompt_camera import USUAL
+from reverie.audit.wording_camera import CAMERA_ZH
 from reverie.core.camera import CameraPath
 from reverie.core.clip import Line
 from reverie.core.errors import ReverieError
@@ -23,7 +24,7 @@ SHARES = (1.0, 0.75, 0.5, 0.25)  # of a usual move, of which the first is made t
 STEPS = 9  # poses of a move, to see where it leads
 STILL = (Move("still", "", 0.0),)
 # what a text names that tells a camera something, in words that may be understood by the network alone
-CAMERA = re.compile(r"\b(?:camera|shot|view|gaze|lens)\b|镜头|摄像机|视角|相机|机位|画面", re.IGNORECASE)
+CAMERA = re.compile(rf"\b(?:camera|shot|view|gaze|lens)\b|{CAMERA_ZH}", re.IGNORECASE)
 
 
 def moves_told(script: Sequence[Line], seconds: float, opening: CameraPath | None = None

@@ -226,7 +226,7 @@ def _truth(traces: Sequence[_Trace], eye: _Eye, shown: np.ndarray, fps: float, s
     for i, one in enumerate(traces):
         extent[i], rotation[:, i] = _turned(one, eye, shown[one.last], [t for t in traces if t is not one], sizes)
         posed = (np.stack([part] * looks) for part in (extent[i], rotation[0, i]))
-        places, _ = _placed(one, eye, one.boxes, one.stands, *posed)
+        places, *_ = _placed(one, eye, one.boxes, one.stands, *posed)
         position[:, i] = np.stack([np.interp(frames, at, axis) for axis in places.T], 1)
         exists[one.first * F : (one.last + 1) * F, i] = True
     velocity = np.gradient(position, axis=0) * fps
@@ -243,9 +243,9 @@ def _truth_of(things: Sequence[tuple[str, str]], extent: np.ndarray, exists: np.
 
 
 def _placed(one: _Trace, eye: _Eye, boxes: np.ndarray, stands: np.ndarray, extent: np.ndarray, turn: np.ndarray
-            ) -> tuple[np.ndarray, Tensor]:
+            ) -> tuple[np.ndarray, Tensor, np.ndarray]:
     """Where a thing of half sizes (R, 3) and turns (R, 3, 3) is to be, (R, 3), that it is seen in boxes (R, 4), on the
-    ground where it stands (R,); and it there, (R, 1, WIDTH)."""
+    ground where it stands (R,); and it there, (R, 1, WIDTH), and the boxes in which it is seen."""
     many, aim, high = len(boxes), _held(boxes, stands), extent[:, 2].astype(float)
     for _ in range(FITS):  # high: its middle above its lowest point
         rays, depth = eye.rays(aim), np.full(many, one.depth)
@@ -261,7 +261,7 @@ def _placed(one: _Trace, eye: _Eye, boxes: np.ndarray, stands: np.ndarray, exten
         made, lift = eye.boxes(things)
         high = places[:, 2] - lift
         aim = aim + np.nan_to_num(_held(boxes, stands) - _held(made, stands))
-    return places, things
+    return places, things, made
 
 
 def _turned(one: _Trace, eye: _Eye, picture: np.ndarray, others: Sequence[_Trace], sizes: Sequence
@@ -277,8 +277,7 @@ def _turned(one: _Trace, eye: _Eye, picture: np.ndarray, others: Sequence[_Trace
     extent = np.repeat(0.3 * np.exp(0.7 * np.array(known)), len(turns), 0).astype(np.float32)
     turn = np.concatenate([turns] * len(known))
     again = np.full(len(turn), one.last)
-    _, things = _placed(one, eye, one.boxes[again], one.stands[again], extent, turn)
-    made, _ = eye.boxes(things)
+    _, things, made = _placed(one, eye, one.boxes[again], one.stands[again], extent, turn)
     every = max(1, int((box[2:] - box[:2]).max()) // FINE)
     y, x, own = (part[_inside(box)][::every, ::every] for part in (
         *np.mgrid[: eye.height, : eye.width], _own_pixels(one, picture, others)))
@@ -294,9 +293,8 @@ def _turns(kind: str) -> np.ndarray:
     if kind in ROUND:
         return np.eye(3)[None]
     angle = np.arange(TURNS) * 2 * np.pi / TURNS
-    zero, one = np.zeros(TURNS), np.ones(TURNS)
-    yaw = np.array([[np.cos(angle), -np.sin(angle), zero], [np.sin(angle), np.cos(angle), zero], [zero, zero, one]])
-    yaw = yaw.transpose(2, 0, 1)
+    cos, sin, zero, one = np.cos(angle), np.sin(angle), np.zeros(TURNS), np.ones(TURNS)
+    yaw = np.array([[cos, -sin, zero], [sin, cos, zero], [zero, zero, one]]).transpose(2, 0, 1)
     tilts = np.radians(LEANS if kind in LIES else [0])
     return np.concatenate([yaw @ np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
                            for a in tilts])

@@ -17,6 +17,7 @@ _EN = re.compile(
     r"|truck"
     r"|static|boom|sweep|revolv)[^.,;:]*?)"
     r"(?=[.,;:]|$| (?:while|as|and|meanwhile|just|when) |[.,;:])")
+CAMERA_ZH = "镜头|摄像机|视角|相机|机位|画面"  # what a camera, or what it sees, is called
 _ZH = re.compile(r"(?:固定镜头|(?:镜头|摄像机|相机|画面|视角|机身|机位)(?!后面|前|里|中)(?P<said>[^.,;:和]*?(?:摇动?"
     r"|转动?|倾斜?|看|仰俯|环绕|绕行|绕圈|"
                  r"移动?|推移|走|行进|升降|飘|运动|跟[着随][^.,;:]*|追着[^.,;:]*|对着[^.,;:]*|跟随[^.,;:]*|不动|静止"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +21,10 @@ from torch import Tensor, nn
 
 from reverie.model import faces, stage
 from reverie.model import things as th
-from reverie.model.plate import Plate
 from reverie.model.solids import Table, rows, solids_of
+
+if TYPE_CHECKING:
+    from reverie.model.plate import Plate
 
 _LOOK = th.SETTING["look"].stop
 POINTS = 1 << 14  # at which a network is asked at once, where it learns nothing: what it makes stays in the cache

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,9 +21,7 @@ from torch import Tensor
 from reverie.core.vocabulary import SETTINGS
 from reverie.model import stage
 from reverie.model import things as th
-
-if TYPE_CHECKING:
-    from reverie.model.canvas import Canvas
+from reverie.model.canvas import Canvas, Drawing, Scene
 
 LOOKS, SAME = 5, 1e-3  # of a past, at most, that differ from its end, from which a plate is made; and by how much
 SMALL = 32  # pixels high are the pictures of which is asked which look a setting has, and twice that how it is lit
@@ -93,16 +90,20 @@ def plate_of(canvas: Canvas, shown: np.ndarray, hidden: np.ndarray, tokens: np.n
 def _lit(canvas: Canvas, told: Tensor, seen: Tensor, setting: Tensor, settings: Tensor) -> Tensor:
     """A setting (WIDTH,) in the light of that of others of its name (R, WIDTH) in which a picture (3, H, W) of things
     (S, WIDTH) is most like what is seen."""
-    from reverie.model.canvas import Scene
-
     own = settings[settings[:, th.SETTING["name"]].argmax(1) == setting[th.SETTING["name"]].argmax()]
     light = slice(th.SETTING["look"].start, th.SETTING["look"].start + LIGHT)
     lit = setting.expand(len(own), -1).clone()
     lit[:, light] = own[:, light]
-    told = told.expand(len(own), -1, -1).clone()
-    told[:, th.SETTING_TOKEN] = lit
-    made = canvas(Scene.of(told), *seen.shape[1:]).picture[:, -1].mT.unflatten(2, seen.shape[1:])
+    drawing = _drawn(canvas, told.expand(len(own), -1, -1), lit, *seen.shape[1:])
+    made = drawing.picture[:, -1].mT.unflatten(2, seen.shape[1:])
     return lit[(made - seen).abs().clamp(max=ASTRAY).sum((1, 2, 3)).argmin()]
+
+
+def _drawn(canvas: Canvas, told: Tensor, setting: Tensor, height: int, width: int) -> Drawing:
+    """Things (L, S, WIDTH) in a setting, or one each, (WIDTH,) or (L, WIDTH)."""
+    told = told.clone()
+    told[:, th.SETTING_TOKEN] = setting
+    return canvas(Scene.of(told), height, width)
 
 
 def _resized(x: Tensor, height: int) -> Tensor:
@@ -112,11 +113,7 @@ def _resized(x: Tensor, height: int) -> Tensor:
 
 def _covered(canvas: Canvas, told: Tensor, setting: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """How much of pixels things (L, S, WIDTH) cover, (L, 1, H, W), and how much is in their shadow."""
-    from reverie.model.canvas import Scene
-
-    told = told.clone()
-    told[:, th.SETTING_TOKEN] = setting
-    drawing = canvas(Scene.of(told), height, width)
+    drawing = _drawn(canvas, told, setting, height, width)
     return tuple(part[:, -1, :, 0].unflatten(1, (height, width))[:, None] for part in (drawing.cover, drawing.shade))
 
 

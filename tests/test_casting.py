@@ -140,7 +140,39 @@ def test_nobody_waits_for_who_is_gone():
     chance, gone = torch.zeros(1, MAX_THINGS), torch.zeros(1, MAX_THINGS, dtype=torch.bool)
     gone[0, 0] = True
     assert cast.acts(chance, line, still, opening=False)[0, 1] == 0
-    assert cast.acted(gone, line).acts(chance, line, still, opening=False)[0, 1] > 0
+    assert cast.acted(gone, ~gone, line).acts(chance, line, still, opening=False)[0, 1] > 0
+
+
+def test_who_acts_again_later_is_thrown_up_as_high():
+    before = torch.zeros(1, th.TOKENS, th.WIDTH)
+    before[0, th.CAMERA_TOKEN, th.CAMERA["rotation"]] = torch.tensor([1.0, 0, 0, 0, -1, 0]).repeat(th.F)
+    things, rises = th.at_positions(before[:, :MAX_THINGS], torch.tensor([3.5, 6.0, 0.3]).expand(1, 16, th.F, 3)), []
+    before[:, :MAX_THINGS] = things
+    for later in ("nothing moves", "the red box slides to the left"):
+        cast = cast_told([Line(0.0, "a red box hops up over and over"), Line(5.0, later)])
+        gone = cast.kicked(things, before, torch.ones(1, MAX_THINGS, dtype=torch.bool), torch.tensor([0]),
+                           torch.tensor([1 / 24]), torch.full((1, MAX_THINGS), 0.5), 1.0)
+        rises.append(float(gone[0, 0, th.THING["velocity"].stop - 1]))
+    assert rises[0] == rises[1] > 0
+
+
+@pytest.mark.parametrize(("text", "hops"), [
+    ("a red ball hops up over and over", 2), ("a red ball is launched upwards", -1), ("红球反复跳起", 2),
+    ("a red ball jumps up again and again", 2)])
+def test_who_is_thrown_up_again_and_again_is_so_while_the_line_lasts(text, hops):
+    cast = cast_told([Line(0.0, text), Line(6.5, "a box falls")])
+    assert int(cast.hops[0, 0]) == hops
+    if hops < 0:
+        return
+    line, there = torch.tensor([0]), torch.zeros(1, MAX_THINGS, dtype=torch.bool)
+    there[0, 0] = True
+    for left in (1, 0):
+        flies = cast.acted(there, ~there, line)
+        assert int(flies.cued[0, 0]) == -1  # no other throw while it flies
+        cast = flies.acted(~there, there, line)
+        assert (int(cast.cued[0, 0]), int(cast.hops[0, 0])) == (0, left)
+    last = cast.acted(there, ~there, line).acted(~there, there, line)
+    assert int(last.cued[0, 0]) == -1
 
 
 def test_a_screen_comes_down_stands_and_rises_evenly_until_it_is_gone():

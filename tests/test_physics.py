@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from reverie.core.vocabulary import KINDS, MATERIALS
+from reverie.model import living, physics, resting
 from reverie.model import pendulum as pd
-from reverie.model import physics, resting
 from reverie.model import things as th
 from reverie.model.solids import solids_of
 from reverie.train.bodies import table
@@ -121,7 +121,8 @@ def test_what_rests_on_nothing_falls_and_what_rests_stays_exactly() -> None:
     moves = torch.zeros(1, 4, 1, dtype=torch.bool)
     after = physics.obeyed(before + 0.01, before, moves, FRAME)
     assert th.positions_of(after)[0, 0, -1, 2] == pytest.approx(2 - 0.5 * 9.81 / 36, abs=1e-4)
-    assert torch.equal(after[0, 1:], before[0, 1:])
+    assert torch.equal(after[0, 1:3], before[0, 1:3])
+    assert th.positions_of(after)[0, 3, -1, 2] == pytest.approx(2 - living.SETTLES / 6, abs=1e-3)  # birds come down
 
 
 @pytest.mark.parametrize("holder, size, place, hangs", [
@@ -266,16 +267,16 @@ def test_what_walks_steps_as_far_as_it_gets_and_faces_where_it_goes() -> None:
     things = before.clone()
     path = th.positions_of(before) + torch.tensor([0.0, -1.2, 0.0]) * torch.arange(1, 5)[:, None] / 24
     things[..., th.THING["position"]] = ((path - torch.tensor(th.POSITION_CENTRE)) / th.POSITION_SCALE).flatten(-2)
-    gone = physics.walking(things, before, FRAME)
+    gone = living.walking(things, before, FRAME)
     phase = gone[0, :, th.THING["phase"]].unflatten(-1, (2, 2))
     angles = torch.atan2(phase[:, 0], phase[:, 1])
-    assert torch.allclose(angles[0], torch.tensor([0.1, 0.2]) * physics.PACES["person"] / 0.75, atol=1e-4)
-    assert torch.allclose(angles[2], torch.tensor([2.0, 4.0]) * physics.WINGS / 24, atol=1e-4)
+    assert torch.allclose(angles[0], torch.tensor([0.1, 0.2]) * living.PACES["person"] / 0.75, atol=1e-4)
+    assert torch.allclose(angles[2], torch.tensor([2.0, 4.0]) * living.WINGS / 24, atol=1e-4)
     assert torch.allclose(th.rotations_of(gone)[0, 0, :, :, 0], torch.tensor([0.0, -1.0, 0.0]), atol=1e-5)
     assert torch.equal(gone[0, 1], things[0, 1])
     stood = before[:, :1].clone()
     stood[..., th.THING["velocity"]], stood[..., th.THING["phase"]] = 0.0, 0.0
-    assert torch.equal(physics.walking(stood, stood, FRAME), stood)  # who has not gone anywhere
+    assert torch.equal(living.walking(stood, stood, FRAME), stood)  # who has not gone anywhere
 
 
 @pytest.mark.parametrize(("kind", "pace", "kept"), [
@@ -285,11 +286,78 @@ def test_what_is_alive_keeps_its_pace(kind, pace, kept) -> None:
     before[..., th.THING["velocity"].start] = 1.5 / th.VELOCITY_SCALE
     after = th.at_positions(before, th.positions_of(before) + torch.tensor([pace * 1.5 / 6, 0.0, 0.02]))
     after[..., th.THING["velocity"].start] = pace * 1.5 / th.VELOCITY_SCALE
-    gone = physics.strolled(after, before, FRAME)
+    gone = living.strolled(after, before, FRAME)
     place, speed = th.positions_of(gone)[0, 0, -1], gone[0, 0, th.THING["velocity"].start] * th.VELOCITY_SCALE
     far = 1.0 if kept else pace
     assert [float(place[0]), float(speed)] == pytest.approx([far * 1.5 / 6, far * 1.5], abs=1e-4)
     assert float(place[2]) == pytest.approx(0.32, abs=1e-4)
+
+
+@pytest.mark.parametrize(("material", "keeps"), [("bouncy", physics.BOUNCES), ("heavy", 0.0)])
+def test_a_ball_that_lands_rebounds_or_stays(material, keeps) -> None:
+    ball = thing("ball", (0, 0, 1.3), (0.3,) * 3, moving=1.0)[None, None]
+    ball[..., th.THING["material"].start + MATERIALS.index(material)] = th.ONE_HOT
+    rate, tops, ends = 1.0, [], []  # m/s upwards
+    start = [1.3 + rate * t - th.GRAVITY * t * t / 2 for t in (-3 / 24, -2 / 24, -1 / 24, 0.0)]
+    state = th.at_positions(ball, torch.tensor([[0.0, 0.0, z] for z in start]))
+    state[..., th.THING["velocity"].stop - 1] = rate / th.VELOCITY_SCALE
+    for _ in range(12):
+        rests = th.at_positions(state, th.positions_of(state)[:, :, -1:].expand(1, 1, th.F, 3))
+        flown, flies = physics.flown(rests, state, FRAME)
+        state, lands = physics.rebounded(flown, state, FRAME)
+        assert bool((flies | lands).all()) or ends and ends[-1] == 0
+        tops += th.positions_of(state)[0, 0, :, 2].tolist()
+        ends += [float(state[0, 0, th.THING["velocity"].stop - 1]) * th.VELOCITY_SCALE]
+    assert min(tops) == pytest.approx(0.3, abs=0.05) and min(tops) >= 0.3 - 1e-4
+    first = next(n for n, top in enumerate(tops) if top < 0.4)
+    assert max(tops[first:]) == pytest.approx(0.3 + keeps**2 * (1.0 + rate**2 / 2 / th.GRAVITY), abs=0.03)
+    assert keeps or ends[-1] == 0
+
+
+def test_what_is_beside_another_does_not_rebound_by_this_rule() -> None:
+    rows = [thing("ball", (0, 0, 0.8), (0.3,) * 3, moving=1.0), thing("box", (0.5, 0, 0.3), (0.3,) * 3, moving=-1.0)]
+    things = torch.stack(rows)[None]
+    things[0, 0, th.THING["velocity"].stop - 1] = -4.0 / th.VELOCITY_SCALE
+    assert not bool(physics.rebounded(things, things, FRAME)[1].any())
+
+
+def bird(height: float, speed: float, rise: float = 0.0) -> torch.Tensor:
+    row = thing("bird", (0, 0, height), (0.3, 0.3, 0.2), moving=1.0)[None, None]
+    row[..., th.THING["velocity"]] = torch.tensor([speed, 0.0, rise]) / th.VELOCITY_SCALE
+    return row
+
+
+def test_a_bird_in_level_flight_does_not_rise_and_one_that_took_off_may() -> None:
+    up = torch.tensor([0.3, 0.0, 0.2])
+    for rise, gains in ((0.0, 0.0), (1.0, 0.2)):
+        before = bird(1.5, 2.0, rise)
+        after = th.at_positions(bird(1.5, 2.0, 1.0), th.positions_of(before) + up)
+        out, hangs = living.flapping(after, before, torch.ones(1, 1, dtype=torch.bool), FRAME)
+        assert float(th.positions_of(out)[0, 0, -1, 2]) == pytest.approx(1.5 + gains, abs=1e-4)
+        assert not bool(hangs.any())
+    new, _ = living.flapping(bird(1.5, 2.0, 1.0), None, torch.ones(1, 1, dtype=torch.bool), FRAME)
+    assert float(new[0, 0, th.THING["velocity"].stop - 1]) <= 0
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_bird_does_not_hang_in_the_air(moves) -> None:
+    state, high = bird(1.5, 1.0), []
+    for _ in range(12):
+        still = state.clone()
+        still[..., th.THING["velocity"]] = 0.0
+        state = physics.obeyed(still, state, torch.full((1, 1, 1), moves), FRAME)
+        state[..., th.THING["moving"]] = 1.0
+        high.append(float(th.positions_of(state)[0, 0, -1, 2]))
+    assert high == sorted(high, reverse=True) and high[0] < 1.5 and high[-1] == pytest.approx(0.2, abs=1e-3)
+    assert 0.2 < float(th.positions_of(state)[0, 0, -1, 0]) < 1.5  # it went on while it came down
+
+
+def test_who_gets_slower_and_hardly_goes_stands_and_who_sets_out_goes() -> None:
+    for went, goes, stands in ((0.4, 0.3, True), (0.4, 0.5, False), (0.0, 0.3, False), (1.5, 0.5, False)):
+        one, two = (thing("dog", (0, 0, 0.3), (0.3,) * 3, moving=1.0)[None, None] for _ in range(2))
+        for row, speed in ((one, went), (two, goes)):
+            row[..., th.THING["velocity"].start] = speed / th.VELOCITY_SCALE
+        assert bool(living.crept(two, one)) is stands
 
 
 def test_what_is_new_comes_no_faster_than_it_goes() -> None:

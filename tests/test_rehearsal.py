@@ -137,7 +137,7 @@ def test_of_what_follows_something_only_the_first_is_cued() -> None:
     assert cast.cued[0, :2].tolist() == [0, 0] and cast.after[0, :2].tolist() == [-1, 0]
     line, chance, met = torch.tensor([0]), torch.full((1, MAX_THINGS), 0.02), torch.arange(MAX_THINGS)[None] == 0
     assert cast.comes(chance, line, met, opening=False)[0, 1] == pytest.approx(0.02)  # it waits
-    assert cast.acted(met, line).comes(chance, line, met, opening=False)[0, 1] == COMES
+    assert cast.acted(met, ~met, line).comes(chance, line, met, opening=False)[0, 1] == COMES
 
 
 def test_where_a_word_is_not_known_something_else_may_come() -> None:
@@ -174,7 +174,7 @@ def test_chances_are_as_the_cast_settles_them() -> None:
     assert (opening[2:] == 0).all() and (later[2:] == 0).all()
     assert cast.comes(chance, torch.tensor([1]), nobody, opening=False)[0, 0] == pytest.approx(0.02)  # another line
     assert cast.acts(chance, line, ~nobody, opening=False)[0, 0] == ACTS
-    after = cast.acted(nobody | True, line).acts(chance, line, nobody, opening=False)
+    after = cast.acted(nobody | True, nobody, line).acts(chance, line, nobody, opening=False)
     assert (after == chance).all()  # who goes on needs no cue
     assert cast.acts(chance, line, ~nobody, opening=False)[0, 1] == 0  # and the wall has none
 

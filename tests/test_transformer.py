@@ -244,6 +244,24 @@ def test_guidance_acts_in_openings_and_after_new_lines() -> None:
     assert free == [0, 0, 2]  # both steps of the opening; the one step of the latent that begins a line
 
 
+@pytest.mark.parametrize(("speed", "rise", "kicked"), [(0.2, 0.0, True), (2.0, 0.0, False), (0.0, 0.3, False)])
+def test_a_hand_takes_what_lies_or_hardly_moves_and_waits_for_the_rest(speed: float, rise: float, kicked: bool) -> None:
+    model, line = tiny(), torch.tensor([0])
+    roll = Rollout(model, words(model), fps=torch.tensor([24.0]), grid=GRID, with_views=False, sampling=PLAIN,
+                   generator=torch.Generator().manual_seed(0))
+    thing = torch.zeros(1, th.TOKENS, th.WIDTH)
+    thing[0, 0, 0] = thing[0, 0, th.THING["moving"].start] = 1.0
+    seconds = torch.arange(-3, 1) / 24
+    path = torch.stack([speed * seconds, 0 * seconds, 0.3 + (rise > 0) * (1 + rise * seconds - 4.905 * seconds**2)], -1)
+    thing[:, :1] = th.at_positions(thing[:, :1], path[None, None])
+    thing[0, 0, th.THING["velocity"]] = torch.tensor([speed, 0.0, rise]) / th.VELOCITY_SCALE
+    roll.things, roll.met = thing, thing[:, :MAX_THINGS, 0] > 0
+    roll.cast.cued[0, 0], roll.cast.way[0, 0] = 0, 2
+    assert bool(roll._starts(thing, line)[0, 0]) is kicked
+    roll._meet(thing, line)
+    assert int(roll.cast.cued[0, 0]) == (-1 if kicked else 0)  # it is not done with before it was kicked
+
+
 @torch.no_grad()
 def test_nothing_vanishes_within_the_picture_and_nothing_doubles() -> None:
     model = tiny()

@@ -36,6 +36,9 @@ RISES = re.compile(rf"\b(?:screen|curtain|shutter|blind|drape|it)s?\b(?:(?!camer
                    rf"|(?:幕|屏|帘|它)[^,，。;；]*{UP_ZH}")
 LET_DOWN = re.compile(rf"\b(?:in front of|everything|(?:and|then) (?:\w+ )?{UP})\b|[遮挡升]|前面|一切|{RISES.pattern}")
 STANDS, LONG = 115, 1_000_000  # hundredths of a second that truth's screens stand (70 to 160), and for good
+# what is said of what is thrown up more than once; seconds between two throws of truth (1.5 to 2.1), and that one takes
+AGAIN = re.compile(r"\b(?:again and again|over and over|repeatedly|keeps?)\b|一次又?一?次|反复|不断|不停|一再|连续")
+EVERY, FLIGHT = 1.8, 0.9
 BY_OTHERS = ("covered", "pushed")  # what another does
 # centimetres a second that truth's hand gives; to what pushes another as well; a shot at a hoop takes what it needs
 KICKED = {"slid": 230, "rolled": 235, "leaves": 320, "launched": 410, "pushed": 300, "hidden": 300, "scored": 0,
@@ -190,6 +193,9 @@ class Casting:
                 "up" if claim.what == "launched" else claim.detail or (off.detail if off else ""))
             cast.way[0, slot] = WAYS.index(way if way in WAYS else "out" if off else "aside")
             cast.pace[0, slot] = KICKED["leaves" if off else claim.what]
+            if claim.what == "launched" and AGAIN.search(_text(self._script, claim.start).lower()):
+                later = next((line.start for line in self._script if line.start > claim.start), LONG)
+                cast.hops[0, slot] = max(1, int((later - claim.start - FLIGHT) / EVERY) - 1)
 
 
 def _unread(claims: Sequence[Claim], script: Sequence[Line], start: float) -> bool:

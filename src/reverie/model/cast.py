@@ -52,13 +52,13 @@ class Cast:
     kind, colour: the numbers of their channels. present: 1 where a thing is there at the opening, 0 where nothing may
     come to be. due: the line in which it comes, after the opening; side: from where, of SIDES. cued: that in which it
     is set going, by itself or, as in truth, by an unseen hand: way, of WAYS, and pace, in centimetres a second; who has
-    a pace, a line in which it is due, and neither way nor target, is thrown in. after:
-    the slot whose thing must have been set going before. target: the slot of what it runs into, in whose lane it is,
-    at whose ring it is shot, on which it is put down, or before which it, a screen, is let down; behind: 1 where it
-    passes behind that. kept: 1 where it takes part in a later line, and must not be sent out of the picture. stands:
-    hundredths of a second for which a screen that is let down stands yet before it is lifted. idle: a
-    sum of 1 << n over those lines n of which all is understood, and in which it is told to do nothing: it stays at rest
-    unless something hits it (so do all 178 such things of truth; 27 are hit).
+    a pace, a line in which it is due, and neither way nor target, is thrown in. after: the slot whose thing must have
+    been set going before. target: the slot of what it runs into, in whose lane it is, at whose ring it is shot, on
+    which it is put down, or before which it, a screen, is let down; behind: 1 where it passes behind that. hops: how
+    often more a hand throws it up, once it lies still again. kept: 1 where it takes part in a later line, and must not
+    be sent out of the picture. stands: hundredths of a second for which a screen that is let down stands yet before it
+    is lifted. idle: a sum of 1 << n over those lines n of which all is understood, and in which it is told to do
+    nothing: it stays at rest unless something hits it (so do all 178 such things of truth; 27 are hit).
     """
 
     kind: Tensor
@@ -72,6 +72,7 @@ class Cast:
     after: Tensor
     target: Tensor
     behind: Tensor
+    hops: Tensor
     kept: Tensor
     stands: Tensor
     idle: Tensor
@@ -115,6 +116,10 @@ class Cast:
     def lowered(self) -> Tensor:
         """(B, things) bool: what a hand that is not seen may lower: what is put down, and what nothing is said of."""
         return (self.kind < 0) | (self.side == SIDES.index("above"))
+
+    def by_hand(self, line: Tensor) -> Tensor:
+        """(B, things) bool: those that a hand is to set going now."""
+        return (self.way > 0) & self._on_cue(line)
 
     def _on_cue(self, line: Tensor) -> Tensor:
         """(B, things) bool: those that are to be set going now."""
@@ -264,7 +269,8 @@ class Cast:
         ahead = normalize((goal - place) * (1 - up[:, None]), dim=-1)
         velocity = torch.where((self.target >= 0)[..., None], ahead, velocity)
         pace, most = self.pace / 100 * (0.85 + 0.6 * chance % 0.3), _stops(things, place - eye, velocity, seen, aspect)
-        pace = torch.where((self.kept == 1) & (self.target < 0), torch.minimum(pace, most), pace)
+        level = (self.kept == 1) & (self.target < 0) & (self.way != WAYS.index("up"))
+        pace = torch.where(level, torch.minimum(pace, most), pace)
         velocity = velocity * pace[..., None]
         shot, still = self._shot(), before[:, :MAX_THINGS]
         arc = hoops.aimed(still, self._targets(still), chance, self.way == WAYS.index("short"))
@@ -274,11 +280,14 @@ class Cast:
         path = place[:, :, None] + velocity * time - fall * time.square() / 2
         gone = th.at_positions(things, path.to(things.dtype))
         gone[..., th.THING["velocity"]] = ((velocity - fall * time)[:, :, -1] / th.VELOCITY_SCALE).to(things.dtype)
-        return torch.where((starts & (self.way > 0) & self._on_cue(line))[..., None], gone, things)
+        return torch.where((starts & self.by_hand(line))[..., None], gone, things)
 
-    def acted(self, moves: Tensor, line: Tensor) -> Cast:
-        """The cast once those (B, things) move in this line: they need no cue."""
-        return replace(self, cued=torch.where(moves & (self.cued == line[:, None]), -1, self.cued))
+    def acted(self, moves: Tensor, still: Tensor, line: Tensor) -> Cast:
+        """The cast once those (B, things) move in this line: they need no cue, until they lie ``still`` (B, things), if
+        they are thrown up again and again."""
+        done, again = moves & (self.cued == line[:, None]), still & (self.cued < 0) & (self.hops > 0)
+        cued = torch.where(again, line[:, None], torch.where(done, -1, self.cued))
+        return replace(self, cued=cued, hops=torch.where(again, self.hops - 1, self.hops))
 
     def stood(self, still: Tensor, seconds: Tensor) -> Cast:
         """The cast after a latent in which those (B, things) did not move. seconds (B,): of a frame."""

@@ -25,6 +25,7 @@ GUIDED = 1.0  # seconds after a new line began in which guidance acts
 TWIN = 0.4  # metres
 STOPPING = 4.0  # times as far as rest goes at which what moved has come to rest: 0.1 m/s; else it creeps for minutes
 LOATH = 0.02  # taken off the chance that the camera moves: without it 0.55 of the time, with 0.04 never; in truth 0.2
+SLOW = 0.5  # m/s up to which a hand may set going what moves
 RARE = 0.02  # chances of existing below it are taken for none, and those as near to 1 for certain
 
 
@@ -142,7 +143,7 @@ class Rollout(Passes):
             clean = self._clean_things(conditions, x, level, known)
             if decided is None:
                 decided = self._decided(clean, conditions.line)
-                starts = self._starts(decided) & ~known[:, :MAX_THINGS]
+                starts = self._starts(decided, conditions.line) & ~known[:, :MAX_THINGS]
                 if bool(starts.any()):  # which way and how fast is chance, whose mean is to stay
                     x[:, :MAX_THINGS] = torch.where(starts[..., None], noise[:, :MAX_THINGS], x[:, :MAX_THINGS])
                     clean = self._clean_things(conditions, x, level, known)
@@ -180,12 +181,21 @@ class Rollout(Passes):
         out[:, :MAX_THINGS, moving], out[:, th.CAMERA_TOKEN, camera] = moves[:, :-1], moves[:, -1]
         return out
 
-    def _starts(self, decided: Tensor) -> Tensor:
-        """(B, things) bool: what was at rest in the last latent, and is decided to move."""
+    def _starts(self, decided: Tensor, line: Tensor) -> Tensor:
+        """(B, things) bool: what was at rest in the last latent, or goes so slowly that the hand that is to set it
+        going may, and is decided to move."""
         if self.things is None:
             return torch.zeros_like(self.met)
         moving, was = th.THING["moving"].start, self.things[:, :MAX_THINGS]
-        return (was[..., 0] > 0) & (was[..., moving] <= 0) & (decided[:, :MAX_THINGS, moving] > 0)
+        still = (was[..., moving] <= 0) | self.cast.by_hand(line) & ~self._goes()
+        return (was[..., 0] > 0) & still & (decided[:, :MAX_THINGS, moving] > 0)
+
+    def _goes(self) -> Tensor:
+        """(B, things) bool: what exists in the last latent and flies, or goes faster than SLOW."""
+        was, part = self.things[:, :MAX_THINGS], th.THING["velocity"]
+        speed = was[..., part] * th.VELOCITY_SCALE
+        falls = physics.falling(th.positions_of(was), speed, 1 / self.fps[:, None])
+        return (was[..., 0] > 0) & (falls | (speed.norm(dim=-1) > SLOW))
 
     def _before(self) -> tuple[Tensor | None, Tensor | None]:
         """Things (B, things, WIDTH) and camera (B, WIDTH) of the last latent."""
@@ -344,8 +354,9 @@ class Rollout(Passes):
         self.identity = static if self.identity is None else torch.where(new[..., None], static, self.identity)
         self.met = self.met | new
         exists, moves = x[:, :MAX_THINGS, 0] > 0, x[:, :MAX_THINGS, th.THING["moving"].start] > 0
-        done = exists & moves | self.met & ~exists  # nobody waits for who is gone
-        self.cast = self.cast.acted(done, line).stood(exists & ~moves, 1 / self.fps)
+        goes = torch.zeros_like(moves) if self.things is None else self._goes() & self.cast.by_hand(line)
+        done = exists & moves & ~goes | self.met & ~exists  # nobody waits for who is gone
+        self.cast = self.cast.acted(done, exists & ~moves, line).stood(exists & ~moves, 1 / self.fps)
 
     # -- views --------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import reverie
 
 ROOT = Path(reverie.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES, MAX_TOTAL = 400, 38960
+MAX_LINES, MAX_TOTAL = 400, 38980
 
 # room -> the rooms it may import from, besides itself. train never sees evaluate; audit never sees model.
 MAY = {

@@ -1,5 +1,7 @@
 """The plate: what was seen behind things is there again, whole, and where the camera goes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from reverie.core.camera import CameraPath, look_at
 from reverie.core.vocabulary import SETTINGS
 from reverie.model import things as th
 from reverie.model.canvas import Canvas, Scene
-from reverie.model.plate import plate_of
+from reverie.model.plate import OTHER, apart, plate_of
+from reverie.world import World
 
 SIDE = 64
 LOOKS = [[[0.0, -0.5, 1.0, 0.0, *(c * n for c in (0.9, -0.7, 0.5, 0.8, -0.6, 0.4, 1.0))]] for n in range(4)]
@@ -90,3 +93,20 @@ def test_it_stays_on_the_ground_when_the_camera_moves(canvas):
     assert abs((31.5 - red[:, 1].mean()) - 0.3 * focal / far) < 1
     tokens[:, th.CAMERA_TOKEN] = camera(30.0)  # where nobody ever looked
     assert np.isfinite(drawn(canvas, tokens, plate)).all()
+
+
+def test_what_a_video_shows_behind_its_things_is_shown_on_where_the_canvas_would_not(canvas):
+    world = SimpleNamespace(meta={"sampling": {"looks": LOOKS}},
+                            tokenizer=SimpleNamespace(canvas=canvas, config=SimpleNamespace(canvas=True)))
+    tokens = empty_tokens(6)
+    tokens[:2, th.CAMERA_TOKEN] = camera(0.5)  # then the camera stood still
+    own = (drawn(canvas, tokens[-1:]) * 255).round().astype(np.uint8)
+    assert apart(canvas, own, tokens[-1]) < 0.003 < OTHER
+    assert World.behind(world, own[None].repeat(24, 0), tokens, 24.0) is None  # that is what it draws by itself
+    seen = pictures(24)
+    seen[:8] = 0  # what another camera saw
+    plate = World.behind(world, seen, tokens, 24.0)
+    np.testing.assert_allclose(drawn(canvas, tokens[-1:], plate), seen[-1] / 255, atol=2 / 255)
+    assert World.behind(world, seen[-8:], tokens, 24.0) is not None  # fewer pictures than things
+    assert World.behind(world, seen, tokens[-2:], 24.0) is not None  # fewer things than pictures
+    assert World.behind(world, seen[:0], tokens, 24.0) is None

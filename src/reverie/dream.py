@@ -59,12 +59,15 @@ class Dream:
         self.things: list[dict] = []
         self.tokens: np.ndarray | None = None
         self.sampling = Sampling.of(world.meta, steps=steps, things_steps=steps, guidance=guidance, takes=takes)
+        behind, past = (None, past) if known is None else (past, None)
         seen = past if past is None or isinstance(past, list) else world.seen(past, self.fps)
         witnessed = getattr(seen, "tokens", None) if things and known is None else None
         # pictures that were given are gone on from as pictures, where nobody saw what is in them; else the things are
         # drawn, before what is behind them as it was seen
         self._drawn = things and (past is None or witnessed is not None) and not painted
         self.plate = getattr(seen, "plate", None) if witnessed is not None and self._drawn else None
+        if behind is not None and self._drawn:
+            self.plate = world.behind(behind, known, self.fps)
         if witnessed is not None and self._drawn and self.plate is None:
             self.sampling = replace(self.sampling, haze=0.0)
         side = world.tokenizer.config.spatial

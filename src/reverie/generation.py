@@ -174,7 +174,7 @@ def generate(prompt: str = "", out: str | Path = "out.mp4", *, seconds: float = 
             offset = writer.frames
             total = frames + offset
             progress = stack.enter_context(track(frames, "frames", quiet=quiet))
-            more: dict = {"past": past} if known is None else {"known": known}
+            more: dict = {"past": past} if known is None else {"known": known, "past": past[: len(past) - shown]}
             if foreign:
                 more |= {"out": out, "note": note, "watch": lambda step: progress.advance(0, note=step.words())}
             else:

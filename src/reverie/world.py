@@ -30,7 +30,7 @@ from reverie.model.beside import Drawers
 from reverie.model.block import Block
 from reverie.model.checkpoint import content_hash, load_into, load_model
 from reverie.model.exported import Exported, installed
-from reverie.model.plate import Plate, plate_of
+from reverie.model.plate import OTHER, SAME, Plate, apart, plate_of
 from reverie.model.sampling import Sampling
 from reverie.model.solids import Table
 from reverie.model.text import TokenVectors, unknown_words
@@ -170,8 +170,9 @@ class World:
         """A dream to be stepped one latent at a time, for as long as one likes; arguments as of ``imagine``.
 
         past: frames, or what ``seen`` made of them (one latent is an image). seconds: over which the moves are
-        spread. known: the things of the past, (latents, S, WIDTH) as model.things has them: true ones, instead of a
-        past in pictures. driven: of a model of a log, its actions (T, A) in each frame of the past, NaN where unknown;
+        spread. known: the things of the past, (latents, S, WIDTH) as model.things has them: true ones, instead of those
+        seen in pictures; of these counts what is behind them, then, see ``behind``. driven: of a model of a log, its
+        actions (T, A) in each frame of the past, NaN where unknown;
         such a model imagines no things, and has learned no words and no camera moves (BadInput).
         """
         return Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
@@ -237,6 +238,21 @@ class World:
         elif not (found.tokens[:, : th.CAMERA_TOKEN, 0] > 0).any():
             found.tokens = None  # nothing to draw, and nothing to draw it on
         return found
+
+    @torch.inference_mode()
+    def behind(self, past: np.ndarray, known: np.ndarray, fps: float) -> Plate | None:
+        """What is behind things known (L, S, WIDTH) in past frames uint8 (T, H, W, 3) that end with them, from where
+        the camera is at their end; None where it is what the canvas shows there."""
+        count, looks = min(len(past), int(CONTEXT_SECONDS * fps)) // F, Sampling.of(self.meta).looks
+        if not count or not self.tokenizer.config.canvas or not any(looks):
+            return None
+        shown, known = past[len(past) - count * F :][F - 1 :: F][-len(known) :], known[-count:].astype(np.float32)
+        there = known[:, th.CAMERA_TOKEN]
+        same = np.abs(there - there[-1]).max(1) < SAME
+        shown, known, canvas = shown[same], known[same], self.tokenizer.canvas
+        if apart(canvas, shown[-1], known[-1]) < OTHER:
+            return None
+        return plate_of(canvas, shown, np.zeros(shown.shape[:3], bool), known, looks)[0]
 
     def _encode_video(self, frames: np.ndarray) -> list[Tensor]:
         """Frames (4 L, H, W, 3) to L latents (1, H, W, C); what the first new picture sees of them is refined."""

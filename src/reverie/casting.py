@@ -194,7 +194,7 @@ class Casting:
             cast.way[0, slot] = WAYS.index(way if way in WAYS else "out" if off else "aside")
             cast.pace[0, slot] = KICKED["leaves" if off else claim.what]
             if claim.what == "launched" and AGAIN.search(_text(self._script, claim.start).lower()):
-                later = next((line.start for line in self._script if line.start > claim.start), LONG)
+                later = next((line.start for line in self._script if line.start > claim.start), LONG / 100)
                 cast.hops[0, slot] = max(1, int((later - claim.start - FLIGHT) / EVERY) - 1)
 
 

@@ -59,7 +59,7 @@ class Dream:
         self.things: list[dict] = []
         self.tokens: np.ndarray | None = None
         self.sampling = Sampling.of(world.meta, steps=steps, things_steps=steps, guidance=guidance, takes=takes)
-        behind, past = (None, past) if known is None else (past, None)
+        behind, past = (past, None) if known is not None and isinstance(past, np.ndarray) else (None, past)
         seen = past if past is None or isinstance(past, list) else world.seen(past, self.fps)
         witnessed = getattr(seen, "tokens", None) if things and known is None else None
         # pictures that were given are gone on from as pictures, where nobody saw what is in them; else the things are

@@ -171,9 +171,9 @@ class World:
 
         past: frames, or what ``seen`` made of them (one latent is an image). seconds: over which the moves are
         spread. known: the things of the past, (latents, S, WIDTH) as model.things has them: true ones, instead of those
-        seen in pictures; of these counts what is behind them, then, see ``behind``. driven: of a model of a log, its
-        actions (T, A) in each frame of the past, NaN where unknown;
-        such a model imagines no things, and has learned no words and no camera moves (BadInput).
+        seen in pictures; of the past's frames counts what is behind them, then, see ``behind``. driven: of a model of a
+        log, its actions (T, A) in each frame of the past, NaN where unknown; such a model imagines no things, and has
+        learned no words and no camera moves (BadInput).
         """
         return Dream(self, script, size=size, fps=fps, seed=seed, steps=steps, guidance=guidance, past=past,
                      known=known, driven=driven, moves=moves, seconds=seconds, things=things, takes=takes)

@@ -64,14 +64,14 @@ def flapping(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tens
     birds, up = of_kind(things, ("bird",)) & (things[..., 0] > 0), THING["velocity"].stop - 1
     if not bool(birds.any()):
         return things, birds
-    out, earlier = things.clone(), things if before is None else before
+    earlier = things if before is None else before
     known = torch.zeros_like(birds) if before is None else birds & (before[..., 0] > 0)
     place, went = positions_of(earlier)[..., -1, :], earlier[..., THING["velocity"]] * VELOCITY_SCALE
     high = place[..., 2] - depth(earlier) > CLEAR
     level = birds & torch.where(known, high & (went[..., 2] < LEVEL), True)
     path, top = positions_of(things).clone(), torch.where(known, place[..., 2], positions_of(things)[..., 0, 2])
     path[..., 2] = torch.where(level[..., None], torch.minimum(path[..., 2], top[..., None]), path[..., 2])
-    out = at_positions(out, path)
+    out = at_positions(things, path)
     out[..., up] = torch.where(level, out[..., up].clamp(max=0), out[..., up])
     slow = out[..., THING["velocity"].start : up].norm(dim=-1) * VELOCITY_SCALE < STROLLS
     hangs = known & high & (slow | ~moves)

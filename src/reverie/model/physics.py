@@ -82,8 +82,8 @@ def obeyed(things: Tensor, before: Tensor | None, moves: Tensor, seconds: Tensor
     if before is not None:
         moves = moves & ~crept(things, before)[..., None]
         things = strolled(things, before, seconds)
-    things, flies = flapping(things, before, moves[..., 0], seconds)
-    things, moves = walking(things, before, seconds), moves | flies[..., None]
+    things, settles = flapping(things, before, moves[..., 0], seconds)
+    things, moves = walking(things, before, seconds), moves | settles[..., None]
     earlier = things if before is None else torch.where(was, before, things)
     things, swings = swung(things, earlier, (slept & moves)[..., 0], seconds)
     moves = moves | (swings[..., None] & ~slept)
@@ -102,8 +102,7 @@ def rebounded(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor |
     there = (things[..., 0] > 0) & (before[..., 0] > 0)
     velocity, place = before[..., THING["velocity"]] * VELOCITY_SCALE, positions_of(before)[..., -1, :]
     high, rate, latent = (place[..., 2] - depth(before)).clamp(min=0), velocity[..., 2], F * seconds[:, None]
-    loose = falling(positions_of(before), velocity, seconds[:, None]) | (rate > SINKS)
-    loose = loose if lowered is None else loose | ~lowered
+    loose = falling(positions_of(before), velocity, seconds[:, None]) | ~_sinking(rate, lowered)
     on = there & of_kind(things, ROUND) & loose & torch.where(
         high > CLEAR, high + rate * latent - GRAVITY * latent.square() / 2 < CLEAR, rate.abs() > HOPS[0])
     if not bool(on.any()):
@@ -261,8 +260,7 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor | Non
     there = (things[..., 0] > 0) & (before[..., 0] > 0)
     drops = of_kind(things, ("screen",)) & (False if lowered is None else ~lowered)
     loose = there & (drops | ~of_kind(things, HELD_UP))
-    sinks = velocity[..., 2] <= SINKS
-    sinks = sinks if lowered is None else sinks & lowered
+    sinks = _sinking(velocity[..., 2], lowered)
     free = loose & (falling(positions_of(before), velocity, seconds[:, None]) | ~sinks)
     others, end = positions_of(things)[..., -1, :], path[..., -1, :]
     reach = depth(before)
@@ -294,6 +292,12 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor | Non
     fallen[..., 2] -= GRAVITY * ahead[:, -1:]
     out[..., THING["velocity"]] = fallen / VELOCITY_SCALE
     return torch.where(free[..., None], out, things), free
+
+
+def _sinking(rate: Tensor, lowered: Tensor | None) -> Tensor:
+    """(B, N) bool: what goes down at a rate (B, N) in m/s upwards, and may be let down by a hand that is not seen."""
+    sinks = rate <= SINKS
+    return sinks if lowered is None else sinks & lowered
 
 
 def _held(held: Tensor, touches: Tensor) -> Tensor:

@@ -65,8 +65,8 @@ def plate_of(canvas: Canvas, shown: np.ndarray, hidden: np.ndarray, tokens: np.n
     """The plate of pictures uint8 (L, H, W, 3) in which things (L, S, WIDTH) are, seen by a camera that stands still;
     and the setting (WIDTH,) that is most like it, of the looks that each had in training. hidden (L, H, W) bool: where
     something else is in the way."""
-    apart = (np.abs(tokens - tokens[-1]).max((1, 2)) > SAME) | (hidden != hidden[-1]).any((1, 2))
-    some = np.append(np.flatnonzero(apart)[:: max(1, -(-int(apart.sum()) // LOOKS))], len(tokens) - 1)
+    other = (np.abs(tokens - tokens[-1]).max((1, 2)) > SAME) | (hidden != hidden[-1]).any((1, 2))
+    some = np.append(np.flatnonzero(other)[:: max(1, -(-int(other.sum()) // LOOKS))], len(tokens) - 1)
     height, width = shown.shape[1:3]
     device = canvas.bodies.device
     seen = torch.from_numpy(shown[some]).to(device).float().permute(0, 3, 1, 2) / 255

@@ -187,15 +187,19 @@ class Rollout(Passes):
         if self.things is None:
             return torch.zeros_like(self.met)
         moving, was = th.THING["moving"].start, self.things[:, :MAX_THINGS]
-        still = (was[..., moving] <= 0) | self.cast.by_hand(line) & ~self._goes()
+        still = (was[..., moving] <= 0) | self.cast.by_hand(line) & ~self._evades(line)
         return (was[..., 0] > 0) & still & (decided[:, :MAX_THINGS, moving] > 0)
 
-    def _goes(self) -> Tensor:
-        """(B, things) bool: what exists in the last latent and flies, or goes faster than SLOW."""
+    def _evades(self, line: Tensor) -> Tensor:
+        """(B, things) bool: of what a hand is to set going now, what flew in the last latent, or went faster than SLOW.
+        """
+        hand = self.cast.by_hand(line)
+        if self.things is None or not bool(hand.any()):
+            return torch.zeros_like(hand)
         was, part = self.things[:, :MAX_THINGS], th.THING["velocity"]
         speed = was[..., part] * th.VELOCITY_SCALE
         falls = physics.falling(th.positions_of(was), speed, 1 / self.fps[:, None])
-        return (was[..., 0] > 0) & (falls | (speed.norm(dim=-1) > SLOW))
+        return hand & (was[..., 0] > 0) & (falls | (speed.norm(dim=-1) > SLOW))
 
     def _before(self) -> tuple[Tensor | None, Tensor | None]:
         """Things (B, things, WIDTH) and camera (B, WIDTH) of the last latent."""
@@ -354,8 +358,7 @@ class Rollout(Passes):
         self.identity = static if self.identity is None else torch.where(new[..., None], static, self.identity)
         self.met = self.met | new
         exists, moves = x[:, :MAX_THINGS, 0] > 0, x[:, :MAX_THINGS, th.THING["moving"].start] > 0
-        goes = torch.zeros_like(moves) if self.things is None else self._goes() & self.cast.by_hand(line)
-        done = exists & moves & ~goes | self.met & ~exists  # nobody waits for who is gone
+        done = exists & moves & ~self._evades(line) | self.met & ~exists  # nobody waits for who is gone
         self.cast = self.cast.acted(done, exists & ~moves, line).stood(exists & ~moves, 1 / self.fps)
 
     # -- views --------------------------------------------------------------------------------------------

@@ -99,11 +99,10 @@ def rebounded(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor |
     is 4 mm off for bouncy ones (median of 1,666 latents), 9 mm for others (of 588). before: one latent earlier; seconds
     (B,): the time between two frames; lowered: see flown.
     """
-    there = (things[..., 0] > 0) & (before[..., 0] > 0)
     velocity, place = before[..., THING["velocity"]] * VELOCITY_SCALE, positions_of(before)[..., -1, :]
     high, rate, latent = (place[..., 2] - depth(before)).clamp(min=0), velocity[..., 2], F * seconds[:, None]
     loose = falling(positions_of(before), velocity, seconds[:, None]) | ~_sinking(rate, lowered)
-    on = there & of_kind(things, ROUND) & loose & torch.where(
+    on = (things[..., 0] > 0) & (before[..., 0] > 0) & of_kind(things, ROUND) & loose & torch.where(
         high > CLEAR, high + rate * latent - GRAVITY * latent.square() / 2 < CLEAR, rate.abs() > HOPS[0])
     if not bool(on.any()):
         return things, on
@@ -296,8 +295,7 @@ def flown(things: Tensor, before: Tensor, seconds: Tensor, lowered: Tensor | Non
 
 def _sinking(rate: Tensor, lowered: Tensor | None) -> Tensor:
     """(B, N) bool: what goes down at a rate (B, N) in m/s upwards, and may be let down by a hand that is not seen."""
-    sinks = rate <= SINKS
-    return sinks if lowered is None else sinks & lowered
+    return (rate <= SINKS) & (True if lowered is None else lowered)
 
 
 def _held(held: Tensor, touches: Tensor) -> Tensor:

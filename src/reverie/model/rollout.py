@@ -193,13 +193,12 @@ class Rollout(Passes):
     def _evades(self, line: Tensor) -> Tensor:
         """(B, things) bool: of what a hand is to set going now, what flew in the last latent, or went faster than SLOW.
         """
-        hand = self.cast.by_hand(line)
-        if self.things is None or not bool(hand.any()):
-            return torch.zeros_like(hand)
+        if self.things is None or not bool((hand := self.cast.by_hand(line)).any()):
+            return torch.zeros_like(self.met)
         was, part = self.things[:, :MAX_THINGS], th.THING["velocity"]
         speed = was[..., part] * th.VELOCITY_SCALE
-        falls = physics.falling(th.positions_of(was), speed, 1 / self.fps[:, None])
-        return hand & (was[..., 0] > 0) & (falls | (speed.norm(dim=-1) > SLOW))
+        fast = physics.falling(th.positions_of(was), speed, 1 / self.fps[:, None]) | (speed.norm(dim=-1) > SLOW)
+        return hand & (was[..., 0] > 0) & fast
 
     def _before(self) -> tuple[Tensor | None, Tensor | None]:
         """Things (B, things, WIDTH) and camera (B, WIDTH) of the last latent."""
